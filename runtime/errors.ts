@@ -1,0 +1,89 @@
+// Every error that Sluice reports: its code, the exit status of the command line and the HTTP status of the API.
+
+interface ErrorKind {
+  /** 1: it ran and failed; 2: wrong usage or configuration. */
+  readonly exit: 1 | 2;
+  readonly http: number;
+  readonly summary: string;
+}
+
+export const errorKinds = {
+  usage: { exit: 2, http: 400, summary: "The command line is wrong." },
+  "file-unreadable": { exit: 2, http: 400, summary: "A file that was named cannot be read." },
+  "file-unwritable": { exit: 1, http: 500, summary: "A file or folder cannot be written." },
+
+  "document-syntax": { exit: 2, http: 400, summary: "The document is not valid YAML or JSON." },
+  "document-schema": { exit: 2, http: 422, summary: "The document does not have the declared shape." },
+  "unknown-key": { exit: 2, http: 422, summary: "The document has a key that does not exist." },
+  "unknown-port": { exit: 2, http: 422, summary: "A path names a port that the chain does not have." },
+  "unknown-function": { exit: 2, http: 422, summary: "A path names a function that the chain does not have." },
+  "unknown-branch": { exit: 2, http: 422, summary: "A function takes a branch that the chain does not declare." },
+  "branch-cycle": { exit: 2, http: 422, summary: "Branches lead back to where they came from." },
+  "unreachable-path": { exit: 2, http: 422, summary: "An earlier path takes everything that this one would." },
+  "function-not-found": { exit: 2, http: 422, summary: "No function of that name and version is known." },
+  "config-invalid": { exit: 2, http: 422, summary: "A function's configuration does not fit its schema or was refused by it." },
+
+  "manifest-invalid": { exit: 2, http: 422, summary: "A function's manifest does not have the declared shape." },
+  "module-invalid": { exit: 2, http: 422, summary: "The file is not a valid WebAssembly module." },
+  "module-not-function": { exit: 2, http: 422, summary: "The module's imports or exports are not those of a function." },
+  "module-forbidden": { exit: 2, http: 422, summary: "The module uses an instruction that a function may not use." },
+  "abi-version": { exit: 2, http: 422, summary: "The function was built for another ABI version." },
+  "memory-limit": { exit: 2, http: 422, summary: "The function needs more memory than its manifest declares." },
+  "build-failed": { exit: 1, http: 422, summary: "The function's source does not compile." },
+  "function-fault": { exit: 1, http: 500, summary: "A function trapped outside the packet path." },
+
+  "capture-format": { exit: 2, http: 400, summary: "The file is not a pcap or pcapng capture." },
+  "capture-link-type": { exit: 2, http: 400, summary: "The capture's link type is not supported." },
+  "capture-truncated": { exit: 1, http: 400, summary: "The capture ends in the middle or is damaged; what was readable was processed." },
+
+  "not-installed": { exit: 1, http: 500, summary: "The project's dependencies are not installed." },
+  "native-missing": { exit: 1, http: 500, summary: "The native addon is not built." },
+  "system-call": { exit: 1, http: 500, summary: "A system call failed." },
+  "not-permitted": { exit: 1, http: 500, summary: "A privilege is missing." },
+  "not-supported": { exit: 1, http: 500, summary: "The kernel or device lacks a feature." },
+  "device-missing": { exit: 1, http: 422, summary: "There is no network device of that name." },
+  "device-busy": { exit: 1, http: 409, summary: "The device is in use by another program or chain." },
+  "device-vanished": { exit: 1, http: 500, summary: "A network device went away while the chain was running." },
+  "chain-running": { exit: 1, http: 409, summary: "The chain is running already." },
+  "not-running": { exit: 1, http: 503, summary: "No engine is running." },
+  "packet-text": { exit: 2, http: 422, summary: "A line of packet text is wrong." },
+  "test-failed": { exit: 1, http: 500, summary: "A check did not hold." },
+  internal: { exit: 1, http: 500, summary: "Sluice itself is at fault." },
+} as const satisfies Record<string, ErrorKind>;
+
+export type ErrorCode = keyof typeof errorKinds;
+
+/** One fault: `error[CODE] WHERE: WHAT`, and how to mend it. */
+export interface Fault {
+  readonly code: ErrorCode;
+  /** `file:line:column`, an interface, a function … whatever the fault is about. */
+  readonly where: string;
+  readonly what: string;
+  readonly help?: string | undefined;
+  /** JSON pointer (RFC 6901) into the document, for faults of a document. */
+  readonly pointer?: string | undefined;
+}
+
+/** The only error that is thrown on purpose. Carries all faults found, at least one. */
+export class SluiceError extends Error {
+  readonly faults: readonly Fault[];
+
+  constructor(first: Fault, ...rest: readonly Fault[]) {
+    super([first, ...rest].map(formatFault).join("\n"));
+    this.name = "SluiceError";
+    this.faults = [first, ...rest];
+  }
+
+  get code(): ErrorCode {
+    return (this.faults[0] as Fault).code;
+  }
+
+  get exitStatus(): 1 | 2 {
+    return errorKinds[this.code].exit;
+  }
+}
+
+export function formatFault(fault: Fault): string {
+  const line = `error[${fault.code}] ${fault.where}: ${fault.what}`;
+  return fault.help === undefined ? line : `${line}\nhelp: ${fault.help}`;
+}

@@ -1,0 +1,26 @@
+// The addon's door: everything that JavaScript can call.
+#include <napi.h>
+
+#include "bind_afxdp.h"
+#include "bind_file.h"
+#include "bind_lane.h"
+#include "bind_parser.h"
+#include "bind_segment.h"
+
+namespace sluice {
+namespace {
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  BindSegments(env, exports);
+  BindLanes(env, exports);
+  BindParser(env, exports);
+  BindCapture(env, exports);
+  BindProbe(env, exports);
+  return exports;
+}
+
+}  // namespace
+}  // namespace sluice
+
+static Napi::Object InitAddon(Napi::Env env, Napi::Object exports) { return sluice::Init(env, exports); }
+NODE_API_MODULE(sluice, InitAddon)

@@ -1,0 +1,223 @@
+#include "bind_lane.h"
+
+#include <sched.h>
+#include <sys/eventfd.h>
+
+#include <x86intrin.h>
+
+#include <cerrno>
+#include <chrono>
+#include <optional>
+#include <thread>
+
+#include "bind_error.h"
+#include "bind_program.h"
+#include "bind_segment.h"
+
+namespace sluice {
+namespace {
+
+using Shared = std::shared_ptr<OpenLane>;
+
+// The functions of the loop are raw N-API: a third of the cost of the wrapper's, paid several times a turn.
+Lane* Called(napi_env env, napi_callback_info info, uint32_t* hop) {
+  size_t count = 1;
+  napi_value argument;
+  void* data;
+  napi_get_cb_info(env, info, &count, &argument, nullptr, &data);
+  const Shared& open = *static_cast<Shared*>(data);
+  if (!open->lane) {
+    napi_throw_error(env, "internal", "the lane is closed");
+    return nullptr;
+  }
+  if (hop == nullptr) return open->lane.get();
+  if (napi_get_value_uint32(env, argument, hop) != napi_ok || *hop >= open->lane->hops()) {
+    napi_throw_range_error(env, "internal", "no such hop");
+    return nullptr;
+  }
+  return open->lane.get();
+}
+
+napi_value Number(napi_env env, int32_t value) {
+  napi_value number;
+  napi_create_int32(env, value, &number);
+  return number;
+}
+
+napi_value Inhale(napi_env env, napi_callback_info info) {
+  Lane* lane = Called(env, info, nullptr);
+  return lane ? Number(env, lane->Inhale()) : nullptr;
+}
+
+napi_value Advance(napi_env env, napi_callback_info info) {
+  uint32_t hop;
+  Lane* lane = Called(env, info, &hop);
+  return lane ? Number(env, lane->Advance(hop)) : nullptr;
+}
+
+napi_value Fault(napi_env env, napi_callback_info info) {
+  uint32_t hop;
+  Lane* lane = Called(env, info, &hop);
+  return lane ? Number(env, lane->Fault(hop)) : nullptr;
+}
+
+napi_value Exhale(napi_env env, napi_callback_info info) {
+  Lane* lane = Called(env, info, nullptr);
+  return lane ? Number(env, static_cast<int32_t>(lane->Exhale())) : nullptr;
+}
+
+void SetRaw(Napi::Env env, Napi::Object object, const char* name, napi_callback callback, const Shared& open) {
+  auto* data = new Shared(open);
+  napi_value function;
+  napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, data, &function);
+  napi_add_finalizer(
+      env, function, data, [](napi_env, void* held, void*) { delete static_cast<Shared*>(held); }, nullptr, nullptr);
+  object.Set(name, Napi::Value(env, function));
+}
+
+template <typename Function>
+void Set(Napi::Env env, Napi::Object object, const char* name, const Shared& open, Function function) {
+  object.Set(name, Napi::Function::New(
+                       env,
+                       [open, function](const Napi::CallbackInfo& info) -> Napi::Value {
+                         Lane* lane = LaneOf(info.Env(), *open);
+                         return lane ? function(info, *lane) : info.Env().Undefined();
+                       },
+                       name));
+}
+
+template <typename Function>
+void SetGetter(Napi::Env env, Napi::Object object, const char* name, const Shared& open, Function function) {
+  object.DefineProperty(Napi::PropertyDescriptor::Accessor(
+      env, object, name,
+      [open, function](const Napi::CallbackInfo& info) -> Napi::Value {
+        Lane* lane = LaneOf(info.Env(), *open);
+        return lane ? function(info.Env(), *lane) : info.Env().Undefined();
+      },
+      napi_enumerable));
+}
+
+Napi::Value DescribeAudit(Napi::Env env, const FramePool& pool) {
+  const FramePool::Audit audit = pool.Count();
+  const auto owned = [&](SlotOwner owner) { return audit.owned[static_cast<int>(owner)]; };
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("slots", pool.slots());
+  object.Set("free", owned(SlotOwner::kFree));
+  object.Set("fill", owned(SlotOwner::kFill));
+  object.Set("lane", owned(SlotOwner::kLane));
+  object.Set("transmit", owned(SlotOwner::kTransmit));
+  object.Set("doubleFrees", static_cast<double>(pool.double_frees()));
+  object.Set("intact", audit.stack_agrees && pool.double_frees() == 0 && owned(SlotOwner::kLane) == 0);
+  return object;
+}
+
+Napi::Value Outcomes(Napi::Env env, Lane& lane) {
+  auto* held = new std::shared_ptr<std::vector<Outcome>>(lane.outcomes());
+  return Napi::ArrayBuffer::New(
+      env, (*held)->data(), (*held)->size() * sizeof(Outcome),
+      [](Napi::Env, void*, std::shared_ptr<std::vector<Outcome>>* owned) { delete owned; }, held);
+}
+
+Napi::Value SetReasons(const Napi::CallbackInfo& info, Lane& lane) {
+  const uint32_t hop = info[0].ToNumber().Uint32Value();
+  const uint32_t reasons = info[1].ToNumber().Uint32Value();
+  if (hop >= lane.hops() || reasons > abi::kReasonsCapacity) {
+    ThrowError(info.Env(), "internal", "setReasons", "no such hop, or too many reasons");
+  } else {
+    lane.hop(hop).reasons = reasons;
+  }
+  return info.Env().Undefined();
+}
+
+void SetFunctions(Napi::Env env, Napi::Object object, const Shared& open) {
+  SetRaw(env, object, "inhale", Inhale, open);
+  SetRaw(env, object, "advance", Advance, open);
+  SetRaw(env, object, "exhale", Exhale, open);
+  SetRaw(env, object, "fault", Fault, open);
+  Set(env, object, "setReasons", open, SetReasons);
+  Set(env, object, "wait", open, [](const Napi::CallbackInfo& info, Lane& lane) -> Napi::Value {
+    lane.Wait(info[0].ToNumber().Int32Value());
+    return info.Env().Undefined();
+  });
+  Set(env, object, "takeOutcomes", open, [](const Napi::CallbackInfo& info, Lane& lane) -> Napi::Value {
+    return Napi::Number::New(info.Env(), lane.TakeOutcomes());
+  });
+  Set(env, object, "nextTime", open, [](const Napi::CallbackInfo& info, Lane& lane) -> Napi::Value {
+    const uint64_t time = lane.NextTime();
+    return time == UINT64_MAX ? info.Env().Null() : Napi::BigInt::New(info.Env(), time).As<Napi::Value>();
+  });
+  Set(env, object, "audit", open, [](const Napi::CallbackInfo& info, Lane& lane) -> Napi::Value {
+    return DescribeAudit(info.Env(), lane.pool());
+  });
+  SetGetter(env, object, "received", open, [](Napi::Env inner, Lane& lane) -> Napi::Value {
+    return Napi::Number::New(inner, static_cast<double>(lane.received()));
+  });
+  object.Set("wakeDescriptor", open->lane->wake_descriptor());
+  object.Set("outcomes", Outcomes(env, *open->lane));
+  object.Set("close", Napi::Function::New(env, [open](const Napi::CallbackInfo&) {
+               open->lane.reset();
+             }));
+}
+
+Napi::Value CreateLane(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!info[0].IsObject()) {
+    ThrowError(env, "internal", "createLane", "expects options");
+    return env.Undefined();
+  }
+  const auto options = info[0].As<Napi::Object>();
+  std::optional<LaneConfig> config = ReadLaneConfig(options);
+  std::optional<Program> program = config ? ReadProgram(options, *config) : std::nullopt;
+  if (!program) {
+    ThrowError(env, "internal", "createLane", "an option is missing or out of range");
+    return env.Undefined();
+  }
+  auto open = std::make_shared<OpenLane>();
+  open->lane = std::make_unique<Lane>(std::move(*config), std::move(*program));
+  Napi::Object object = Napi::Object::New(env);
+  SetFunctions(env, object, open);
+  BindPorts(env, object, open);
+  return object;
+}
+
+Napi::Value PinThread(const Napi::CallbackInfo& info) {
+  cpu_set_t cpus;
+  CPU_ZERO(&cpus);
+  CPU_SET(info[0].ToNumber().Uint32Value() % CPU_SETSIZE, &cpus);
+  if (sched_setaffinity(0, sizeof(cpus), &cpus) != 0) {
+    ThrowSystemError(info.Env(), {"sched_setaffinity", "cpu " + info[0].ToString().Utf8Value(), errno});
+  }
+  return info.Env().Undefined();
+}
+
+// The time stamp counter against the monotonic clock, over 20 ms.
+Napi::Value MeasureTickHz(const Napi::CallbackInfo& info) {
+  using Clock = std::chrono::steady_clock;
+  const auto start = Clock::now();
+  const uint64_t first = __rdtsc();
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  const uint64_t ticks = __rdtsc() - first;
+  const std::chrono::duration<double> seconds = Clock::now() - start;
+  return Napi::Number::New(info.Env(), static_cast<double>(ticks) / seconds.count());
+}
+
+Napi::Value Wake(const Napi::CallbackInfo& info) {
+  eventfd_write(info[0].ToNumber().Int32Value(), 1);
+  return info.Env().Undefined();
+}
+
+}  // namespace
+
+Lane* LaneOf(Napi::Env env, const OpenLane& open) {
+  if (!open.lane) ThrowError(env, "internal", "lane", "it is closed");
+  return open.lane.get();
+}
+
+void BindLanes(Napi::Env env, Napi::Object exports) {
+  exports.Set("createLane", Napi::Function::New(env, CreateLane));
+  exports.Set("pinThread", Napi::Function::New(env, PinThread));
+  exports.Set("measureTickHz", Napi::Function::New(env, MeasureTickHz));
+  exports.Set("wake", Napi::Function::New(env, Wake));
+}
+
+}  // namespace sluice

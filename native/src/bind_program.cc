@@ -1,0 +1,156 @@
+#include "bind_program.h"
+
+#include <bit>
+
+#include "bind_segment.h"
+
+namespace sluice {
+namespace {
+
+uint32_t Unsigned(const Napi::Object& object, const char* key) { return object.Get(key).ToNumber().Uint32Value(); }
+
+bool Flag(const Napi::Object& object, const char* key) { return object.Get(key).ToBoolean().Value(); }
+
+Napi::Array List(const Napi::Object& object, const char* key) {
+  const Napi::Value value = object.Get(key);
+  return value.IsArray() ? value.As<Napi::Array>() : Napi::Array::New(object.Env());
+}
+
+// The counters [first, first + count) of a segment; null if they are not all in it.
+uint64_t* Counters(const Segment& segment, uint32_t first, uint32_t count) {
+  if ((static_cast<uint64_t>(first) + count) * sizeof(uint64_t) > segment.bytes()) return nullptr;
+  return reinterpret_cast<uint64_t*>(segment.data()) + first;
+}
+
+template <typename T>
+std::vector<T> Numbers(const Napi::Array& list) {
+  std::vector<T> numbers;
+  for (uint32_t i = 0; i < list.Length(); ++i) numbers.push_back(static_cast<T>(list.Get(i).ToNumber().Uint32Value()));
+  return numbers;
+}
+
+std::vector<Prefix> Prefixes(const Napi::Array& list) {
+  std::vector<Prefix> prefixes;
+  for (uint32_t i = 0; i < list.Length(); ++i) {
+    const auto object = list.Get(i).As<Napi::Object>();
+    const auto address = object.Get("address").As<Napi::Uint8Array>();
+    Prefix prefix{};
+    const size_t bytes = std::min<size_t>(address.ByteLength(), prefix.address.size());
+    std::copy_n(address.Data(), bytes, prefix.address.begin());
+    prefix.version = bytes == 4 ? 4 : 6;
+    prefix.length = static_cast<uint8_t>(std::min<uint32_t>(Unsigned(object, "prefixLength"), bytes * 8));
+    prefixes.push_back(prefix);
+  }
+  return prefixes;
+}
+
+std::vector<PortRange> Ranges(const Napi::Array& list) {
+  std::vector<PortRange> ranges;
+  for (uint32_t i = 0; i < list.Length(); ++i) {
+    const std::vector<uint16_t> ends = Numbers<uint16_t>(list.Get(i).As<Napi::Array>());
+    if (ends.size() == 2) ranges.push_back({ends[0], ends[1]});
+  }
+  return ranges;
+}
+
+Match ReadMatch(const Napi::Object& object) {
+  return {
+      .sources = Prefixes(List(object, "sources")),
+      .destinations = Prefixes(List(object, "destinations")),
+      .source_ports = Ranges(List(object, "sourcePorts")),
+      .destination_ports = Ranges(List(object, "destinationPorts")),
+      .ip_protos = Numbers<uint8_t>(List(object, "ipProtos")),
+      .vlans = Numbers<uint16_t>(List(object, "vlans")),
+      .dscps = Numbers<uint8_t>(List(object, "dscps")),
+      .ether_types = Numbers<uint16_t>(List(object, "etherTypes")),
+  };
+}
+
+Target ReadTarget(const Napi::Value& value) { return value.ToNumber().Int32Value(); }
+
+// Frames only ever move to a later hop, so a turn always ends.
+bool Leads(Target target, int32_t from, uint32_t hops, uint32_t ports) {
+  if (target == kConsume) return true;
+  return IsHop(target) ? target > from && target < static_cast<Target>(hops) : PortOf(target) < ports;
+}
+
+bool Sound(const Program& program, uint32_t ports) {
+  const auto hops = static_cast<uint32_t>(program.hops.size());
+  for (uint32_t i = 0; i < hops; ++i) {
+    const Hop& hop = program.hops[i];
+    const auto from = static_cast<int32_t>(i);
+    if (hop.counters == nullptr || hop.reasons > abi::kReasonsCapacity) return false;
+    if (!Leads(hop.next, from, hops, ports)) return false;
+    for (const Target branch : hop.branches) {
+      if (!Leads(branch, from, hops, ports)) return false;
+    }
+  }
+  for (const Path& path : program.paths) {
+    if (path.from >= ports || !Leads(path.first, -1, hops, ports)) return false;
+  }
+  return true;
+}
+
+Hop ReadHop(const Napi::Object& object, const Segment& counters) {
+  Hop hop{};
+  hop.next = ReadTarget(object.Get("next"));
+  const Napi::Array branches = List(object, "branches");
+  for (uint32_t i = 0; i < branches.Length(); ++i) hop.branches.push_back(ReadTarget(branches.Get(i)));
+  hop.counters =
+      Counters(counters, Unsigned(object, "counters"), layout::kHopCountersCount + abi::kReasonsCapacity);
+  hop.reasons = Unsigned(object, "reasons");
+  hop.bypass = Flag(object, "bypass");
+  hop.writable = Flag(object, "writable");
+  return hop;
+}
+
+Path ReadPath(const Napi::Object& object) {
+  Path path{};
+  path.from = Unsigned(object, "from");
+  const Napi::Value match = object.Get("match");
+  if (match.IsObject()) path.match = ReadMatch(match.As<Napi::Object>());
+  path.first = ReadTarget(object.Get("first"));
+  return path;
+}
+
+}  // namespace
+
+std::optional<LaneConfig> ReadLaneConfig(const Napi::Object& options) {
+  LaneConfig config{};
+  config.umem = SegmentOf(options.Get("umem"));
+  config.shared = SegmentOf(options.Get("shared"));
+  config.counters = SegmentOf(options.Get("counters"));
+  if (!config.umem || !config.shared || !config.counters) return std::nullopt;
+  config.slot_bytes = Unsigned(options, "slotBytes");
+  config.frames_address = Unsigned(options, "framesAddress");
+  config.batch_limit = Unsigned(options, "batchLimit");
+  config.virtual_clock = Flag(options, "virtualClock");
+  config.keep_outcomes = Flag(options, "keepOutcomes");
+  config.lane_counters = Counters(*config.counters, Unsigned(options, "laneCounters"),
+                                  layout::kLaneCountersCount + layout::kEngineDropReasonsCount);
+  const auto ports = Numbers<uint32_t>(List(options, "portCounters"));
+  for (const uint32_t first : ports) {
+    config.port_counters.push_back(Counters(*config.counters, first, layout::kPortCountersCount));
+    if (config.port_counters.back() == nullptr) return std::nullopt;
+  }
+  const bool sound = std::has_single_bit(config.slot_bytes) && config.slot_bytes > kHeadroomBytes &&
+                     config.umem->bytes() % config.slot_bytes == 0 &&
+                     config.umem->bytes() + config.frames_address <= abi::kMemoryBase &&
+                     config.shared->bytes() >= layout::kSharedBytes && config.batch_limit >= 1 &&
+                     config.batch_limit <= abi::kBatchCapacity && config.lane_counters != nullptr;
+  return sound ? std::optional(std::move(config)) : std::nullopt;
+}
+
+std::optional<Program> ReadProgram(const Napi::Object& options, const LaneConfig& config) {
+  Program program;
+  const Napi::Array hops = List(options, "hops");
+  for (uint32_t i = 0; i < hops.Length(); ++i) {
+    program.hops.push_back(ReadHop(hops.Get(i).As<Napi::Object>(), *config.counters));
+  }
+  const Napi::Array paths = List(options, "paths");
+  for (uint32_t i = 0; i < paths.Length(); ++i) program.paths.push_back(ReadPath(paths.Get(i).As<Napi::Object>()));
+  if (!Sound(program, static_cast<uint32_t>(config.port_counters.size()))) return std::nullopt;
+  return program;
+}
+
+}  // namespace sluice

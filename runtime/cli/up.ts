@@ -1,0 +1,96 @@
+// sluice up: runs a chain on real devices until it is interrupted.
+
+import type { Command } from "commander";
+import { type Engine, startEngine } from "../dataplane/engine.ts";
+import type { FaultReport } from "../dataplane/lane.ts";
+import type { FrameAudit } from "../dataplane/native.ts";
+import { SluiceError } from "../errors.ts";
+import { admit } from "../function/admission.ts";
+import { type ChainOptions, loadChain } from "./load-chain.ts";
+import { printLine, printWarnings } from "./output.ts";
+import { collect } from "./program.ts";
+
+interface UpOptions extends ChainOptions {
+  readonly json?: boolean;
+}
+
+export function registerUp(program: Command): void {
+  program
+    .command("up")
+    .description("run a chain on real devices until interrupted")
+    .argument("<file>", "the chain document (YAML or JSON)")
+    .option("--set <function.key=value>", "override configuration; @file for a file's text; repeatable", collect)
+    .option("--functions <dir>", "look for functions in this folder too; repeatable", collect)
+    .option("--json", "print JSON, one document per line")
+    .action(upCommand);
+}
+
+async function upCommand(file: string, options: UpOptions): Promise<void> {
+  const engine = await startChain(file, options);
+  const interrupted = onInterrupt(() => void engine.stop().catch(() => {}));
+  printStart(engine, options.json === true);
+  try {
+    printEnd(await engine.ended, options.json === true);
+  } finally {
+    interrupted.dispose();
+  }
+}
+
+/** Loads, checks and starts the chain of a document. Throws all that is wrong with it; nothing is left behind then. */
+export async function startChain(file: string, options: ChainOptions): Promise<Engine> {
+  const { plan, packages, warnings } = loadChain(file, options);
+  printWarnings(warnings);
+  const other = plan.ports.find((port) => port.driver !== "afxdp");
+  if (other !== undefined) {
+    throw new SluiceError({
+      code: "usage",
+      where: `${file}: ports.${other.name}`,
+      what: `the driver ${other.driver} has no device to run on`,
+      help: "use the driver afxdp, or `sluice replay`",
+    });
+  }
+  for (const { wasm, manifest } of packages) admit(wasm, manifest);
+  return startEngine({
+    plan,
+    packages,
+    onFault: printFault,
+    onLog: (level, name, message) => process.stderr.write(`${level} ${name}: ${message}\n`),
+  });
+}
+
+function onInterrupt(stop: () => void): { dispose(): void } {
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+  for (const signal of signals) process.on(signal, stop);
+  return {
+    dispose: () => {
+      for (const signal of signals) process.off(signal, stop);
+    },
+  };
+}
+
+function printFault({ function: name, package: from, message, source, count }: FaultReport): void {
+  const times = count === 1 ? "" : ` (${count} times)`;
+  process.stderr.write(`fault ${name} (${from})${source === null ? "" : ` ${source}`}: ${message}${times}\n`);
+}
+
+function printStart({ description }: Engine, json: boolean): void {
+  if (json) {
+    process.stdout.write(`${JSON.stringify({ state: "running", ...description })}\n`);
+    return;
+  }
+  printLine(`chain ${description.chain} is running (process ${description.pid})`);
+  for (const { name, device, mode, refused } of description.ports) {
+    const better = refused.map((refusal) => `${refusal.mode}: ${refusal.why}`).join("; ");
+    printLine(`  port ${name}: ${device}, ${mode}${better === "" ? "" : ` (not ${better})`}`);
+  }
+  for (const { name, package: from } of description.functions) printLine(`  function ${name}: ${from}`);
+  printLine("watch it with `sluice top`; stop it with Ctrl-C");
+}
+
+function printEnd(audit: FrameAudit, json: boolean): void {
+  if (json) process.stdout.write(`${JSON.stringify({ state: "stopped", frames: audit })}\n`);
+  else printLine(`stopped; devices released; ${audit.intact ? "no frame lost" : "FRAMES LEAKED"} (${audit.slots} slots)`);
+  if (!audit.intact) {
+    throw new SluiceError({ code: "internal", where: "frames", what: `the frame count is wrong: ${JSON.stringify(audit)}` });
+  }
+}

@@ -1,0 +1,141 @@
+// What the host keeps for one function of a chain on one lane, whatever instance runs it: its context page, its
+// counters, and the names that it declared.
+import {
+  ABI_VERSION,
+  CONTEXT_ABI_VERSION,
+  CONTEXT_ADDRESS,
+  CONTEXT_BATCH_ADDRESS,
+  CONTEXT_BYTES,
+  CONTEXT_COUNTERS_ADDRESS,
+  CONTEXT_FRAMES_ADDRESS,
+  CONTEXT_FRAMES_BYTES,
+  CONTEXT_LANE,
+  CONTEXT_LANE_COUNT,
+  CONTEXT_PORT_COUNT,
+  CONTEXT_RECORDS_ADDRESS,
+  CONTEXT_RESULTS_ADDRESS,
+  CONTEXT_SEED,
+  CONTEXT_SLOT_BYTES,
+  COUNTER_KIND_GAUGE,
+  COUNTERS_CAPACITY,
+  REASONS_CAPACITY,
+} from "../../nfs/sdk/abi.ts";
+import type { FrameAccess } from "../chain/plan.ts";
+import type { LaneMemory } from "./lane-memory.ts";
+import { SHARED_BATCH_OFFSET, SHARED_RECORDS_OFFSET, SHARED_RESULTS_OFFSET } from "./layout.ts";
+import {
+  BATCH_ADDRESS,
+  COUNTERS_ADDRESS,
+  COUNTERS_BYTES,
+  FRAMES_ADDRESS,
+  PAGE_BYTES,
+  RECORDS_ADDRESS,
+  RESULTS_ADDRESS,
+} from "./memory-map.ts";
+import type { NativeAddon, Segment, Window } from "./native.ts";
+
+export interface DeclaredCounter {
+  readonly name: string;
+  /** `key=value`, or empty. */
+  readonly labels: string;
+  readonly kind: "counter" | "gauge";
+}
+
+/** What the host tells a function about where it runs. */
+export interface FunctionPlace {
+  readonly lane: number;
+  readonly laneCount: number;
+  readonly portCount: number;
+  readonly seed: bigint;
+}
+
+const STATE_BYTES = CONTEXT_BYTES + COUNTERS_BYTES;
+
+export class FunctionState {
+  readonly #segment: Segment;
+  readonly #counters: DeclaredCounter[] = [];
+  readonly #counterIndices = new Map<string, number>();
+  readonly #values: BigUint64Array;
+  #reasons: string[] = ["unspecified"];
+
+  /** `path` empty: the state ends with the process. */
+  constructor(native: NativeAddon, memory: LaneMemory, place: FunctionPlace, path?: string) {
+    this.#segment = native.openSegment(STATE_BYTES, path);
+    this.#values = new BigUint64Array(this.#segment.buffer, CONTEXT_BYTES, COUNTERS_CAPACITY);
+    this.#writeContext(memory, place);
+  }
+
+  #writeContext(memory: LaneMemory, place: FunctionPlace): void {
+    const context = new DataView(this.#segment.buffer, 0, CONTEXT_BYTES);
+    const set = (offset: number, value: number) => context.setUint32(offset, value, true);
+    set(CONTEXT_ABI_VERSION, ABI_VERSION);
+    set(CONTEXT_FRAMES_ADDRESS, FRAMES_ADDRESS);
+    set(CONTEXT_FRAMES_BYTES, memory.umem.bytes);
+    set(CONTEXT_SLOT_BYTES, memory.slotBytes);
+    set(CONTEXT_RECORDS_ADDRESS, RECORDS_ADDRESS);
+    set(CONTEXT_BATCH_ADDRESS, BATCH_ADDRESS);
+    set(CONTEXT_RESULTS_ADDRESS, RESULTS_ADDRESS);
+    set(CONTEXT_COUNTERS_ADDRESS, COUNTERS_ADDRESS);
+    set(CONTEXT_LANE, place.lane);
+    set(CONTEXT_LANE_COUNT, place.laneCount);
+    set(CONTEXT_PORT_COUNT, place.portCount);
+    context.setBigUint64(CONTEXT_SEED, place.seed, true);
+  }
+
+  /** The windows of one instance: what its manifest asked for, and nothing else. */
+  windows(memory: LaneMemory, frames: FrameAccess): Window[] {
+    const { shared, umem } = memory;
+    const window = (address: number, segment: Segment, segmentOffset: number, bytes: number, writable: boolean) => ({
+      address,
+      segment,
+      segmentOffset,
+      bytes,
+      writable,
+    });
+    const windows = [
+      window(CONTEXT_ADDRESS, this.#segment, 0, CONTEXT_BYTES, false),
+      window(COUNTERS_ADDRESS, this.#segment, CONTEXT_BYTES, COUNTERS_BYTES, true),
+      window(BATCH_ADDRESS, shared, SHARED_BATCH_OFFSET, PAGE_BYTES, false),
+      window(RESULTS_ADDRESS, shared, SHARED_RESULTS_OFFSET, PAGE_BYTES, true),
+      window(RECORDS_ADDRESS, shared, SHARED_RECORDS_OFFSET, shared.bytes - SHARED_RECORDS_OFFSET, false),
+    ];
+    if (frames !== "none") windows.push(window(FRAMES_ADDRESS, umem, 0, umem.bytes, frames === "write"));
+    return windows;
+  }
+
+  /** Index of the counter; the same one if an earlier instance declared it. -1 if there are too many. */
+  declareCounter(name: string, labels: string, kind: number): number {
+    const key = `${name}{${labels}}`;
+    const known = this.#counterIndices.get(key);
+    if (known !== undefined) return known;
+    if (this.#counters.length === COUNTERS_CAPACITY) return -1;
+    const index = this.#counters.push({ name, labels, kind: kind === COUNTER_KIND_GAUGE ? "gauge" : "counter" }) - 1;
+    this.#counterIndices.set(key, index);
+    return index;
+  }
+
+  /** A new instance declares its reasons from the start. */
+  resetReasons(): void {
+    this.#reasons = ["unspecified"];
+  }
+
+  /** Index of the reason, or -1 if there are too many. */
+  declareReason(name: string): number {
+    const known = this.#reasons.indexOf(name);
+    if (known >= 0) return known;
+    return this.#reasons.length === REASONS_CAPACITY ? -1 : this.#reasons.push(name) - 1;
+  }
+
+  get reasons(): readonly string[] {
+    return this.#reasons;
+  }
+
+  get declaredCounters(): readonly DeclaredCounter[] {
+    return this.#counters;
+  }
+
+  /** The value of a declared counter. */
+  counter(index: number): number {
+    return Number(Atomics.load(this.#values, index));
+  }
+}

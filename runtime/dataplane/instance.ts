@@ -1,0 +1,157 @@
+// The Wasm boundary: one function, instantiated over the lane's pages and configured.
+import { type ASUtil, instantiateSync } from "@assemblyscript/loader";
+import { LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_WARN, MEMORY_BASE, WASM_PAGE_BYTES } from "../../nfs/sdk/abi.ts";
+import type { PlannedFunction } from "../chain/plan.ts";
+import { type Fault, SluiceError } from "../errors.ts";
+import type { FunctionPackage } from "../function/catalog.ts";
+import { resolveTrap } from "../function/source-map.ts";
+import type { FunctionState } from "./function-state.ts";
+import type { LaneMemory } from "./lane-memory.ts";
+import type { NativeAddon } from "./native.ts";
+
+export type LogLevel = "debug" | "info" | "warn" | "error";
+const logLevels: Record<number, LogLevel> = {
+  [LOG_DEBUG]: "debug",
+  [LOG_INFO]: "info",
+  [LOG_WARN]: "warn",
+  [LOG_ERROR]: "error",
+};
+
+export interface InstanceSetup {
+  readonly native: NativeAddon;
+  readonly memory: LaneMemory;
+  readonly state: FunctionState;
+  readonly function: PlannedFunction;
+  readonly package: FunctionPackage;
+  readonly ports: readonly string[];
+  readonly log: (level: LogLevel, message: string) => void;
+}
+
+interface FunctionExports extends Record<string, unknown> {
+  nf_configure(json: number): number;
+  nf_process(): void;
+  nf_tick?(): void;
+}
+
+export interface FunctionInstance {
+  /** One call per batch. Throws a WebAssembly.RuntimeError or an Error if the function traps. */
+  readonly process: () => void;
+  /** Absent if the function does not export it. */
+  readonly tick: (() => void) | undefined;
+  /** Takes all windows away: the function traps on the next thing that it reads. */
+  readonly hideWindows: () => void;
+}
+
+/** Instantiates and configures a function. Throws config-invalid with all faults, or function-fault if it traps. */
+export function instantiate(setup: InstanceSetup): FunctionInstance {
+  const { native, memory, state } = setup;
+  const pages = MEMORY_BASE / WASM_PAGE_BYTES + setup.function.memoryPages;
+  const linear = new WebAssembly.Memory({ initial: pages, maximum: pages });
+  const buffer = linear.buffer;
+  native.overlay(buffer, state.windows(memory, setup.function.frames));
+  const host = new ColdImports(setup, linear);
+  const exports = host.instantiate(compile(setup.package.wasm));
+  return {
+    process: exports.nf_process,
+    tick: exports.nf_tick,
+    hideWindows: () => native.overlay(buffer, []),
+  };
+}
+
+const compiled = new WeakMap<Uint8Array, WebAssembly.Module>();
+
+function compile(wasm: Uint8Array): WebAssembly.Module {
+  const known = compiled.get(wasm);
+  if (known !== undefined) return known;
+  const module = new WebAssembly.Module(wasm as Uint8Array<ArrayBuffer>);
+  compiled.set(wasm, module);
+  return module;
+}
+
+/** What a function may call while it is configured, and only then. */
+class ColdImports {
+  readonly #setup: InstanceSetup;
+  readonly #memory: WebAssembly.Memory;
+  readonly #faults: Fault[] = [];
+  #configuring = true;
+
+  constructor(setup: InstanceSetup, memory: WebAssembly.Memory) {
+    this.#setup = setup;
+    this.#memory = memory;
+    setup.state.resetReasons();
+  }
+
+  imports(): WebAssembly.Imports {
+    const { state, ports } = this.#setup;
+    const branches = this.#setup.function.branches;
+    const text = (pointer: number) => readString(this.#memory, pointer);
+    return {
+      env: { memory: this.#memory, abort: (...at: number[]) => this.#abort(at) },
+      sluice: {
+        declare_counter: this.#cold((name, labels, kind) => state.declareCounter(text(name), text(labels), kind)),
+        declare_reason: this.#cold((name) => state.declareReason(text(name))),
+        port: this.#cold((name) => ports.indexOf(text(name))),
+        branch: this.#cold((name) => branches.indexOf(text(name))),
+        config_error: this.#cold((path, message) => this.#refuse(text(path), text(message))),
+        log: this.#cold((level, message) => this.#setup.log(logLevels[level] ?? "info", text(message))),
+      },
+    };
+  }
+
+  /** Instantiates and configures. The loader is for strings; the functions returned are the module's own. */
+  instantiate(module: WebAssembly.Module): FunctionExports {
+    let raw: FunctionExports;
+    let accepted: number;
+    try {
+      const { instance, exports } = instantiateSync<FunctionExports>(module, this.imports());
+      raw = instance.exports as FunctionExports;
+      accepted = raw.nf_configure(exports.__newString(JSON.stringify(this.#setup.function.config ?? {})));
+    } catch (trap) {
+      throw this.#configurationTrap(trap as Error);
+    }
+    this.#configuring = false;
+    if (accepted === 0) this.#refuse("", "the function refused its configuration");
+    const [first, ...rest] = this.#faults;
+    if (first !== undefined) throw new SluiceError(first, ...rest);
+    return raw;
+  }
+
+  #refuse(pointer: string, what: string): void {
+    if (pointer === "" && this.#faults.length > 0) return;
+    const name = this.#setup.function.name;
+    this.#faults.push({ code: "config-invalid", where: `${name}.config${pointer}`, what, pointer });
+  }
+
+  #configurationTrap(trap: Error): SluiceError {
+    const { message, source } = resolveTrap(trap, this.#setup.package.wasm);
+    const { name, package: from } = this.#setup.function;
+    return new SluiceError({
+      code: "function-fault",
+      where: source ?? `${name} (${from.name}@${from.version})`,
+      what: `${name} trapped while it was configured: ${message}`,
+      help: `if it ran out of memory, raise memoryPages in its manifest (now ${this.#setup.function.memoryPages})`,
+    });
+  }
+
+  #cold(call: (...args: number[]) => number | void): (...args: number[]) => number | void {
+    return (...args) => {
+      if (!this.#configuring) throw new Error("a host import was called on the packet path");
+      return call(...args);
+    };
+  }
+
+  #abort([message = 0, file = 0, line = 0, column = 0]: number[]): never {
+    const what = message === 0 ? "abort" : readString(this.#memory, message);
+    const where = file === 0 ? "" : ` at ${readString(this.#memory, file)}:${line}:${column}`;
+    throw new Error(`${what}${where}`);
+  }
+}
+
+/** An AssemblyScript string: UTF-16LE, its length in bytes 4 bytes before it. Empty if it is not in the heap. */
+function readString(memory: WebAssembly.Memory, pointer: number): string {
+  const start = pointer >>> 0;
+  if (start < MEMORY_BASE + 4 || start > memory.buffer.byteLength) return "";
+  const bytes = new DataView(memory.buffer).getUint32(start - 4, true);
+  if (start + bytes > memory.buffer.byteLength) return "";
+  return Buffer.from(memory.buffer, start, bytes).toString("utf16le");
+}

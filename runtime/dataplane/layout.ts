@@ -1,0 +1,73 @@
+// What C++ and TypeScript of the host agree on beyond the ABI: shared layouts and the order of counters.
+// native/generate-abi.ts turns the numbers into constants and the lists into indices.
+
+/** Layout of the segment that a lane shares with its functions, page-aligned parts. */
+export const SHARED_BATCH_OFFSET = 0;
+export const SHARED_RESULTS_OFFSET = 0x1000;
+export const SHARED_RECORDS_OFFSET = 0x2000;
+export const SHARED_BYTES = 0x2000 + 0x8000;
+/** 512 records: the batch's, and as many that functions may add. */
+export const RECORDS_CAPACITY = 512;
+
+/** What NativeLane.exhale returns: something was received in this turn; functions may tick (at most once a millisecond). */
+export const EXHALE_BUSY = 1;
+export const EXHALE_TICK = 2;
+
+/** Counters of one port, in this order. */
+export const portCounters = [
+  "receive_frames",
+  "receive_bytes",
+  "receive_dropped",
+  "transmit_frames",
+  "transmit_bytes",
+  "transmit_dropped",
+] as const;
+
+/** Counters of one hop, in this order; a counter per reason follows. */
+export const hopCounters = [
+  "frames",
+  "batches",
+  "ticks",
+  "next",
+  "drop",
+  "transmit",
+  "branch",
+  "host",
+  "faults",
+  "fault_frames",
+] as const;
+
+/** Counters of a lane, in this order. The drop reasons of the engine itself are DROP_REASONS. */
+export const laneCounters = ["turns", "received", "transmitted", "consumed", "host", "dropped", "malformed"] as const;
+
+/** Reasons for which the engine, not a function, drops a frame; their counters follow the lane's. */
+export const engineDropReasons = [
+  "no-path",
+  "oversize",
+  "port-full",
+  "port-gone",
+  "host-unavailable",
+  "fault",
+  "bad-verdict",
+  "bad-target",
+  "bad-reason",
+  "bad-length",
+  "not-writable",
+] as const;
+
+/** One outcome per frame, in the order of their ends. */
+export const OUTCOME_BYTES = 40;
+export const OUTCOME_NUMBER = 0; // u64: 1-based number of the input frame
+export const OUTCOME_TIME = 8; // u64 ns
+export const OUTCOME_DETAIL = 16; // u32
+export const OUTCOME_FLOW = 20; // u32
+export const OUTCOME_HOP = 24; // i16: the hop that decided, -1 for the engine
+export const OUTCOME_REASON = 26; // u16: the function's reason, or an index into engineDropReasons
+export const OUTCOME_KIND = 28; // u8: outcomeKinds
+export const OUTCOME_PORT = 29; // u8: where it entered
+export const OUTCOME_TO = 30; // u8: where it left
+export const OUTCOME_ENGINE = 31; // u8: 1 if the reason is the engine's
+export const OUTCOME_RECORD = 32; // u16: its record, valid until the next inhale, as are the bytes in its slot
+
+export const outcomeKinds = ["forward", "drop", "consume", "host", "fault"] as const;
+export type OutcomeKind = (typeof outcomeKinds)[number];

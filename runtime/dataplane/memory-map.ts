@@ -1,0 +1,20 @@
+// Where the host puts windows in a function's memory. Functions learn it from the context page (ABI.md, section 2);
+// only CONTEXT_ADDRESS is fixed. All addresses are page-aligned; frames at 2 MiB, so that huge pages are possible.
+import {
+  CONTEXT_ADDRESS,
+  CONTEXT_BYTES,
+  COUNTER_BYTES,
+  COUNTERS_CAPACITY,
+  MEMORY_BASE,
+} from "../../nfs/sdk/abi.ts";
+
+export const BATCH_ADDRESS = CONTEXT_ADDRESS + CONTEXT_BYTES;
+export const RESULTS_ADDRESS = 0x20000;
+export const RECORDS_ADDRESS = 0x30000;
+export const COUNTERS_ADDRESS = 0x100000;
+export const COUNTERS_BYTES = COUNTERS_CAPACITY * COUNTER_BYTES;
+export const FRAMES_ADDRESS = 0x10000000;
+/** The largest UMEM that fits below the module's own memory. */
+export const FRAMES_BYTES_MAX = MEMORY_BASE - FRAMES_ADDRESS;
+
+export const PAGE_BYTES = 4096;

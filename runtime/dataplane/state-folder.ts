@@ -1,0 +1,119 @@
+// The private folder in tmpfs where a running chain keeps its segments and says who it is. Observers read it; after a
+// crash the next start of the same chain clears it.
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Plan } from "../chain/plan.ts";
+import { SluiceError } from "../errors.ts";
+import type { CounterLayout } from "./counter-layout.ts";
+import type { DeclaredCounter } from "./function-state.ts";
+
+/** What a running engine says of itself, in `engine.json`. */
+export interface EngineDescription {
+  readonly chain: string;
+  readonly pid: number;
+  /** Clock ticks since boot (proc(5), stat field 22): tells a process from a later one with the same pid. */
+  readonly processStart: number;
+  /** ISO 8601. */
+  readonly started: string;
+  readonly ports: readonly PortDescription[];
+  readonly functions: readonly FunctionDescription[];
+  readonly hops: readonly { readonly function: number; readonly path: number }[];
+  readonly layout: CounterLayout;
+  /** Ticks per second of the hops' "ticks" counters. */
+  readonly tickHz: number;
+}
+
+export interface PortDescription {
+  readonly name: string;
+  readonly device: string;
+  readonly mode: string;
+  readonly refused: readonly { readonly mode: string; readonly why: string }[];
+}
+
+export interface FunctionDescription {
+  readonly name: string;
+  readonly package: string;
+  readonly reasons: readonly string[];
+  readonly counters: readonly DeclaredCounter[];
+}
+
+const DESCRIPTION = "engine.json";
+
+/** SLUICE_STATE_DIR, or a folder in /dev/shm. */
+export function stateRoot(): string {
+  return process.env.SLUICE_STATE_DIR ?? `/dev/shm/sluice-${process.getuid?.() ?? 0}`;
+}
+
+export class StateFolder {
+  readonly path: string;
+
+  private constructor(path: string) {
+    this.path = path;
+  }
+
+  /** Claims the folder of `chain` for this process. Throws chain-running if another one that lives has it. */
+  static claim(chain: string, root = stateRoot()): StateFolder {
+    const path = join(root, chain);
+    const owner = readDescription(path);
+    if (owner !== null && isAlive(owner)) {
+      throw new SluiceError({
+        code: "chain-running",
+        where: chain,
+        what: `process ${owner.pid} runs this chain since ${owner.started}`,
+        help: "stop it first (SIGTERM or Ctrl-C), or use another chain name",
+      });
+    }
+    rmSync(path, { recursive: true, force: true });
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    return new StateFolder(path);
+  }
+
+  pathOf(segment: string): string {
+    return join(this.path, segment);
+  }
+
+  describe(description: EngineDescription): void {
+    const file = join(this.path, DESCRIPTION);
+    writeFileSync(`${file}.new`, JSON.stringify(description), { mode: 0o600 });
+    renameSync(`${file}.new`, file);
+  }
+
+  remove(): void {
+    rmSync(this.path, { recursive: true, force: true });
+  }
+}
+
+/** Engines that live, by chain name. */
+export function findEngines(root = stateRoot()): { readonly path: string; readonly engine: EngineDescription }[] {
+  if (!existsSync(root)) return [];
+  return readdirSync(root)
+    .sort()
+    .map((name) => join(root, name))
+    .flatMap((path) => {
+      const engine = readDescription(path);
+      return engine !== null && isAlive(engine) ? [{ path, engine }] : [];
+    });
+}
+
+function readDescription(path: string): EngineDescription | null {
+  try {
+    return JSON.parse(readFileSync(join(path, DESCRIPTION), "utf8")) as EngineDescription;
+  } catch {
+    return null;
+  }
+}
+
+function isAlive({ pid, processStart }: EngineDescription): boolean {
+  return processStartOf(pid) === processStart;
+}
+
+/** Null if there is no such process. */
+export function processStartOf(pid: number): number | null {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    // The second field is the command in parentheses and may hold anything; field 22 is the 20th after it.
+    return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,31 @@
+// Watches a running engine from another process, through its shared pages: costs the packet path nothing.
+import { COUNTERS_CAPACITY } from "../../nfs/sdk/abi.ts";
+import type { NativeAddon } from "../dataplane/native.ts";
+import type { EngineDescription } from "../dataplane/state-folder.ts";
+import { DECLARED_COUNTERS_OFFSET, type Snapshot, takeSnapshot } from "./snapshot.ts";
+
+export class Observer {
+  readonly engine: EngineDescription;
+  readonly #counters: BigUint64Array;
+  readonly #declared: readonly BigUint64Array[];
+
+  /** `folder` is the engine's state folder. Throws system-call if the engine has just ended. */
+  constructor(native: NativeAddon, folder: string, engine: EngineDescription) {
+    this.engine = engine;
+    this.#counters = new BigUint64Array(native.attachSegment(`${folder}/counters`).buffer);
+    this.#declared = engine.functions.map(
+      ({ name }) =>
+        new BigUint64Array(
+          native.attachSegment(`${folder}/function-${name}`).buffer,
+          DECLARED_COUNTERS_OFFSET,
+          COUNTERS_CAPACITY,
+        ),
+    );
+  }
+
+  snapshot(): Snapshot {
+    return takeSnapshot(this.engine, this.#counters, (index, counter) =>
+      Number(Atomics.load(this.#declared[index] as BigUint64Array, counter)),
+    );
+  }
+}

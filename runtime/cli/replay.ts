@@ -1,0 +1,224 @@
+// sluice replay: a chain on captures.
+import { resolve } from "node:path";
+import type { Command } from "commander";
+import { BATCH_CAPACITY } from "../../nfs/sdk/abi.ts";
+import { suggest } from "../chain/nearest.ts";
+import type { Plan } from "../chain/plan.ts";
+import { parseFunctionReference } from "../chain/validator.ts";
+import { loadAddon } from "../dataplane/load-addon.ts";
+import { type ReplaySetup, replay } from "../dataplane/replay.ts";
+import type { ReplayFault, ReplaySwap, ReplaySwapEvery } from "../dataplane/replay/schedule.ts";
+import type { ReplayStats } from "../dataplane/replay/stats.ts";
+import { sumCounts } from "../dataplane/replay/tally.ts";
+import { type ErrorCode, type Fault, SluiceError } from "../errors.ts";
+import type { FunctionPackage } from "../function/catalog.ts";
+import { type ChainOptions, type LoadedChain, loadChain } from "./load-chain.ts";
+import { printJson, printLine, printTable, printWarnings, type Warning } from "./output.ts";
+import { collect } from "./program.ts";
+
+interface ReplayOptions extends ChainOptions {
+  readonly in: readonly string[];
+  readonly out: string;
+  readonly swap?: readonly string[];
+  readonly swapEvery?: string;
+  readonly fault?: readonly string[];
+  readonly lanes: string;
+  readonly batch: string;
+  readonly json?: boolean;
+}
+
+const HELP = `
+Every port of the chain becomes a file port. Inputs are merged by timestamp; time is that of the captures.
+Captures are pcap or pcapng, of link type Ethernet (1), NULL (0), LOOP (108), RAW (12, 101), SLL (113), IPV4 (228) or
+IPV6 (229).
+
+DIR receives PORT.pcap for every port, verdicts.jsonl, eve.jsonl, flows.jsonl and stats.json, all of them or none. The
+same input through the same chain gives the same bytes. PORT.pcap has the inputs' link type, or Ethernet (with zero
+addresses where a frame had none) if the inputs differ.
+
+A capture that is damaged or cut short is processed as far as it is readable; then the exit status is 1.`;
+
+export function registerReplay(program: Command): void {
+  program
+    .command("replay")
+    .description("run captures through a chain")
+    .argument("<chain>", "the chain document (YAML or JSON)")
+    .requiredOption("--in <port=file>", "a capture that enters at a port; repeatable", collect)
+    .requiredOption("--out <dir>", "the folder for the results; created if missing")
+    .option("--set <function.key=value>", "override configuration; @file for a file's text; repeatable", collect)
+    .option("--functions <dir>", "look for functions in this folder too; repeatable", collect)
+    .option("--swap <n:function=name@version>", "replace a function just before input frame n; repeatable", collect)
+    .option("--swap-every <k:function=name@version>", "replace a function after every k input frames")
+    .option("--fault <n:function>", "make a function trap on input frame n; repeatable", collect)
+    .option("--lanes <n>", "lanes to spread the flows over", "1")
+    .option("--batch <n>", `frames per batch, at most ${BATCH_CAPACITY}; with 1 no result depends on batches`, "1")
+    .option("--json", "print the content of stats.json")
+    .addHelpText("after", HELP)
+    .action(replayCommand);
+}
+
+async function replayCommand(chain: string, options: ReplayOptions): Promise<void> {
+  requireOneLane(options.lanes);
+  const batch = readCount(options.batch, "--batch", BATCH_CAPACITY);
+  const loaded = loadChain(chain, options);
+  printWarnings(loaded.warnings);
+  const setup: Omit<ReplaySetup, "signal"> = {
+    native: loadAddon(),
+    plan: loaded.plan,
+    packages: loaded.packages,
+    inputs: readInputs(loaded.plan, options.in),
+    out: options.out,
+    batch,
+    swaps: (options.swap ?? []).map((text) => readSwap(loaded, text)),
+    swapEvery: options.swapEvery === undefined ? undefined : readSwapEvery(loaded, options.swapEvery),
+    faults: (options.fault ?? []).map((text) => readFault(loaded.plan, text)),
+    onLog: (level, name, message) => process.stderr.write(`${level} ${name}: ${message}\n`),
+  };
+  const stats = await untilInterrupted((signal) => replay({ ...setup, signal }));
+  if (options.json) printJson(stats);
+  else printSummary(stats, options.out);
+  printWarnings(warnOfMissed(stats));
+  refuseDamage(stats);
+}
+
+/** An interrupted replay writes nothing; the process then ends as the signal asks. */
+async function untilInterrupted<R>(run: (signal: AbortSignal) => Promise<R>): Promise<R> {
+  const abort = new AbortController();
+  const signals = ["SIGINT", "SIGTERM"] as const;
+  let received: NodeJS.Signals | undefined;
+  const interrupt = (signal: NodeJS.Signals) => {
+    received = signal;
+    abort.abort();
+  };
+  for (const signal of signals) process.once(signal, interrupt);
+  try {
+    return await run(abort.signal);
+  } finally {
+    for (const signal of signals) process.off(signal, interrupt);
+    if (received !== undefined) process.kill(process.pid, received);
+  }
+}
+
+function requireOneLane(lanes: string): void {
+  if (readCount(lanes, "--lanes", 1024) === 1) return;
+  throw usage(`--lanes ${lanes}`, "replay has one lane", "leave --lanes out");
+}
+
+function readInputs(plan: Plan, texts: readonly string[]): string[][] {
+  const inputs = plan.ports.map((): string[] => []);
+  for (const text of texts) {
+    const [, name, file] = /^([^=]+)=(.+)$/s.exec(text) ?? [];
+    if (name === undefined || file === undefined) throw usage(`--in ${text}`, "is not PORT=FILE");
+    const port = plan.ports.findIndex((candidate) => candidate.name === name);
+    if (port < 0) {
+      const known = plan.ports.map((candidate) => candidate.name);
+      throw usage(`--in ${text}`, `the chain has no port "${name}"`, suggest(name, known, "ports"));
+    }
+    (inputs[port] as string[]).push(resolve(file));
+  }
+  return inputs;
+}
+
+function readSwap(loaded: LoadedChain, text: string): ReplaySwap {
+  const { count, ...swap } = readExchange(loaded, "--swap", text);
+  return { frame: count, ...swap };
+}
+
+function readSwapEvery(loaded: LoadedChain, text: string): ReplaySwapEvery {
+  const { count, ...swap } = readExchange(loaded, "--swap-every", text);
+  return { every: count, ...swap };
+}
+
+function readExchange({ plan, catalog }: LoadedChain, option: string, text: string) {
+  const [, count, name, use] = /^([^:]+):([^=]+)=(.+)$/.exec(text) ?? [];
+  const where = `${option} ${text}`;
+  const reference = use === undefined ? undefined : parseFunctionReference(use);
+  if (count === undefined || name === undefined || reference === undefined)
+    throw usage(where, "is not N:FUNCTION=NAME@VERSION", `for example ${option} 7:fw=firewall@1`);
+  const found = catalog.find(reference.name, reference.range);
+  if (found === undefined) throw fault("function-not-found", where, `no function "${use}" is known`);
+  const index = findFunction(plan, name, where);
+  requireSameShape(plan, index, found, where);
+  return { count: readCount(count, where), function: index, package: found };
+}
+
+/** What a function may touch is the plan's; a replacement lives within it. */
+function requireSameShape(plan: Plan, index: number, { manifest }: FunctionPackage, where: string): void {
+  const { frames, memoryPages } = plan.functions[index] as Plan["functions"][number];
+  if (manifest.frames === frames && manifest.memoryPages <= memoryPages) return;
+  const what = `${manifest.name}@${manifest.version} needs frames "${manifest.frames}" and ${manifest.memoryPages} memory pages`;
+  throw usage(where, `${what}, the chain has "${frames}" and ${memoryPages} in its place`);
+}
+
+function readFault(plan: Plan, text: string): ReplayFault {
+  const [, frame, name] = /^([^:]+):(.+)$/.exec(text) ?? [];
+  const where = `--fault ${text}`;
+  if (frame === undefined || name === undefined) throw usage(where, "is not N:FUNCTION", "for example --fault 5:fw");
+  return { frame: readCount(frame, where), function: findFunction(plan, name, where) };
+}
+
+function findFunction(plan: Plan, name: string, where: string): number {
+  const index = plan.functions.findIndex((candidate) => candidate.name === name);
+  if (index >= 0) return index;
+  const known = plan.functions.map((candidate) => candidate.name);
+  throw fault("unknown-function", where, `the chain has no function "${name}"`, suggest(name, known, "functions"));
+}
+
+function readCount(text: string, where: string, largest = Number.MAX_SAFE_INTEGER): number {
+  const count = /^[1-9]\d{0,15}$/.test(text) ? Number(text) : Number.NaN;
+  if (count <= largest) return count;
+  throw usage(where, `"${text}" is not a number from 1 to ${largest}`);
+}
+
+function usage(where: string, what: string, help?: string): SluiceError {
+  return fault("usage", where, what, help);
+}
+
+function fault(code: ErrorCode, where: string, what: string, help?: string): SluiceError {
+  return new SluiceError({ code, where, what, help });
+}
+
+function printSummary(stats: ReplayStats, out: string): void {
+  const ports = Object.keys(stats.ports);
+  const at = (counts: Readonly<Record<string, number>>, key: string) => counts[key] ?? 0;
+  printTable(
+    ["port", "received", "transmitted", "consumed"],
+    ports.map((port) => [port, at(stats.received, port), at(stats.transmitted, port), at(stats.consumed, port)]),
+  );
+  printCounts("dropped because of", stats.dropped);
+  printCounts("to the host because of", stats.host);
+  printCounts("malformed", stats.malformed);
+  if (stats.faults.length > 0) {
+    printLine();
+    const rows = stats.faults.map((each) => [each.function, each.message, each.source ?? "-", each.count]);
+    printTable(["function", "fault", "source", "times"], rows);
+  }
+  printLine();
+  const swaps = stats.swaps === 0 ? "" : `, ${stats.swaps} exchanges of functions`;
+  printLine(`${sumCounts(stats.received)} frames${swaps}; results in ${out}`);
+}
+
+function printCounts(title: string, counts: Readonly<Record<string, number>>): void {
+  if (Object.keys(counts).length === 0) return;
+  printLine();
+  printTable([title, "frames"], Object.entries(counts));
+}
+
+function warnOfMissed({ missed }: ReplayStats): Warning[] {
+  const warn = (option: string, what: string) => (text: string) => ({ code: "unused-option", where: `${option} ${text}`, what });
+  return [
+    ...missed.swaps.map(warn("--swap", "the input has fewer frames")),
+    ...missed.faults.map(warn("--fault", "that frame did not come to the function")),
+  ];
+}
+
+function refuseDamage({ damage, received }: ReplayStats): void {
+  const faults = damage.map(({ file, what }): Fault => {
+    const processed = `${sumCounts(received)} frames were processed`;
+    const isMixed = /different from the .* of the first interface/.test(what);
+    const help = isMixed ? "libpcap reads one link type and snapshot length per capture; split it by interface" : undefined;
+    return { code: "capture-truncated", where: file, what: `${what}; ${processed}`, help };
+  });
+  const [first, ...rest] = faults;
+  if (first !== undefined) throw new SluiceError(first, ...rest);
+}

@@ -1,0 +1,19 @@
+// Waiting for something that will be true soon.
+import { setTimeout as sleep } from "node:timers/promises";
+import { SluiceError } from "../errors.ts";
+
+/** Tries `attempt` until it does not reject, for at most `seconds`. Throws test-failed with the last reason. */
+export async function until<T>(what: string, attempt: () => Promise<T>, seconds = 10): Promise<T> {
+  const end = performance.now() + seconds * 1000;
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (performance.now() > end) {
+        const reason = error instanceof Error ? error.message : String(error);
+        throw new SluiceError({ code: "test-failed", where: what, what: `not within ${seconds} s: ${reason}` });
+      }
+      await sleep(50);
+    }
+  }
+}

@@ -1,0 +1,3 @@
+// What a function's tests import: `import { openFunction } from "sluice/testing"`.
+export { FunctionUnderTest, type FunctionTestOptions, openFunction, openPackage, type Sent } from "./function-under-test.ts";
+export { encodePacket, formatPacket } from "./packet-text.ts";

@@ -1,5 +1,4 @@
 // Runs one chain on real devices: claims its state folder, starts the lane's worker, stops it, leaves nothing behind.
-import { once } from "node:events";
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import type { Plan } from "../chain/plan.ts";
@@ -109,6 +108,7 @@ class Inbox {
     this.ended = ended.promise;
     this.ended.catch(() => {});
     this.ready.catch(() => {});
+    let audit: FrameAudit | undefined;
     const fail = (error: Error) => {
       ready.reject(error);
       ended.reject(error);
@@ -117,12 +117,13 @@ class Inbox {
       if (message.kind === "ready") ready.resolve(message);
       else if (message.kind === "fault") setup.onFault?.(message.fault);
       else if (message.kind === "log") setup.onLog?.(message.level, message.function, message.message);
-      else if (message.kind === "stopped") void once(worker, "exit").then(() => ended.resolve(message.audit));
+      else if (message.kind === "stopped") audit = message.audit;
       else fail(new SluiceError(...(message.faults as [SluiceError["faults"][0]])));
     });
     worker.on("error", fail);
-    worker.on("exit", () =>
-      fail(new SluiceError({ code: "internal", where: "worker", what: "the lane's thread ended unasked" })),
-    );
+    worker.on("exit", () => {
+      if (audit !== undefined) ended.resolve(audit);
+      fail(new SluiceError({ code: "internal", where: "worker", what: "the lane's thread ended unasked" }));
+    });
   }
 }

@@ -4,6 +4,7 @@ import { LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_WARN, MEMORY_BASE, WASM_PAGE_BYTES 
 import type { PlannedFunction } from "../chain/plan.ts";
 import { type Fault, SluiceError } from "../errors.ts";
 import type { FunctionPackage } from "../function/catalog.ts";
+import { dropMemoryMinimum } from "../function/memory-import.ts";
 import { resolveTrap } from "../function/source-map.ts";
 import type { FunctionState } from "./function-state.ts";
 import type { LaneMemory } from "./lane-memory.ts";
@@ -63,7 +64,7 @@ const compiled = new WeakMap<Uint8Array, WebAssembly.Module>();
 function compile(wasm: Uint8Array): WebAssembly.Module {
   const known = compiled.get(wasm);
   if (known !== undefined) return known;
-  const module = new WebAssembly.Module(wasm as Uint8Array<ArrayBuffer>);
+  const module = new WebAssembly.Module(dropMemoryMinimum(wasm) as Uint8Array<ArrayBuffer>);
   compiled.set(wasm, module);
   return module;
 }

@@ -23,6 +23,7 @@ export function loadAddon(): NativeAddon {
     overlay: translated(raw.overlay),
     pinThread: translated(raw.pinThread),
     inspectCapture: translated(raw.inspectCapture),
+    probeAfxdp: translated(raw.probeAfxdp),
     createLane: translated((options) => translatePorts(raw.createLane(options))),
   };
 }

@@ -175,6 +175,12 @@ export interface AfxdpPort extends OpenPort {
   readonly gone: boolean;
 }
 
+export interface AfxdpProbe {
+  readonly mode: AfxdpMode;
+  /** Why it does not work, or null if it does. */
+  readonly why: string | null;
+}
+
 export interface NativeAddon {
   /** A segment in an anonymous file, or in `path` (created if missing, mode 0600). */
   openSegment(bytes: number, path?: string): Segment;
@@ -183,6 +189,8 @@ export interface NativeAddon {
   /** Puts windows over [0, MEMORY_BASE) of a WebAssembly memory; the rest of that range becomes inaccessible. */
   overlay(memory: ArrayBuffer, windows: readonly Window[]): void;
   createLane(options: LaneOptions): NativeLane;
+  /** Opens each AF_XDP mode for a moment, best first. Frames pass to the kernel meanwhile; a few may be lost. */
+  probeAfxdp(options: { readonly device: string; readonly queue: number; readonly program: string }): AfxdpProbe[];
   /** Binds the calling thread to one CPU. */
   pinThread(cpu: number): void;
   /** Ticks per second of the clock that HOP_COUNTERS "ticks" counts in; takes 20 ms. */

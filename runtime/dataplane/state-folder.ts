@@ -1,6 +1,6 @@
 // The private folder in tmpfs where a running chain keeps its segments and says who it is. Observers read it; after a
 // crash the next start of the same chain clears it.
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Plan } from "../chain/plan.ts";
 import { SluiceError } from "../errors.ts";
@@ -65,6 +65,7 @@ export class StateFolder {
     }
     rmSync(path, { recursive: true, force: true });
     mkdirSync(path, { recursive: true, mode: 0o700 });
+    requireTmpfs(path);
     return new StateFolder(path);
   }
 
@@ -93,6 +94,23 @@ export function findEngines(root = stateRoot()): { readonly path: string; readon
       const engine = readDescription(path);
       return engine !== null && isAlive(engine) ? [{ path, engine }] : [];
     });
+}
+
+// statfs(2)
+const TMPFS_MAGIC = 0x01021994;
+const RAMFS_MAGIC = 0x858458f6;
+
+/** AF_XDP pins the frames' pages for as long as it runs, which files on disks do not allow. */
+function requireTmpfs(path: string): void {
+  const { type } = statfsSync(path);
+  if (type === TMPFS_MAGIC || type === RAMFS_MAGIC) return;
+  rmSync(path, { recursive: true, force: true });
+  throw new SluiceError({
+    code: "not-supported",
+    where: path,
+    what: "the state folder is not in memory (tmpfs)",
+    help: "let SLUICE_STATE_DIR name a folder below /dev/shm or another tmpfs",
+  });
 }
 
 function readDescription(path: string): EngineDescription | null {

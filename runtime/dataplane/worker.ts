@@ -15,8 +15,7 @@ function post(message: WorkerMessage): void {
 }
 
 function run(setup: WorkerSetup): void {
-  // Functions are compiled once, before their first packet, by the optimising compiler.
-  setFlagsFromString("--no-liftoff");
+  // Compiled whole before the first packet; the command line's flag says by which compiler (`sluice`).
   setFlagsFromString("--no-wasm-lazy-compilation");
   const native = loadAddon();
   if (setup.cpu !== null) native.pinThread(setup.cpu);

@@ -1,0 +1,59 @@
+// How many frames had which fate, counted from their verdicts.
+import * as abi from "../../../nfs/sdk/abi.ts";
+import type { Verdict } from "./verdicts.ts";
+
+export type Counts = Record<string, number>;
+
+/** `MALFORMED_IP_SHORT` → `ip-short`, by its number. */
+const malformedNames: ReadonlyMap<number, string> = new Map(
+  Object.entries(abi)
+    .filter(([name]) => name.startsWith("MALFORMED_"))
+    .map(([name, value]) => [value, name.slice("MALFORMED_".length).toLowerCase().replaceAll("_", "-")]),
+);
+
+export class Tally {
+  /** By port. */
+  readonly received: Counts;
+  readonly transmitted: Counts;
+  /** By `function:reason`, or the engine's reason alone. */
+  readonly dropped: Counts = {};
+  /** By port. */
+  readonly consumed: Counts;
+  /** By `function:reason`. */
+  readonly host: Counts = {};
+  /** Received frames whose headers are wrong, by what is wrong with them. */
+  readonly malformed: Counts = {};
+  #frames = 0;
+
+  constructor(ports: readonly string[]) {
+    const zeroes = () => Object.fromEntries(ports.map((port) => [port, 0]));
+    this.received = zeroes();
+    this.transmitted = zeroes();
+    this.consumed = zeroes();
+  }
+
+  get frames(): number {
+    return this.#frames;
+  }
+
+  add(verdict: Verdict, malformed: number): void {
+    this.#frames += 1;
+    increase(this.received, verdict.port);
+    if (malformed !== abi.MALFORMED_NONE) increase(this.malformed, malformedNames.get(malformed) ?? String(malformed));
+    if (verdict.kind === "forward") increase(this.transmitted, verdict.to as string);
+    else if (verdict.kind === "consume") increase(this.consumed, verdict.port);
+    else increase(verdict.kind === "host" ? this.host : this.dropped, keyOf(verdict));
+  }
+}
+
+function keyOf({ function: by, reason = "" }: Verdict): string {
+  return by === undefined ? reason : `${by}:${reason}`;
+}
+
+function increase(counts: Counts, key: string): void {
+  counts[key] = (counts[key] ?? 0) + 1;
+}
+
+export function sumCounts(counts: Readonly<Counts>): number {
+  return Object.values(counts).reduce((total, count) => total + count, 0);
+}

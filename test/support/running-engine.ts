@@ -1,0 +1,98 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createInterface } from "node:readline";
+import type { EngineDescription } from "../../runtime/dataplane/state-folder.ts";
+import type { Namespace } from "../../runtime/testing/network.ts";
+import { sluicePath } from "./run-sluice.ts";
+
+export interface EngineEnd {
+  readonly status: number | null;
+  readonly stderr: string;
+  /** What `sluice up --json` printed at last. */
+  readonly last: { readonly state: string; readonly frames?: { readonly intact: boolean } };
+}
+
+/** `sluice up --json` in a namespace, with a state folder of its own. */
+export class RunningEngine {
+  readonly description: EngineDescription;
+  readonly stateFolder: string;
+  readonly #child: ChildProcess;
+  readonly #said: () => { lines: string[]; stderr: string };
+
+  private constructor(
+    child: ChildProcess,
+    description: EngineDescription,
+    stateFolder: string,
+    said: () => { lines: string[]; stderr: string },
+  ) {
+    this.#child = child;
+    this.description = description;
+    this.stateFolder = stateFolder;
+    this.#said = said;
+  }
+
+  /** Resolves when the chain runs. Rejects with what it said if it ends before. */
+  static async start(
+    namespace: Namespace,
+    chainFile: string,
+    stateFolder = mkdtempSync("/dev/shm/sluice-test-"),
+  ): Promise<RunningEngine> {
+    const child = namespace.spawn(sluicePath, ["up", chainFile, "--json"], {
+      env: { ...process.env, SLUICE_STATE_DIR: stateFolder },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const lines: string[] = [];
+    let stderr = "";
+    child.stderr?.on("data", (chunk: Buffer) => {
+      stderr += chunk.toString();
+    });
+    const reader = createInterface({ input: child.stdout as NodeJS.ReadableStream });
+    const first = await new Promise<string>((resolve, reject) => {
+      reader.on("line", (line) => {
+        lines.push(line);
+        resolve(line);
+      });
+      child.once("close", (status) => reject(new Error(`sluice up ended with ${status}: ${stderr}`)));
+    });
+    return new RunningEngine(child, JSON.parse(first), stateFolder, () => ({ lines, stderr }));
+  }
+
+  /** The engine's own process id. */
+  get pid(): number {
+    return this.description.pid;
+  }
+
+  /** Sends a signal and waits for the end. */
+  async end(signal: NodeJS.Signals = "SIGTERM"): Promise<EngineEnd> {
+    const closed = this.ended();
+    process.kill(this.pid, signal);
+    return closed;
+  }
+
+  async ended(): Promise<EngineEnd> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) await once(this.#child, "close");
+    const { lines, stderr } = this.#said();
+    return { status: this.#child.exitCode, stderr, last: JSON.parse(lines.at(-1) ?? "{}") };
+  }
+
+  /** Removes its state folder; to be called whatever happened. */
+  dispose(): void {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) this.#child.kill("SIGKILL");
+    rmSync(this.stateFolder, { recursive: true, force: true });
+  }
+}
+
+/** `sluice top --json` of a running engine: its counters. */
+export async function readTop(engine: RunningEngine): Promise<Record<string, unknown> & { ports: { port: string }[] }> {
+  const child = spawn(sluicePath, ["top", "--json", "--interval", "0.1"], {
+    env: { ...process.env, SLUICE_STATE_DIR: engine.stateFolder },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  let text = "";
+  child.stdout.on("data", (chunk: Buffer) => {
+    text += chunk.toString();
+  });
+  await once(child, "close");
+  return JSON.parse(text);
+}

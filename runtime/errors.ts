@@ -17,15 +17,22 @@ export const errorKinds = {
   "unknown-key": { exit: 2, http: 422, summary: "The document has a key that does not exist." },
   "unknown-port": { exit: 2, http: 422, summary: "A path names a port that the chain does not have." },
   "unknown-function": { exit: 2, http: 422, summary: "A path names a function that the chain does not have." },
-  "unknown-branch": { exit: 2, http: 422, summary: "A function takes a branch that the chain does not declare." },
   "branch-cycle": { exit: 2, http: 422, summary: "Branches lead back to where they came from." },
   "unreachable-path": { exit: 2, http: 422, summary: "An earlier path takes everything that this one would." },
   "function-not-found": { exit: 2, http: 422, summary: "No function of that name and version is known." },
-  "config-invalid": { exit: 2, http: 422, summary: "A function's configuration does not fit its schema or was refused by it." },
+  "config-invalid": {
+    exit: 2,
+    http: 422,
+    summary: "A function's configuration does not fit its schema or was refused by it.",
+  },
 
   "manifest-invalid": { exit: 2, http: 422, summary: "A function's manifest does not have the declared shape." },
   "module-invalid": { exit: 2, http: 422, summary: "The file is not a valid WebAssembly module." },
-  "module-not-function": { exit: 2, http: 422, summary: "The module's imports or exports are not those of a function." },
+  "module-not-function": {
+    exit: 2,
+    http: 422,
+    summary: "The module's imports or exports are not those of a function.",
+  },
   "module-forbidden": { exit: 2, http: 422, summary: "The module uses an instruction that a function may not use." },
   "abi-version": { exit: 2, http: 422, summary: "The function was built for another ABI version." },
   "memory-limit": { exit: 2, http: 422, summary: "The function needs more memory than its manifest declares." },
@@ -34,7 +41,11 @@ export const errorKinds = {
 
   "capture-format": { exit: 2, http: 400, summary: "The file is not a pcap or pcapng capture." },
   "capture-link-type": { exit: 2, http: 400, summary: "The capture's link type is not supported." },
-  "capture-truncated": { exit: 1, http: 400, summary: "The capture ends in the middle or is damaged; what was readable was processed." },
+  "capture-truncated": {
+    exit: 1,
+    http: 400,
+    summary: "The capture ends in the middle or is damaged; what was readable was processed.",
+  },
 
   "not-installed": { exit: 1, http: 500, summary: "The project's dependencies are not installed." },
   "native-missing": { exit: 1, http: 500, summary: "The native addon is not built." },
@@ -52,6 +63,11 @@ export const errorKinds = {
 } as const satisfies Record<string, ErrorKind>;
 
 export type ErrorCode = keyof typeof errorKinds;
+
+/** What is allowed and hardly meant: `warning[CODE] WHERE: WHAT`. */
+export const warningCodes = ["build", "unused-function", "unused-port", "unused-option"] as const;
+
+export type WarningCode = (typeof warningCodes)[number];
 
 /** One fault: `error[CODE] WHERE: WHAT`, and how to mend it. */
 export interface Fault {

@@ -2,14 +2,17 @@
 
 import { CommanderError } from "commander";
 import { registerChain } from "./cli/chain.ts";
-import { registerReplay } from "./cli/replay.ts";
-import { registerUp } from "./cli/up.ts";
-import { registerTop } from "./cli/top.ts";
+import { registerDoctor } from "./cli/doctor.ts";
+import { registerFunction } from "./cli/function.ts";
 import { printError } from "./cli/output.ts";
 import { createProgram } from "./cli/program.ts";
+import { registerReplay } from "./cli/replay.ts";
+import { registerTop } from "./cli/top.ts";
+import { registerUp } from "./cli/up.ts";
 
 const program = createProgram();
-for (const register of [registerUp, registerReplay, registerChain, registerTop]) register(program);
+for (const register of [registerUp, registerReplay, registerChain, registerFunction, registerTop, registerDoctor])
+  register(program);
 
 // Whoever reads our output may stop reading: `sluice top | head`.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {

@@ -56,6 +56,7 @@ Lane::~Lane() {
 uint32_t Lane::AddPort(std::unique_ptr<Port> port) {
   ports_.push_back(std::move(port));
   port_queues_.emplace_back();
+  refused_.push_back(0);
   return static_cast<uint32_t>(ports_.size() - 1);
 }
 
@@ -379,7 +380,7 @@ void Lane::TransmitOn(uint32_t index, Queue& queue) {
   for (uint32_t i = taken; i < queue.count; ++i) {
     DropByEngine(queue.records[i], -1, reason, layout::kOutcomeKindsDrop);
   }
-  config_.port_counters[index][layout::kPortCountersTransmitDropped] += queue.count - taken;
+  refused_[index] += queue.count - taken;
   queue.count = 0;
 }
 
@@ -392,6 +393,7 @@ void Lane::Publish() {
     to[layout::kPortCountersReceiveDropped] = from.receive_dropped;
     to[layout::kPortCountersTransmitFrames] = from.transmit_frames;
     to[layout::kPortCountersTransmitBytes] = from.transmit_bytes;
+    to[layout::kPortCountersTransmitDropped] = from.transmit_dropped + refused_[i];
   }
 }
 

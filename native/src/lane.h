@@ -134,6 +134,7 @@ class Lane {
   std::vector<std::unique_ptr<Port>> ports_;
   std::vector<Queue> hop_queues_;
   std::vector<Queue> port_queues_;
+  std::vector<uint64_t> refused_;  // by port: frames that it did not take
   std::array<Flight, abi::kBatchCapacity> flights_;
   std::array<Frame, abi::kBatchCapacity> staging_;
   std::array<uint16_t, abi::kBatchCapacity> arrivals_;

@@ -21,6 +21,7 @@ type Call = (...args: (number | bigint)[]) => number | bigint | undefined;
 
 export interface AssemblyModule {
   readonly exports: Readonly<Record<string, Call>>;
+  readonly wasm: Uint8Array;
   readonly memory: DataView;
   readonly bytes: Uint8Array;
   /** `pointer: what` of every config_error. */
@@ -70,7 +71,7 @@ export async function runAssembly(source: string, memoryPages = 64): Promise<Ass
     return address;
   };
   return {
-    ...{ exports: calls, memory, bytes: new Uint8Array(linear.buffer), newString, readString },
+    ...{ wasm, exports: calls, memory, bytes: new Uint8Array(linear.buffer), newString, readString },
     ...{ faults, counters, reasons, logged },
   };
 }

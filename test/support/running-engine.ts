@@ -13,6 +13,13 @@ export interface EngineEnd {
   readonly last: { readonly state: string; readonly frames?: { readonly intact: boolean } };
 }
 
+export interface EngineOptions {
+  /** In tmpfs; a new one unless said. */
+  readonly stateFolder?: string;
+  /** As `--functions`. */
+  readonly functions?: string;
+}
+
 /** `sluice up --json` in a namespace, with a state folder of its own. */
 export class RunningEngine {
   readonly description: EngineDescription;
@@ -36,9 +43,11 @@ export class RunningEngine {
   static async start(
     namespace: Namespace,
     chainFile: string,
-    stateFolder = mkdtempSync("/dev/shm/sluice-test-"),
+    options: EngineOptions = {},
   ): Promise<RunningEngine> {
-    const child = namespace.spawn(sluicePath, ["up", chainFile, "--json"], {
+    const stateFolder = options.stateFolder ?? mkdtempSync("/dev/shm/sluice-test-");
+    const functions = options.functions === undefined ? [] : ["--functions", options.functions];
+    const child = namespace.spawn(sluicePath, ["up", chainFile, "--json", ...functions], {
       env: { ...process.env, SLUICE_STATE_DIR: stateFolder },
       stdio: ["ignore", "pipe", "pipe"],
     });

@@ -1,0 +1,39 @@
+/* The contract between steer.bpf.c and steering.cc: names of maps, their keys and the order of counters. Plain C. */
+#ifndef SLUICE_BPF_SHARED_H
+#define SLUICE_BPF_SHARED_H
+
+#include <linux/types.h>
+
+/* Queues of one device that can have a socket, and classes that one device can leave to the kernel. */
+#define STEER_QUEUES 1024
+#define STEER_CLASSES 64
+
+enum steer_class_kind {
+	STEER_ETHER_TYPE,	/* value: the ethertype after all VLAN tags */
+	STEER_IP_PROTO,		/* ip_proto; value: 0 */
+	STEER_DESTINATION_PORT,	/* ip_proto and value: the destination port */
+};
+
+/* A class of traffic that the port leaves to the kernel; the key of the hash map `kernel_classes`. Host byte order. */
+struct steer_class {
+	__u8 kind;
+	__u8 ip_proto;
+	__u16 value;
+};
+
+/* Constant once loaded: lets the verifier remove the lookups that no class needs. */
+struct steer_config {
+	__u8 by_ether_type;
+	__u8 by_ip_proto;
+	__u8 by_destination_port;
+};
+
+/* Indices into the per-CPU array `frames`. */
+enum steer_counter {
+	STEER_REDIRECTED,	/* to the queue's socket */
+	STEER_LEFT,		/* to the kernel: of a class that the port leaves to it */
+	STEER_UNCLAIMED,	/* to the kernel: the queue has no socket */
+	STEER_COUNTERS,
+};
+
+#endif

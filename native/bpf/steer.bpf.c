@@ -1,0 +1,218 @@
+/*
+ * Steers each frame of a device: to the AF_XDP socket of its queue, or to the kernel if it is of a class that the
+ * port leaves to it. What cannot be parsed is of no class.
+ *
+ * Frames in several buffers (jumbo) are not supported: without xdp.frags, drivers refuse the program on such MTUs.
+ * A VLAN tag that the hardware took out of the frame cannot be seen here; see `sluice doctor`.
+ */
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "shared.h"
+
+#define VLAN_TAGS_MAX 2
+#define EXTENSIONS_MAX 6
+#define FRAGMENT_OFFSET_MASK 0x1fff	/* RFC 791, 3.1 */
+#define FRAGMENT6_OFFSET_MASK 0xfff8	/* RFC 8200, 4.5 */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_XSKMAP);
+	__uint(max_entries, STEER_QUEUES);
+	__type(key, __u32);
+	__type(value, __u32);
+} socket_by_queue SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, STEER_CLASSES);
+	__type(key, struct steer_class);
+	__type(value, __u8);
+} kernel_classes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, STEER_COUNTERS);
+	__type(key, __u32);
+	__type(value, __u64);
+} frames SEC(".maps");
+
+const volatile struct steer_config config;
+
+/* The bytes from the next header to the frame's end. */
+struct cursor {
+	void *next;
+	void *end;
+	int is_later_fragment;	/* no transport header follows */
+};
+
+struct vlan_tag {
+	__be16 tci;
+	__be16 ether_type;
+};
+
+struct extension {
+	__u8 next_header;
+	__u8 length;
+	__be16 fragment_offset;	/* in a fragment header only */
+};
+
+struct ports {
+	__be16 source;
+	__be16 destination;
+};
+
+/* Returns the ethertype after at most VLAN_TAGS_MAX tags, or -1. */
+static __always_inline int parse_ethernet(struct cursor *at)
+{
+	struct ethhdr *ethernet = at->next;
+	__be16 ether_type;
+
+	if ((void *)(ethernet + 1) > at->end)
+		return -1;
+	ether_type = ethernet->h_proto;
+	at->next = ethernet + 1;
+
+#pragma unroll
+	for (int i = 0; i < VLAN_TAGS_MAX; i++) {
+		struct vlan_tag *tag = at->next;
+
+		if (ether_type != bpf_htons(ETH_P_8021Q) && ether_type != bpf_htons(ETH_P_8021AD))
+			break;
+		if ((void *)(tag + 1) > at->end)
+			return -1;
+		ether_type = tag->ether_type;
+		at->next = tag + 1;
+	}
+	return bpf_ntohs(ether_type);
+}
+
+/* Returns the IP protocol, or -1. */
+static __always_inline int parse_ipv4(struct cursor *at)
+{
+	struct iphdr *ip = at->next;
+	__u32 length;
+
+	if ((void *)(ip + 1) > at->end)
+		return -1;
+	length = ip->ihl * 4;
+	if (length < sizeof(*ip))
+		return -1;
+	at->is_later_fragment = (ip->frag_off & bpf_htons(FRAGMENT_OFFSET_MASK)) != 0;
+	at->next = (void *)ip + length;
+	return ip->protocol;
+}
+
+/* Returns the IP protocol after at most EXTENSIONS_MAX extension headers, or -1. */
+static __always_inline int parse_ipv6(struct cursor *at)
+{
+	struct ipv6hdr *ip = at->next;
+	__u8 next_header;
+
+	if ((void *)(ip + 1) > at->end)
+		return -1;
+	next_header = ip->nexthdr;
+	at->next = ip + 1;
+
+#pragma unroll
+	for (int i = 0; i < EXTENSIONS_MAX; i++) {
+		struct extension *extension = at->next;
+
+		if (next_header != IPPROTO_HOPOPTS && next_header != IPPROTO_ROUTING &&
+		    next_header != IPPROTO_DSTOPTS && next_header != IPPROTO_FRAGMENT && next_header != IPPROTO_AH)
+			return next_header;
+		if ((void *)(extension + 1) > at->end)
+			return -1;
+		if (next_header == IPPROTO_FRAGMENT) {
+			at->next += 8;
+			if (extension->fragment_offset & bpf_htons(FRAGMENT6_OFFSET_MASK)) {
+				at->is_later_fragment = 1;
+				return extension->next_header;
+			}
+		} else if (next_header == IPPROTO_AH) {
+			at->next += (extension->length + 2) * 4;
+		} else {
+			at->next += (extension->length + 1) * 8;
+		}
+		next_header = extension->next_header;
+	}
+	return -1;
+}
+
+/* Returns the destination port, or -1. */
+static __always_inline int parse_ports(struct cursor *at)
+{
+	struct ports *ports = at->next;
+
+	if (at->is_later_fragment || (void *)(ports + 1) > at->end)
+		return -1;
+	return bpf_ntohs(ports->destination);
+}
+
+static __always_inline int is_kernel_class(__u8 kind, __u8 ip_proto, __u16 value)
+{
+	struct steer_class class = { .kind = kind, .ip_proto = ip_proto, .value = value };
+
+	return bpf_map_lookup_elem(&kernel_classes, &class) != NULL;
+}
+
+static __always_inline int is_left_to_kernel(struct cursor *at)
+{
+	int ether_type, ip_proto, port;
+
+	if (!config.by_ether_type && !config.by_ip_proto && !config.by_destination_port)
+		return 0;
+	ether_type = parse_ethernet(at);
+	if (ether_type < 0)
+		return 0;
+	if (config.by_ether_type && is_kernel_class(STEER_ETHER_TYPE, 0, ether_type))
+		return 1;
+
+	if (!config.by_ip_proto && !config.by_destination_port)
+		return 0;
+	if (ether_type == ETH_P_IP)
+		ip_proto = parse_ipv4(at);
+	else if (ether_type == ETH_P_IPV6)
+		ip_proto = parse_ipv6(at);
+	else
+		return 0;
+	if (ip_proto < 0)
+		return 0;
+	if (config.by_ip_proto && is_kernel_class(STEER_IP_PROTO, ip_proto, 0))
+		return 1;
+
+	if (!config.by_destination_port)
+		return 0;
+	port = parse_ports(at);
+	return port >= 0 && is_kernel_class(STEER_DESTINATION_PORT, ip_proto, port);
+}
+
+static __always_inline void count(__u32 counter)
+{
+	__u64 *value = bpf_map_lookup_elem(&frames, &counter);
+
+	if (value)
+		(*value)++;
+}
+
+SEC("xdp")
+int steer(struct xdp_md *frame)
+{
+	struct cursor at = { .next = (void *)(long)frame->data, .end = (void *)(long)frame->data_end };
+	int action;
+
+	if (is_left_to_kernel(&at)) {
+		count(STEER_LEFT);
+		return XDP_PASS;
+	}
+	action = bpf_redirect_map(&socket_by_queue, frame->rx_queue_index, XDP_PASS);
+	count(action == XDP_REDIRECT ? STEER_REDIRECTED : STEER_UNCLAIMED);
+	return action;
+}
+
+/* Nothing here calls a helper that is for GPL programs only. */
+char LICENSE[] SEC("license") = "Apache-2.0";

@@ -1,0 +1,62 @@
+// The XDP program of one device (bpf/steer.bpf.c): loaded, attached, and told which queue has which socket.
+// Attached by a bpf_link that lives in a descriptor: when the last holder is gone, also by kill -9, so is the program.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "../bpf/shared.h"
+#include "system_error.h"
+
+struct bpf_object;
+
+namespace sluice {
+
+// Where in the kernel the program runs: in the driver, or after it has made an skb.
+enum class XdpHook : uint8_t { kDriver, kGeneric };
+
+class Steering {
+ public:
+  struct Options {
+    std::string device;
+    int ifindex;  // in the process's network namespace
+    XdpHook hook;
+    std::vector<steer_class> kernel;  // left to the kernel, at most STEER_CLASSES
+    std::string program;              // path of steer.bpf.o
+  };
+
+  struct Counts {
+    uint64_t redirected;
+    uint64_t left;
+    uint64_t unclaimed;
+  };
+
+  // The device's steering: one per process and device, shared by the sockets of its queues whatever their threads.
+  // Errors: EEXIST if the device runs a program at the other hook, EBUSY if one at this hook, or for other classes.
+  static std::shared_ptr<Steering> Share(const Options& options, SystemError* error);
+
+  ~Steering();
+  Steering(const Steering&) = delete;
+  Steering& operator=(const Steering&) = delete;
+
+  // From now on `queue`'s frames go to the AF_XDP socket. It leaves the map by itself when it is closed.
+  bool Insert(uint32_t queue, int socket, SystemError* error);
+
+  // Frames since the program was attached, summed over the CPUs.
+  Counts Count() const;
+
+ private:
+  explicit Steering(const Options& options) : options_(options) {}
+  bool Load(SystemError* error);
+  bool Attach(SystemError* error);
+  SystemError Failure(const char* call, int code) const;
+  int MapDescriptor(const char* name) const;
+
+  const Options options_;
+  bpf_object* object_ = nullptr;
+  int link_ = -1;
+};
+
+}  // namespace sluice

@@ -71,8 +71,11 @@ Napi::Value InspectCaptureCall(const Napi::CallbackInfo& info) {
 
 FilePortOptions ParseFilePortOptions(Napi::Object object) {
   FilePortOptions options;
+  // Nothing may be called, and nothing thrown, while an exception waits.
   options.inputs = StringList(object, "inputs");
+  if (object.Env().IsExceptionPending()) return options;
   options.output = OptionalString(object, "output");
+  if (object.Env().IsExceptionPending()) return options;
   const Napi::Value link_type = object.Get("outputLinkType");
   const Napi::Value nanoseconds = object.Get("outputNanoseconds");
   if (!link_type.IsNumber() || !nanoseconds.IsBoolean()) {

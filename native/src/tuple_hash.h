@@ -1,4 +1,4 @@
-// The hash of Record::hash: symmetric, unkeyed, the same in every lane, run and language (nfs/sdk/ABI-records.md).
+// The hash of Record::hash: symmetric, unkeyed, the same in every lane, run and language (nfs/sdk/ABI.md, section 4).
 #pragma once
 
 #include <cstdint>

@@ -11,6 +11,7 @@ import { openCatalog } from "../function/catalog.ts";
 import { projectRoot } from "../function/compile.ts";
 import { decodeModule } from "../function/module.ts";
 import { newFunction } from "../function/new-function.ts";
+import { registerFunctionBench } from "./function-bench.ts";
 import { printJson, printLine, printTable, printWarnings } from "./output.ts";
 
 interface JsonOption {
@@ -18,7 +19,7 @@ interface JsonOption {
 }
 
 export function registerFunction(program: Command): void {
-  const command = program.command("function").description("make, build, test and list network functions");
+  const command = program.command("function").description("make, build, test, measure and list network functions");
   command
     .command("new")
     .description("make a working function with a test")
@@ -38,6 +39,7 @@ export function registerFunction(program: Command): void {
     .argument("[dir]", "the function's folder", ".")
     .option("--json", "print JSON")
     .action(testCommand);
+  registerFunctionBench(command);
   command
     .command("list")
     .description("list the built-in functions and those in --functions")

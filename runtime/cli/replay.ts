@@ -6,11 +6,12 @@ import { suggest } from "../chain/nearest.ts";
 import type { Plan } from "../chain/plan.ts";
 import { parseFunctionReference } from "../chain/validator.ts";
 import { loadAddon } from "../dataplane/load-addon.ts";
-import { type ReplaySetup, replay } from "../dataplane/replay.ts";
 import type { ReplayFault, ReplaySwap, ReplaySwapEvery } from "../dataplane/replay/schedule.ts";
 import type { ReplayStats } from "../dataplane/replay/stats.ts";
 import { sumCounts } from "../dataplane/replay/tally.ts";
+import { type ReplaySetup, replay } from "../dataplane/replay.ts";
 import { type ErrorCode, type Fault, SluiceError } from "../errors.ts";
+import { admit } from "../function/admission.ts";
 import type { FunctionPackage } from "../function/catalog.ts";
 import { type ChainOptions, type LoadedChain, loadChain } from "./load-chain.ts";
 import { printJson, printLine, printTable, printWarnings, type Warning } from "./output.ts";
@@ -62,6 +63,7 @@ async function replayCommand(chain: string, options: ReplayOptions): Promise<voi
   const batch = readCount(options.batch, "--batch", BATCH_CAPACITY);
   const loaded = loadChain(chain, options);
   printWarnings(loaded.warnings);
+  for (const { wasm, manifest } of loaded.packages) admit(wasm, manifest);
   const setup: Omit<ReplaySetup, "signal"> = {
     native: loadAddon(),
     plan: loaded.plan,
@@ -139,6 +141,7 @@ function readExchange({ plan, catalog }: LoadedChain, option: string, text: stri
   if (found === undefined) throw fault("function-not-found", where, `no function "${use}" is known`);
   const index = findFunction(plan, name, where);
   requireSameShape(plan, index, found, where);
+  admit(found.wasm, found.manifest);
   return { count: readCount(count, where), function: index, package: found };
 }
 
@@ -205,7 +208,11 @@ function printCounts(title: string, counts: Readonly<Record<string, number>>): v
 }
 
 function warnOfMissed({ missed }: ReplayStats): Warning[] {
-  const warn = (option: string, what: string) => (text: string) => ({ code: "unused-option", where: `${option} ${text}`, what });
+  const warn = (option: string, what: string) => (text: string) => ({
+    code: "unused-option",
+    where: `${option} ${text}`,
+    what,
+  });
   return [
     ...missed.swaps.map(warn("--swap", "the input has fewer frames")),
     ...missed.faults.map(warn("--fault", "that frame did not come to the function")),
@@ -216,7 +223,9 @@ function refuseDamage({ damage, received }: ReplayStats): void {
   const faults = damage.map(({ file, what }): Fault => {
     const processed = `${sumCounts(received)} frames were processed`;
     const isMixed = /different from the .* of the first interface/.test(what);
-    const help = isMixed ? "libpcap reads one link type and snapshot length per capture; split it by interface" : undefined;
+    const help = isMixed
+      ? "libpcap reads one link type and snapshot length per capture; split it by interface"
+      : undefined;
     return { code: "capture-truncated", where: file, what: `${what}; ${processed}`, help };
   });
   const [first, ...rest] = faults;

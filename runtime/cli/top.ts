@@ -67,7 +67,12 @@ function findEngine(chain: string | undefined): ReturnType<typeof findEngines>[n
   }
   if (others.length > 0) {
     const names = engines.map(({ engine }) => engine.chain).join(", ");
-    throw new SluiceError({ code: "usage", where: "sluice top", what: `several chains are running: ${names}`, help: "name one" });
+    throw new SluiceError({
+      code: "usage",
+      where: "sluice top",
+      what: `several chains are running: ${names}`,
+      help: "name one",
+    });
   }
   return found;
 }
@@ -125,8 +130,14 @@ export function formatRates(rates: Rates): string[] {
         each.faults,
       ]),
     ),
-    ...section(["dropped by", "reason", "frames"], rates.drops.map((d) => [d.function ?? "engine", d.reason, d.count])),
-    ...section(["function", "counter", "value"], counters.map((c) => [c.function, counterName(c), c.value])),
+    ...section(
+      ["dropped by", "reason", "frames"],
+      rates.drops.map((d) => [d.function ?? "engine", d.reason, d.count]),
+    ),
+    ...section(
+      ["function", "counter", "value"],
+      counters.map((c) => [c.function, counterName(c), c.value]),
+    ),
   ];
 }
 

@@ -89,8 +89,13 @@ function printStart({ description }: Engine, json: boolean): void {
 
 function printEnd(audit: FrameAudit, json: boolean): void {
   if (json) process.stdout.write(`${JSON.stringify({ state: "stopped", frames: audit })}\n`);
-  else printLine(`stopped; devices released; ${audit.intact ? "no frame lost" : "FRAMES LEAKED"} (${audit.slots} slots)`);
+  else
+    printLine(`stopped; devices released; ${audit.intact ? "no frame lost" : "FRAMES LEAKED"} (${audit.slots} slots)`);
   if (!audit.intact) {
-    throw new SluiceError({ code: "internal", where: "frames", what: `the frame count is wrong: ${JSON.stringify(audit)}` });
+    throw new SluiceError({
+      code: "internal",
+      where: "frames",
+      what: `the frame count is wrong: ${JSON.stringify(audit)}`,
+    });
   }
 }

@@ -18,7 +18,6 @@ export interface LaneMemorySize {
   readonly counters: number;
 }
 
-
 /** `pathOf` names the file of a segment; none keeps it anonymous. */
 export function openLaneMemory(
   native: NativeAddon,
@@ -36,4 +35,3 @@ export function openLaneMemory(
     counters: native.openSegment(counterBytes, pathOf?.("counters")),
   };
 }
-

@@ -1,12 +1,6 @@
 // Where the host puts windows in a function's memory. Functions learn it from the context page (ABI.md, section 2);
 // only CONTEXT_ADDRESS is fixed. All addresses are page-aligned; frames at 2 MiB, so that huge pages are possible.
-import {
-  CONTEXT_ADDRESS,
-  CONTEXT_BYTES,
-  COUNTER_BYTES,
-  COUNTERS_CAPACITY,
-  MEMORY_BASE,
-} from "../../nfs/sdk/abi.ts";
+import { CONTEXT_ADDRESS, CONTEXT_BYTES, COUNTER_BYTES, COUNTERS_CAPACITY, MEMORY_BASE } from "../../nfs/sdk/abi.ts";
 
 export const BATCH_ADDRESS = CONTEXT_ADDRESS + CONTEXT_BYTES;
 export const RESULTS_ADDRESS = 0x20000;

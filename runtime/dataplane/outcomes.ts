@@ -29,8 +29,12 @@ export interface Outcome {
   readonly to: number;
   /** Index of the function that decided, -1 for the engine. */
   readonly function: number;
-  /** `name`, or `name:detail`; empty for "forward" and "consume". */
+  /** Empty for "forward" and "consume". */
+  readonly reasonName: string;
+  /** The same, or `name:detail` if the function gave a detail. */
   readonly reason: string;
+  /** The reason is one of engineDropReasons, not one that the function declared. */
+  readonly byEngine: boolean;
   /** 0: none. */
   readonly flow: number;
   /** Index of its record, valid until the next turn. */
@@ -49,6 +53,9 @@ function readOutcome(lane: Lane, view: DataView, at: number): Outcome {
   const hop = view.getInt16(at + OUTCOME_HOP, true);
   const owner = hop < 0 ? -1 : (lane.plan.hops[hop] as Lane["plan"]["hops"][number]).function;
   const kind = outcomeKinds[view.getUint8(at + OUTCOME_KIND)] as OutcomeKind;
+  const byEngine = view.getUint8(at + OUTCOME_ENGINE) === 1;
+  const detail = view.getUint32(at + OUTCOME_DETAIL, true);
+  const reasonName = kind === "forward" || kind === "consume" ? "" : nameReason(lane, view, at, owner, byEngine);
   return {
     number: Number(view.getBigUint64(at + OUTCOME_NUMBER, true)),
     timeNs: view.getBigUint64(at + OUTCOME_TIME, true),
@@ -56,16 +63,16 @@ function readOutcome(lane: Lane, view: DataView, at: number): Outcome {
     port: view.getUint8(at + OUTCOME_PORT),
     to: view.getUint8(at + OUTCOME_TO),
     function: owner,
-    reason: kind === "forward" || kind === "consume" ? "" : reasonOf(lane, view, at, owner),
+    reasonName,
+    reason: reasonName === "" || detail === 0 ? reasonName : `${reasonName}:${detail}`,
+    byEngine,
     flow: view.getUint32(at + OUTCOME_FLOW, true),
     record: view.getUint16(at + OUTCOME_RECORD, true),
   };
 }
 
-function reasonOf(lane: Lane, view: DataView, at: number, owner: number): string {
+function nameReason(lane: Lane, view: DataView, at: number, owner: number, byEngine: boolean): string {
   const reason = view.getUint16(at + OUTCOME_REASON, true);
-  if (view.getUint8(at + OUTCOME_ENGINE) === 1) return engineDropReasons[reason] ?? "unknown";
-  const name = lane.functions[owner]?.state.reasons[reason] ?? "unknown";
-  const detail = view.getUint32(at + OUTCOME_DETAIL, true);
-  return detail === 0 ? name : `${name}:${detail}`;
+  const names = byEngine ? engineDropReasons : lane.functions[owner]?.state.reasons;
+  return names?.[reason] ?? "unknown";
 }

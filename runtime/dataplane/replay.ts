@@ -1,5 +1,6 @@
 // Replay: a chain on captures instead of devices. Time is the captures' time, so the same input gives the same output.
 import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import type { Plan } from "../chain/plan.ts";
 import { type Fault, SluiceError } from "../errors.ts";
@@ -11,12 +12,12 @@ import { FrameReader } from "./frame-reader.ts";
 import type { LogLevel } from "./instance.ts";
 import { type Lane, openLane } from "./lane.ts";
 import type { CaptureInfo, FilePort, NativeAddon } from "./native.ts";
-import { OutcomeReader, sortByNumber } from "./replay/outcomes.ts";
+import { type Outcome, readOutcomes } from "./outcomes.ts";
 import { findOverwritten, OutputFolder } from "./replay/output-folder.ts";
 import { type ReplayPlan, Schedule } from "./replay/schedule.ts";
 import { gatherStats, type ReplayStats } from "./replay/stats.ts";
 import { Tally } from "./replay/tally.ts";
-import { VerdictWords } from "./replay/verdicts.ts";
+import { formatVerdict, readVerdict } from "./replay/verdicts.ts";
 
 export interface ReplaySetup extends ReplayPlan {
   readonly native: NativeAddon;
@@ -117,18 +118,16 @@ async function runInto(folder: OutputFolder, setup: ReplaySetup, output: Capture
   } finally {
     lane.close();
   }
-  requireWritten(lane);
+  requireWritten(lane, folder);
   writeStats(folder, stats);
   return stats;
 }
 
 /** Turns until all inputs are at their end. */
 async function run(lane: Lane, schedule: Schedule, folder: OutputFolder, signal?: AbortSignal): Promise<Tally> {
-  const [verdicts, events, flows] = lineFiles.map((name) => new LineFile(folder.stage(name))) as [
-    LineFile,
-    LineFile,
-    LineFile,
-  ];
+  const [verdicts, events, flows] = lineFiles.map(
+    (name) => new LineFile(folder.stage(name), join(folder.path, name)),
+  ) as [LineFile, LineFile, LineFile];
   const recorder = new Recorder(lane, verdicts, events);
   try {
     while (breatheFor(STRETCH, lane, schedule, recorder)) {
@@ -159,45 +158,35 @@ class Recorder {
   readonly #lane: Lane;
   readonly #verdicts: LineFile;
   readonly #events: LineFile;
-  readonly #words: VerdictWords;
-  readonly #outcome: OutcomeReader;
   readonly #frame: FrameReader;
 
   constructor(lane: Lane, verdicts: LineFile, events: LineFile) {
-    const { plan, functions, native } = lane;
-    this.tally = new Tally(plan.ports.map((port) => port.name));
+    this.tally = new Tally(lane.plan.ports.map((port) => port.name));
     this.#lane = lane;
     this.#verdicts = verdicts;
     this.#events = events;
-    this.#words = new VerdictWords(plan, (index) => functions[index]?.state.reasons ?? []);
-    this.#outcome = new OutcomeReader(native.outcomes);
     this.#frame = new FrameReader(lane.memory);
   }
 
+  /** Frames of one batch may end in another order than they came in. */
   recordTurn(): void {
-    const count = this.#lane.native.takeOutcomes();
-    if (count === 1) this.#record(0);
-    else for (const index of sortByNumber(this.#outcome, count)) this.#record(index);
+    for (const outcome of readOutcomes(this.#lane).sort((a, b) => a.number - b.number)) this.#record(outcome);
   }
 
-  #record(index: number): void {
-    const outcome = this.#outcome;
-    outcome.moveTo(index);
+  #record(outcome: Outcome): void {
+    const verdict = readVerdict(this.#lane.plan, outcome);
     this.#frame.moveTo(outcome.record);
-    const verdict = this.#words.describe(outcome);
-    this.#verdicts.write(this.#words.formatLine(outcome));
     this.tally.add(verdict, this.#frame.malformed);
-    if (verdict.kind !== "drop" && verdict.kind !== "fault") return;
-    const { port, function: by, fullReason = "" } = verdict;
-    const { number, timeNs, flow } = outcome;
-    this.#events.write(formatDrop({ number, timeNs, port, reason: fullReason, function: by, flow }, this.#frame));
+    this.#verdicts.write(formatVerdict(verdict));
+    const isDropped = verdict.kind === "drop" || verdict.kind === "fault";
+    if (isDropped) this.#events.write(formatDrop({ ...verdict, timeNs: outcome.timeNs }, this.#frame));
   }
 }
 
-function requireWritten(lane: Lane): void {
+function requireWritten(lane: Lane, folder: OutputFolder): void {
   const faults = lane.ports.flatMap((port, index): Fault[] => {
     const { writeError } = port as FilePort;
-    const where = `${lane.plan.ports[index]?.name}.pcap`;
+    const where = join(folder.path, `${lane.plan.ports[index]?.name}.pcap`);
     return writeError === null ? [] : [{ code: "file-unwritable", where, what: writeError }];
   });
   const [first, ...rest] = faults;
@@ -208,6 +197,10 @@ function writeStats(folder: OutputFolder, stats: ReplayStats): void {
   try {
     writeFileSync(folder.stage(STATS_FILE), `${JSON.stringify(stats, null, 2)}\n`);
   } catch (error) {
-    throw new SluiceError({ code: "file-unwritable", where: STATS_FILE, what: (error as Error).message });
+    throw new SluiceError({
+      code: "file-unwritable",
+      where: join(folder.path, STATS_FILE),
+      what: (error as Error).message,
+    });
   }
 }

@@ -1,6 +1,15 @@
 // The private folder in tmpfs where a running chain keeps its segments and says who it is. Observers read it; after a
 // crash the next start of the same chain clears it.
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import type { Plan } from "../chain/plan.ts";
 import { SluiceError } from "../errors.ts";

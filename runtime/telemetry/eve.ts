@@ -41,7 +41,9 @@ export function formatTimestamp(timeNs: bigint): string {
 /** IPv4 dotted; IPv6 in eight groups of four digits, as Suricata prints it. */
 export function formatAddress(address: Uint8Array): string {
   if (address.length === 4) return address.join(".");
-  return Buffer.from(address).toString("hex").replace(/.{4}(?=.)/g, "$&:");
+  return Buffer.from(address)
+    .toString("hex")
+    .replace(/.{4}(?=.)/g, "$&:");
 }
 
 export interface DropSubject {
@@ -49,7 +51,7 @@ export interface DropSubject {
   readonly number: number;
   readonly timeNs: bigint;
   readonly port: string;
-  readonly reason: string;
+  readonly reason: string | undefined;
   /** The function that dropped it; none if it was the engine. */
   readonly function: string | undefined;
   readonly flow: number;

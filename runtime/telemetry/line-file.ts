@@ -5,14 +5,14 @@ import { SluiceError } from "../errors.ts";
 const PIECE_CHARACTERS = 1 << 16;
 
 export class LineFile {
-  readonly path: string;
+  readonly #name: string;
   readonly #descriptor: number;
   #pending = "";
 
-  /** Creates or empties the file. Throws file-unwritable, as do the other functions. */
-  constructor(path: string) {
-    this.path = path;
-    this.#descriptor = attempt(path, () => openSync(path, "w"));
+  /** Creates or empties the file. Throws file-unwritable, as do the other functions, with `name` for the file. */
+  constructor(path: string, name = path) {
+    this.#name = name;
+    this.#descriptor = attempt(name, () => openSync(path, "w"));
   }
 
   /** `line` ends with a newline. */
@@ -32,16 +32,16 @@ export class LineFile {
   #flush(): void {
     const bytes = Buffer.from(this.#pending);
     this.#pending = "";
-    attempt(this.path, () => {
+    attempt(this.#name, () => {
       for (let done = 0; done < bytes.length; ) done += writeSync(this.#descriptor, bytes, done);
     });
   }
 }
 
-function attempt<R>(path: string, write: () => R): R {
+function attempt<R>(name: string, write: () => R): R {
   try {
     return write();
   } catch (error) {
-    throw new SluiceError({ code: "file-unwritable", where: path, what: (error as Error).message });
+    throw new SluiceError({ code: "file-unwritable", where: name, what: (error as Error).message });
   }
 }

@@ -63,9 +63,15 @@ function snapshotFunction(
   );
   return {
     name,
-    ...sum(hopCounters, firsts.map((first) => readCounters(counters, first, hopCounters))),
+    ...sum(
+      hopCounters,
+      firsts.map((first) => readCounters(counters, first, hopCounters)),
+    ),
     reasons: occurred(
-      sum(reasons, firsts.map((first) => readCounters(counters, first + hopCounters.length, reasons))),
+      sum(
+        reasons,
+        firsts.map((first) => readCounters(counters, first + hopCounters.length, reasons)),
+      ),
     ),
     counters: names.map((counter, position) => ({ ...counter, value: declared(index, position) })),
   };

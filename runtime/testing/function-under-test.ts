@@ -11,7 +11,6 @@ import { type Outcome, readOutcomes } from "../dataplane/outcomes.ts";
 import { SluiceError } from "../errors.ts";
 import { admit } from "../function/admission.ts";
 import type { FunctionPackage } from "../function/catalog.ts";
-import { compileFunction } from "../function/compile.ts";
 import { type Manifest, validateManifest } from "../function/manifest.ts";
 import { encodePacket, formatPacket } from "./packet-text.ts";
 
@@ -44,6 +43,8 @@ export async function openFunction(folder: string, options: FunctionTestOptions 
   const directory = resolve(folder);
   const file = join(directory, "manifest.json");
   const manifest = validateManifest(readFileSync(file, "utf8"), file);
+  // Only when it is needed: the compiler is large, and does not start with V8's flags of the data plane.
+  const { compileFunction } = await import("../function/compile.ts");
   const { wasm } = await compileFunction(directory);
   return openPackage({ manifest, wasm, origin: directory }, options);
 }
@@ -58,7 +59,12 @@ export function openPackage(functionPackage: FunctionPackage, options: FunctionT
 
 function checkConfig(manifest: Manifest, config: unknown): void {
   const locate = (pointer: string) => `${manifest.name}.config${pointer}`;
-  const [first, ...rest] = findSchemaFaults(config, manifest.config ?? { additionalProperties: false }, "config-invalid", locate);
+  const [first, ...rest] = findSchemaFaults(
+    config,
+    manifest.config ?? { additionalProperties: false },
+    "config-invalid",
+    locate,
+  );
   if (first !== undefined) throw new SluiceError(first, ...rest);
 }
 
@@ -175,7 +181,12 @@ function planOf(manifest: Manifest, options: FunctionTestOptions, names: readonl
       },
     ],
     hops: [
-      { function: 0, path: 0, next: port(realPorts), branches: branches.map((_, index) => port(realPorts + 1 + index)) },
+      {
+        function: 0,
+        path: 0,
+        next: port(realPorts),
+        branches: branches.map((_, index) => port(realPorts + 1 + index)),
+      },
     ],
     paths: names.map((_, from) => ({ from, match: null, first: hop })),
   };

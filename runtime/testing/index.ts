@@ -1,3 +1,9 @@
 // What a function's tests import: `import { openFunction } from "sluice/testing"`.
-export { FunctionUnderTest, type FunctionTestOptions, openFunction, openPackage, type Sent } from "./function-under-test.ts";
+export {
+  type FunctionTestOptions,
+  FunctionUnderTest,
+  openFunction,
+  openPackage,
+  type Sent,
+} from "./function-under-test.ts";
 export { encodePacket, formatPacket } from "./packet-text.ts";

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { CONTEXT_ADDRESS, MEMORY_BASE } from "../../nfs/sdk/abi.ts";
 import {
   BATCH_ADDRESS,
   COUNTERS_ADDRESS,
@@ -7,7 +8,6 @@ import {
   RECORDS_ADDRESS,
   RESULTS_ADDRESS,
 } from "../../runtime/dataplane/memory-map.ts";
-import { CONTEXT_ADDRESS, MEMORY_BASE } from "../../nfs/sdk/abi.ts";
 import { openFaultFunction } from "../support/fault-function.ts";
 
 const packet = "udp 10.0.0.1:5000 > 10.0.0.2:53";
@@ -18,7 +18,13 @@ describe("a function that touches what is not its own", () => {
     const fn = await openFaultFunction("store<u8>(load<u32>(changetype<usize>(batch.packet(0))), 1);");
     expect(fn.process(packet)).toEqual(["fault fault"]);
     expect(fn.faults).toEqual([
-      { function: "faulty", package: "faulty@1.0.0", message: outOfBounds, source: expect.stringMatching(/^faulty\/index\.ts:5:/), count: 1 },
+      {
+        function: "faulty",
+        package: "faulty@1.0.0",
+        message: outOfBounds,
+        source: expect.stringMatching(/^faulty\/index\.ts:5:/),
+        count: 1,
+      },
     ]);
     fn.close();
   });
@@ -32,7 +38,10 @@ describe("a function that touches what is not its own", () => {
   });
 
   it("traps when it declared no frames and reads one", async () => {
-    const fn = await openFaultFunction("if (load<u8>(load<u32>(changetype<usize>(batch.packet(0)))) == 77) unreachable();", { frames: "none" });
+    const fn = await openFaultFunction(
+      "if (load<u8>(load<u32>(changetype<usize>(batch.packet(0)))) == 77) unreachable();",
+      { frames: "none" },
+    );
     expect(fn.process(packet)).toEqual(["fault fault"]);
     fn.close();
   });
@@ -100,7 +109,13 @@ describe("a function that traps", () => {
     const fn = await openFaultFunction(trap);
     for (let i = 0; i < 100; i++) fn.process(bad);
     expect(fn.faults).toEqual([
-      { function: "faulty", package: "faulty@1.0.0", message: "unreachable", source: expect.stringContaining("index.ts:5:"), count: 100 },
+      {
+        function: "faulty",
+        package: "faulty@1.0.0",
+        message: "unreachable",
+        source: expect.stringContaining("index.ts:5:"),
+        count: 100,
+      },
     ]);
     expect(fn.lane.audit()).toMatchObject({ intact: true, free: 1024 });
     fn.close();
@@ -108,7 +123,7 @@ describe("a function that traps", () => {
 
   it("keeps its counters", async () => {
     const fn = await openFaultFunction(`seen.add(); ${trap}`, {
-      imports: "Counter } from \"sluice/sdk\"; const seen = new Counter(\"seen\"); import { Gauge",
+      imports: 'Counter } from "sluice/sdk"; const seen = new Counter("seen"); import { Gauge',
     });
     fn.process(packet);
     fn.process(bad);
@@ -120,7 +135,9 @@ describe("a function that traps", () => {
 
 describe("a function that allocates, or calls the host, on the packet path", () => {
   it("traps when its memory is used up, and the host's is not touched", async () => {
-    const fn = await openFaultFunction("const waste = new StaticArray<u8>(65536); store<u8>(changetype<usize>(waste), 1);");
+    const fn = await openFaultFunction(
+      "const waste = new StaticArray<u8>(65536); store<u8>(changetype<usize>(waste), 1);",
+    );
     const results = Array.from({ length: 40 }, () => fn.process(packet)).flat();
     expect(results).toContain("fault fault");
     expect(results).toContain(`next ${packet}`);
@@ -157,7 +174,13 @@ describe("a result that does not hold", () => {
   });
 
   it("is a fault when the frame would leave its slot", async () => {
-    for (const [head, length] of [[-257, 40], [-32768, 100], [32767, 131072], [0, 0], [0, 131072]] as const) {
+    for (const [head, length] of [
+      [-257, 40],
+      [-32768, 100],
+      [32767, 131072],
+      [0, 0],
+      [0, 131072],
+    ] as const) {
       const fn = await openFaultFunction(
         `${result} store<u8>(result, 1, 1); store<i16>(result, ${head}, 6); store<u32>(result, ${length}, 8);`,
         { frames: "write" },

@@ -60,7 +60,7 @@ describe.skipIf(obstacle !== null)(`a chain between two namespaces${skipped}`, (
   it("carries frames of both families, VLANs and all sizes unchanged in both directions", async () => {
     await start();
     const frames = [
-      packet("udp 10.9.0.7:5000 > 10.9.0.8:53 payload \"query\" pad 60"),
+      packet('udp 10.9.0.7:5000 > 10.9.0.8:53 payload "query" pad 60'),
       packet("tcp [fd09::7]:40000 > [fd09::8]:80 syn seq 1"),
       packet("vlan 100 udp 10.9.0.7:5000 > 10.9.0.8:53"),
       packet("vlan 200 vlan 100 udp [fd09::7]:5000 > [fd09::8]:53"),
@@ -70,7 +70,10 @@ describe.skipIf(obstacle !== null)(`a chain between two namespaces${skipped}`, (
       packet("arp who-has 10.9.0.8 tell 10.9.0.7"),
     ];
     expect(frames[5]?.length).toBe(1514);
-    for (const [from, to] of [[left, right], [right, left]] as const) {
+    for (const [from, to] of [
+      [left, right],
+      [right, left],
+    ] as const) {
       const arrived = await pass(from, to, frames);
       expect(arrived.map((frame) => frame.toString("hex"))).toEqual(
         frames.map((frame) => Buffer.from(frame).toString("hex")),
@@ -126,7 +129,7 @@ describe.skipIf(obstacle !== null)(`a chain between two namespaces${skipped}`, (
     const killed = await start();
     await killed.end("SIGKILL");
     expect(await attachedPrograms(box)).toBe(0);
-    engine = await RunningEngine.start(box, office, killed.stateFolder);
+    engine = await RunningEngine.start(box, office, { stateFolder: killed.stateFolder });
     const { stdout } = await left.run("ping", "-c", "2", "-i", "0.1", "-W", "2", "10.9.0.2");
     expect(stdout).toContain("2 received");
     expect((await engine.end()).status).toBe(0);
@@ -145,7 +148,9 @@ describe.skipIf(obstacle !== null)(`a chain between two namespaces${skipped}`, (
 
   it("refuses to run a chain twice", async () => {
     const running = await start();
-    await expect(RunningEngine.start(box, office, running.stateFolder)).rejects.toThrow("error[chain-running] office:");
+    await expect(RunningEngine.start(box, office, { stateFolder: running.stateFolder })).rejects.toThrow(
+      "error[chain-running] office:",
+    );
   });
 
   it("says which device is missing and leaves the other alone", async () => {

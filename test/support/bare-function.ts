@@ -1,17 +1,16 @@
 // A function without the host: its windows are ordinary memory, so that a test can put any record there.
-import loader from "@assemblyscript/loader";
+import { type ASUtil, instantiateSync } from "@assemblyscript/loader";
 import * as abi from "../../nfs/sdk/abi.ts";
 import {
   BATCH_ADDRESS,
   COUNTERS_ADDRESS,
   FRAMES_ADDRESS,
+  RECORDS_ADDRESS,
   RESULTS_ADDRESS,
 } from "../../runtime/dataplane/memory-map.ts";
 import type { Header } from "./rule-sets.ts";
 
 const SLOT_BYTES = 2048;
-/** Where there is room for as many records as input[] can name. */
-const RECORDS_ADDRESS = 0x1000000;
 
 interface FunctionExports extends Record<string, unknown> {
   nf_configure(json: number): number;
@@ -25,7 +24,9 @@ export interface BareResult {
 }
 
 export class BareFunction {
-  readonly exports: FunctionExports & loader.ASUtil;
+  readonly exports: FunctionExports & ASUtil;
+  /** nf_process. */
+  readonly run: () => void;
   readonly memory: WebAssembly.Memory;
   readonly bytes: DataView;
   /** Faults of the configuration, `pointer: what`. */
@@ -34,7 +35,6 @@ export class BareFunction {
   readonly counters: string[] = [];
   readonly reasons = ["unspecified"];
   readonly accepted: boolean;
-  readonly recordsAddress = RECORDS_ADDRESS;
 
   constructor(wasm: Uint8Array, memoryPages: number, config: unknown) {
     const pages = abi.MEMORY_BASE / abi.WASM_PAGE_BYTES + memoryPages;
@@ -54,7 +54,10 @@ export class BareFunction {
       log: (_level: number, message: number) => void this.logged.push(text(message)),
     };
     const imports = { env: { memory: this.memory, abort }, sluice };
-    this.exports = loader.instantiateSync<FunctionExports>(wasm as Uint8Array<ArrayBuffer>, imports).exports;
+    const { instance, exports } = instantiateSync<FunctionExports>(wasm as Uint8Array<ArrayBuffer>, imports);
+    this.exports = exports;
+    // The loader wraps what it exports; this is what the data plane calls.
+    this.run = (instance.exports as FunctionExports).nf_process;
     this.accepted = this.exports.nf_configure(this.exports.__newString(JSON.stringify(config))) !== 0;
   }
 
@@ -86,7 +89,7 @@ export class BareFunction {
       this.#writeRecord(last - index, header);
     });
     new Uint8Array(this.memory.buffer, RESULTS_ADDRESS, abi.BATCH_CAPACITY * abi.RESULT_BYTES).fill(0);
-    this.exports.nf_process();
+    this.run();
     return headers.map((_, index) => this.#readResult(RESULTS_ADDRESS + index * abi.RESULT_BYTES));
   }
 

@@ -30,11 +30,12 @@ export interface Header {
 }
 
 /**
- * acl, fw, ipc: the ClassBench seeds. overlapping: wide ports ranges for all addresses, every frame in thousands of
+ * acl, fw, ipc: the ClassBench seeds. overlapping: wide ranges of ports for all addresses, every frame in thousands of
  * them. crossing: half the rules know the source only, half the destination. hosts: a list of hosts per rule, IPv6.
+ * fields: conditions on every field, hardly any two alike.
  */
-export type RuleSetKind = "acl" | "fw" | "ipc" | "overlapping" | "crossing" | "hosts";
-export const ruleSetKinds: readonly RuleSetKind[] = ["acl", "fw", "ipc", "overlapping", "crossing", "hosts"];
+export type RuleSetKind = "acl" | "fw" | "ipc" | "overlapping" | "crossing" | "hosts" | "fields";
+export const ruleSetKinds: readonly RuleSetKind[] = ["acl", "fw", "ipc", "overlapping", "crossing", "hosts", "fields"];
 
 /** A generator of whole numbers below a limit: the same for the same seed everywhere. */
 export type Dice = (limit: number) => number;
@@ -89,6 +90,17 @@ const makers: Readonly<Record<RuleSetKind, Maker>> = {
     sources: Array.from({ length: 1 + dice(4) }, () => host6(dice)),
     ...(dice(2) > 0 && { destinations: [`2001:db8:${dice(64).toString(16)}::/${48 + dice(2) * 16}`] }),
     ...service(dice, 2),
+  }),
+  fields: (dice, networks) => ({
+    sources: [network(dice, networks, [8, 12, 16, 20, 24, 28, 32])],
+    destinations: [network(dice, networks, [1, 2, 4, 8, 16, 32])],
+    sourcePorts: [portRange(dice)],
+    destinationPorts: [portRange(dice)],
+    ipProtos: [6, 17, 132, dice(256)],
+    vlans: Array.from({ length: 8 }, () => dice(4095)),
+    dscps: Array.from({ length: 8 }, () => dice(64)),
+    etherTypes: [0x0800, 0x600 + dice(60000)],
+    laterFragments: false,
   }),
 };
 

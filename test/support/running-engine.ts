@@ -40,11 +40,7 @@ export class RunningEngine {
   }
 
   /** Resolves when the chain runs. Rejects with what it said if it ends before. */
-  static async start(
-    namespace: Namespace,
-    chainFile: string,
-    options: EngineOptions = {},
-  ): Promise<RunningEngine> {
+  static async start(namespace: Namespace, chainFile: string, options: EngineOptions = {}): Promise<RunningEngine> {
     const stateFolder = options.stateFolder ?? mkdtempSync("/dev/shm/sluice-test-");
     const functions = options.functions === undefined ? [] : ["--functions", options.functions];
     const child = namespace.spawn(sluicePath, ["up", chainFile, "--json", ...functions], {

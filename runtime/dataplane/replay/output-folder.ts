@@ -1,5 +1,5 @@
 // The folder that replay fills: its files appear together, complete, or not at all.
-import { mkdirSync, mkdtempSync, readdirSync, realpathSync, renameSync, rmdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, renameSync, rmdirSync, rmSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { SluiceError } from "../../errors.ts";
 
@@ -18,7 +18,7 @@ export class OutputFolder {
   /** Creates the folder if it is missing. Throws file-unwritable. */
   static create(path: string): OutputFolder {
     return attempt(path, () => {
-      const made = mkdirSync(path, { recursive: true });
+      const made = makeFolders(resolve(path));
       return new OutputFolder(path, mkdtempSync(join(path, ".replay-")), made);
     });
   }
@@ -39,14 +39,29 @@ export class OutputFolder {
   /** Leaves everything as it was before. */
   discard(): void {
     rmSync(this.#staging, { recursive: true, force: true });
-    if (this.#made !== undefined) removeEmpty(resolve(this.path), resolve(this.#made));
+    if (this.#made !== undefined) removeEmpty(resolve(this.path), this.#made);
   }
 }
 
 /** One of `inputs` would be overwritten by the file `name` of the folder. */
-export function findOverwritten(folder: string, names: readonly string[], inputs: readonly string[]): string | undefined {
+export function findOverwritten(
+  folder: string,
+  names: readonly string[],
+  inputs: readonly string[],
+): string | undefined {
   const outputs = new Set(names.map((name) => resolveReal(join(folder, name))).filter((path) => path !== undefined));
   return inputs.find((input) => outputs.has(resolveReal(input) ?? ""));
+}
+
+/**
+ * Returns the outermost folder that was missing. Not mkdir's own recursion: Node's never ends where the kernel answers
+ * ENOENT although the parent exists, as it does in /proc.
+ */
+function makeFolders(path: string): string | undefined {
+  if (existsSync(path)) return undefined;
+  const made = makeFolders(dirname(path));
+  mkdirSync(path);
+  return made ?? path;
 }
 
 /** Removes `folder` and those around it up to `outermost`, as far as nobody else has put anything there. */

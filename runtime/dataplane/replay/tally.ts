@@ -46,8 +46,8 @@ export class Tally {
   }
 }
 
-function keyOf({ function: by, reason = "" }: Verdict): string {
-  return by === undefined ? reason : `${by}:${reason}`;
+function keyOf({ function: by, reasonName = "" }: Verdict): string {
+  return by === undefined ? reasonName : `${by}:${reasonName}`;
 }
 
 function increase(counts: Counts, key: string): void {

@@ -1,88 +1,53 @@
-// What became of each frame: in words, as a line of verdicts.jsonl.
+// What became of each frame, in the words of verdicts.jsonl.
 import type { Plan } from "../../chain/plan.ts";
-import { engineDropReasons, type OutcomeKind } from "../layout.ts";
-import type { OutcomeReader } from "./outcomes.ts";
-
-/** Reads the reasons that a function of the plan has declared. */
-export type ReasonsOf = (functionIndex: number) => readonly string[];
+import type { OutcomeKind } from "../layout.ts";
+import type { Outcome } from "../outcomes.ts";
 
 export interface Verdict {
+  /** 1-based number of the input frame. */
+  readonly number: number;
   readonly kind: OutcomeKind;
+  /** Where the frame entered. */
   readonly port: string;
-  /** Only of a forwarded frame. */
+  /** Where it left; only of a forwarded frame. */
   readonly to: string | undefined;
   /** Who decided; none if it was the engine, or nobody had to. */
   readonly function: string | undefined;
-  /** Without its detail. */
+  /** None of a frame that was forwarded or consumed. */
   readonly reason: string | undefined;
-  /** `rule:42`: the reason with its detail. */
-  readonly fullReason: string | undefined;
+  /** The same without the function's detail. */
+  readonly reasonName: string | undefined;
+  /** 0: none. */
+  readonly flow: number;
 }
 
-export class VerdictWords {
-  readonly #plan: Plan;
-  readonly #reasonsOf: ReasonsOf;
-  /** By port and port: forwarded frames are most frames. */
-  readonly #forwards: string[] = [];
-
-  constructor(plan: Plan, reasonsOf: ReasonsOf) {
-    this.#plan = plan;
-    this.#reasonsOf = reasonsOf;
-  }
-
-  /** One line, with its newline. */
-  formatLine(outcome: OutcomeReader): string {
-    const flow = outcome.flow === 0 ? "" : `,"flow":${outcome.flow}`;
-    const rest = outcome.kind === "forward" ? this.#formatForward(outcome.port, outcome.to) : this.#formatRest(outcome);
-    return `{"n":${outcome.number},${rest}${flow}}\n`;
-  }
-
-  describe(outcome: OutcomeReader): Verdict {
-    const { kind } = outcome;
-    const isReasoned = kind === "drop" || kind === "host" || kind === "fault";
-    const reason = isReasoned ? this.#reason(outcome) : undefined;
-    const { detail } = outcome;
-    return {
-      kind,
-      port: this.#portName(outcome.port),
-      to: kind === "forward" ? this.#portName(outcome.to) : undefined,
-      function: isReasoned && !isEngineDrop(outcome) ? this.#functionOf(outcome.hop)?.name : undefined,
-      reason,
-      fullReason: reason !== undefined && detail !== 0 ? `${reason}:${detail}` : reason,
-    };
-  }
-
-  #formatForward(port: number, to: number): string {
-    const key = port * 256 + to;
-    this.#forwards[key] ??= `"port":"${this.#portName(port)}","verdict":"forward","to":"${this.#portName(to)}"`;
-    return this.#forwards[key];
-  }
-
-  #formatRest(outcome: OutcomeReader): string {
-    const { kind, port, function: by, fullReason } = this.describe(outcome);
-    const decider = by === undefined ? "" : `,"function":${JSON.stringify(by)}`;
-    const reason = fullReason === undefined ? "" : `,"reason":${JSON.stringify(fullReason)}`;
-    return `"port":"${port}","verdict":"${kind}"${decider}${reason}`;
-  }
-
-  #reason(outcome: OutcomeReader): string {
-    const { reason, hop, isEngineReason } = outcome;
-    if (isEngineReason) return engineDropReasons[reason] ?? String(reason);
-    const index = this.#plan.hops[hop]?.function;
-    return (index === undefined ? undefined : this.#reasonsOf(index)[reason]) ?? String(reason);
-  }
-
-  #functionOf(hop: number): Plan["functions"][number] | undefined {
-    const index = this.#plan.hops[hop]?.function;
-    return index === undefined ? undefined : this.#plan.functions[index];
-  }
-
-  #portName(index: number): string {
-    return this.#plan.ports[index]?.name ?? String(index);
-  }
+export function readVerdict(plan: Plan, outcome: Outcome): Verdict {
+  const { number, kind, flow } = outcome;
+  const isReasoned = outcome.reasonName !== "";
+  // A fault is the engine's word for what a function did; its other reasons have nothing to do with one.
+  const isFunctions = isReasoned && (kind === "fault" || !outcome.byEngine);
+  return {
+    number,
+    kind,
+    port: portName(plan, outcome.port),
+    to: kind === "forward" ? portName(plan, outcome.to) : undefined,
+    function: isFunctions ? plan.functions[outcome.function]?.name : undefined,
+    reason: isReasoned ? outcome.reason : undefined,
+    reasonName: isReasoned ? outcome.reasonName : undefined,
+    flow,
+  };
 }
 
-/** A fault is the engine's word for what a function did; any other reason of the engine has nothing to do with one. */
-function isEngineDrop(outcome: OutcomeReader): boolean {
-  return outcome.isEngineReason && outcome.kind !== "fault";
+/** A line with its newline. Names of ports need no quoting, those of functions and reasons may. */
+export function formatVerdict(verdict: Verdict): string {
+  const { number, port, kind, to, function: by, reason, flow } = verdict;
+  const target = to === undefined ? "" : `,"to":"${to}"`;
+  const decider = by === undefined ? "" : `,"function":${JSON.stringify(by)}`;
+  const why = reason === undefined ? "" : `,"reason":${JSON.stringify(reason)}`;
+  const conversation = flow === 0 ? "" : `,"flow":${flow}`;
+  return `{"n":${number},"port":"${port}","verdict":"${kind}"${target}${decider}${why}${conversation}}\n`;
+}
+
+function portName(plan: Plan, index: number): string {
+  return (plan.ports[index] as Plan["ports"][number]).name;
 }

@@ -1,0 +1,67 @@
+// `npm run bench [-- --only twins|hops|veth]`: what the engine costs, each figure beside a peer measured in the same run.
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { availableParallelism, cpus, tmpdir } from "node:os";
+import { join } from "node:path";
+import { compileFunction } from "../../runtime/function/compile.ts";
+import { afxdpObstacle } from "../support/afxdp.ts";
+import { projectRoot } from "../support/run-sluice.ts";
+import { compareTwins, formatComparison } from "./classifier.bench.ts";
+import type { HopComparison } from "./hop-rounds.ts";
+import { compareOnVeth } from "./veth-rounds.ts";
+
+async function buildNoop(folder: string): Promise<void> {
+  const source = join(import.meta.dirname, "noop");
+  writeFileSync(join(folder, "function.wasm"), (await compileFunction(source)).wasm);
+  writeFileSync(join(folder, "manifest.json"), readFileSync(join(source, "manifest.json")));
+}
+
+async function benchTwins(): Promise<void> {
+  console.log("\nfunctions against the same logic in C++ -O3 -march=native, batch 256, same memory, interleaved");
+  console.log("(aim: at least 0.85 of native)");
+  for (const comparison of await compareTwins()) console.log(`  ${formatComparison(comparison)}`);
+}
+
+function benchHops(folder: string): void {
+  console.log(
+    "\none more no-op hop, memory port, chains of 1 and of 9 hops interleaved (aim at batch 256: under 3 ns)",
+  );
+  const flags = ["--no-liftoff", "--no-wasm-lazy-compilation", "--disable-warning=ExperimentalWarning"];
+  const rounds = join(import.meta.dirname, "hop-rounds.ts");
+  const text = execFileSync(process.execPath, [...flags, rounds, folder], { encoding: "utf8" });
+  for (const { batch, turnNs, hopNs } of JSON.parse(text) as HopComparison[]) {
+    console.log(
+      `  batch ${String(batch).padStart(3)}   one more hop ${hopNs.toFixed(2).padStart(6)} ns/packet   ` +
+        `whole turn with one hop ${turnNs.toFixed(1).padStart(6)} ns/packet   ${(hopNs / turnNs).toFixed(3)} of it`,
+    );
+  }
+}
+
+async function benchVeth(folder: string): Promise<void> {
+  console.log(
+    "\nthe engine with a no-op chain against a bare C AF_XDP forwarder, veth, 60-byte frames (aim: at least 0.95)",
+  );
+  const obstacle = afxdpObstacle();
+  if (obstacle !== null) return console.log(`  skipped: ${obstacle}`);
+  for (const mode of ["copy", "generic"]) {
+    const { engine, forwarder, ratio } = await compareOnVeth(5, mode, folder);
+    const mpps = (rates: readonly number[]) => rates.map((rate) => (rate / 1e6).toFixed(3)).join(" ");
+    console.log(
+      `  ${mode.padEnd(8)} ratio ${ratio.toFixed(3)}   engine ${mpps(engine)} Mpps   forwarder ${mpps(forwarder)} Mpps`,
+    );
+  }
+}
+
+const only = process.argv.includes("--only") ? process.argv[process.argv.indexOf("--only") + 1] : undefined;
+const folder = mkdtempSync(join(tmpdir(), "sluice-bench-"));
+try {
+  console.log(
+    `${cpus()[0]?.model}, ${availableParallelism()} cores, Node ${process.version}, V8 ${process.versions.v8}`,
+  );
+  await buildNoop(folder);
+  if (only === undefined || only === "twins") await benchTwins();
+  if (only === undefined || only === "hops") benchHops(folder);
+  if (only === undefined || only === "veth") await benchVeth(folder);
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}

@@ -1,4 +1,5 @@
-// Writes nfs/sdk/abi.ts, runtime/dataplane/layout.ts and nfs/acl/tables.ts as C++ headers: `node native/generate-abi.ts FOLDER`.
+// Writes nfs/sdk/abi.ts, runtime/dataplane/layout.ts and nfs/acl/tables.ts as C++ headers:
+// `node native/generate-abi.ts FOLDER`.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as aclTables from "../nfs/acl/tables.ts";

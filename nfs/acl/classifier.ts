@@ -1,8 +1,9 @@
 // Builds the tables of tables.ts from rules. Cold: it allocates, and what it allocates stays.
 //
 // With N rules and T values in their conditions (a prefix, a port, a range … each counts one) there are at most
-// 2T + 13 rows and 2T + 13 * N / 512 blocks, whatever the rules look like: where a range begins or ends, one bit changes,
-// and with it one block and one row. A frame costs at most N / 64 words of each field that rules have conditions on.
+// 2T + 13 rows and 2T + 13 * N / 512 blocks, whatever the rules look like: where a range begins or ends, one bit
+// changes, and with it one block and one row. A frame costs at most N / 64 words of each field that rules have
+// conditions on.
 import { Arena, Interner } from "./intern";
 import { Intervals, Ranges, sweep } from "./intervals";
 import { RowStore } from "./rows";
@@ -11,7 +12,6 @@ import {
   BLOCK_BYTES,
   FIELD_SOURCE_PORT,
   PAGE_BYTES,
-  ROOT_BYTES,
   ROOT_EXTRA_COUNT,
   ROOT_EXTRAS,
   ROOT_FIRST_RULES,
@@ -53,7 +53,7 @@ const LOWER_HALF_BYTES: u64 = 4 * 20 + 3 * 64;
 const RULE_BYTES: u64 = 256;
 const FIXED_BYTES: u64 = 0x80000;
 
-/** Where a rule stands among the others: rules alike stand in one word, so that few words are candidates for a frame. */
+/** Where a rule stands among the others: rules alike share a word, so that few words are candidates for a frame. */
 class Place {
   field: i32 = FIELDS;
   prefixLength: u32 = 0;

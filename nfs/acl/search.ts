@@ -45,7 +45,7 @@ export function writeNodes<T>(arena: Arena, starts: Array<u64>, levels: i32): us
   return address;
 }
 
-/** The keys of a node of which child c begins with interval (first + c) * span: the last address before each of them. */
+/** The keys of a node whose child c begins with interval (first + c) * span: the last address before each. */
 function writeKeys<T>(node: usize, starts: Array<u64>, first: i32, span: i32): void {
   const top: u64 = sizeof<T>() == 4 ? 0x80000000 : 0x8000000000000000;
   for (let child = 1; child < childrenOf<T>(); child++) {

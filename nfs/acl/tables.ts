@@ -54,8 +54,9 @@ export const SEARCH_DESTINATION_ROWS = 16;
 /**
  * A node of a search is one cache line of keys k0 < k1 < …, sixteen u32 or eight u64, and splits in seventeen or nine:
  * the child of an address is the number of keys below it. Nodes are in level order; child c of node n of a search with
- * f children each is node n * f + 1 + c. SEARCH_LEVELS down stand row addresses instead, at rows + 4 * n. Keys have their
- * uppermost bit inverted, since SIMD compares signed numbers; what is unused is the greatest key, below no address.
+ * f children each is node n * f + 1 + c. SEARCH_LEVELS down stand row addresses instead, at rows + 4 * n. Keys have
+ * their uppermost bit inverted, since SIMD compares signed numbers; what is unused is the greatest key, below no
+ * address.
  */
 export const NODE_BYTES = 64;
 export const NODE4_CHILDREN = 17;

@@ -3,6 +3,7 @@
 import { BATCH_COUNT, BATCH_HOP, BATCH_INPUT, BATCH_TIME, RECORD_BYTES } from "./abi";
 import { batchAddress, recordsAddress } from "./context";
 import { Packet, positions } from "./packet";
+import { Record } from "./record";
 
 @unmanaged
 @final
@@ -23,6 +24,13 @@ class Batch {
   @inline
   get time(): u64 {
     return load<u64>(changetype<usize>(this), BATCH_TIME);
+  }
+
+  /** What the host knows of the i-th packet, for functions that only look. Unchecked: `i` must be below `count`. */
+  @inline
+  record(i: i32): Record {
+    const record = <usize>load<u16>(changetype<usize>(this) + ((<usize>i) << 1), BATCH_INPUT);
+    return changetype<Record>(recordsAddress + record * RECORD_BYTES);
   }
 
   /** The i-th packet. Unchecked: `i` must be below `count`. Valid until nf_process returns. */

@@ -5,6 +5,7 @@ import { BATCH_CAPACITY } from "../../nfs/sdk/abi.ts";
 import { suggest } from "../chain/nearest.ts";
 import type { Plan } from "../chain/plan.ts";
 import { parseFunctionReference } from "../chain/validator.ts";
+import type { LogLevel } from "../dataplane/instance.ts";
 import { loadAddon } from "../dataplane/load-addon.ts";
 import type { ReplayFault, ReplaySwap, ReplaySwapEvery } from "../dataplane/replay/schedule.ts";
 import type { ReplayStats } from "../dataplane/replay/stats.ts";
@@ -74,13 +75,24 @@ async function replayCommand(chain: string, options: ReplayOptions): Promise<voi
     swaps: (options.swap ?? []).map((text) => readSwap(loaded, text)),
     swapEvery: options.swapEvery === undefined ? undefined : readSwapEvery(loaded, options.swapEvery),
     faults: (options.fault ?? []).map((text) => readFault(loaded.plan, text)),
-    onLog: (level, name, message) => process.stderr.write(`${level} ${name}: ${message}\n`),
+    onLog: printFirstTime(),
   };
   const stats = await untilInterrupted((signal) => replay({ ...setup, signal }));
   if (options.json) printJson(stats);
   else printSummary(stats, options.out);
   printWarnings(warnOfMissed(stats));
   refuseDamage(stats);
+}
+
+/** What functions complain of, once: a function that is replaced or traps is configured again and again. */
+function printFirstTime(): (level: LogLevel, functionName: string, message: string) => void {
+  const printed = new Set<string>();
+  return (level, functionName, message) => {
+    const line = `${level} ${functionName}: ${message}\n`;
+    if ((level !== "warn" && level !== "error") || printed.has(line)) return;
+    printed.add(line);
+    process.stderr.write(line);
+  };
 }
 
 /** An interrupted replay writes nothing; the process then ends as the signal asks. */

@@ -4,7 +4,6 @@ import {
   RECORD_BYTES,
   RECORD_DESTINATION_PORT,
   RECORD_FLAGS,
-  RECORD_FLOW,
   RECORD_FRAME,
   RECORD_INNER_TCI,
   RECORD_IP_PROTO,
@@ -51,10 +50,6 @@ export class FrameReader {
 
   get flags(): number {
     return this.#field16(RECORD_FLAGS);
-  }
-
-  get flow(): number {
-    return this.#field32(RECORD_FLOW);
   }
 
   get ipVersion(): number {

@@ -5,19 +5,24 @@ namespace sluice::twin {
 void HelloTwin::Process() {
   const Batch& batch = memory_.batch();
   const Record* records = memory_.records();
-  uint64_t* counters = memory_.At<uint64_t>(counters_);
+  uint64_t ipv4 = 0;
+  uint64_t ipv6 = 0;
+  uint64_t bytes = 0;
   const uint32_t count = batch.count;
   for (uint32_t i = 0; i < count; ++i) {
     const Record& record = records[batch.input[i]];
     if (record.ip_version == 4) {
-      ++counters[0];
+      ++ipv4;
     } else if (record.ip_version == 6) {
-      ++counters[1];
-    } else {
-      ++counters[2];
+      ++ipv6;
     }
-    counters[3] += record.wire_length;
+    bytes += record.wire_length;
   }
+  uint64_t* counters = memory_.At<uint64_t>(counters_);
+  counters[0] += ipv4;
+  counters[1] += ipv6;
+  counters[2] += count - ipv4 - ipv6;
+  counters[3] += bytes;
 }
 
 }  // namespace sluice::twin

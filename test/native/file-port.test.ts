@@ -10,7 +10,13 @@ import { loadAddon } from "../../runtime/dataplane/load-addon.ts";
 import type { FilePort, FilePortOptions } from "../../runtime/dataplane/native.ts";
 import { type Outcome, readOutcomes } from "../../runtime/dataplane/outcomes.ts";
 import { encodePacket } from "../../runtime/testing/packet-text.ts";
-import { type CapturedPacket, decodePcap, encodePcap, encodePcapng } from "../support/capture.ts";
+import {
+  type CapturedPacket,
+  type CaptureInterface,
+  decodePcap,
+  encodePcap,
+  encodePcapng,
+} from "../support/capture.ts";
 import { listFaults } from "../support/collect-faults.ts";
 import { makeFolder } from "../support/temporary-folder.ts";
 
@@ -255,10 +261,17 @@ describe("a damaged capture", () => {
     expect(copied.damage).toHaveLength(1);
   });
 
-  it("is one with interfaces of different link types, from the second on", () => {
-    const interfaces = [{ linkType: 1 }, { linkType: 113 }];
-    const copied = copy([encodePcapng([packet, { ...packet, on: 1 }], interfaces)]);
-    expect(copied.damage).toEqual([expect.stringMatching(/an interface has a type 113 different from/)]);
+  it("is one whose interfaces have different link types or snapshot lengths", () => {
+    const read = (other: CaptureInterface) =>
+      copy([encodePcapng([packet, { ...packet, on: 1 }], [{ linkType: 1 }, other])]);
+    const kinds: [CaptureInterface, RegExp][] = [
+      [{ linkType: 113 }, /an interface has a type 113 different from/],
+      [{ linkType: 1, snapLength: 96 }, /an interface has a snapshot length 96 different from/],
+    ];
+    for (const [other, damage] of kinds) {
+      expect(read(other)).toMatchObject({ packets: [], damage: [expect.stringMatching(damage)] });
+    }
+    expect(read({ linkType: 1 })).toMatchObject({ packets: { length: 2 }, damage: [] });
   });
 });
 
@@ -304,7 +317,7 @@ describe("a file that is no capture", () => {
     expect(listFaults(() => native.inspectCapture("/dev/null"))[0]).toMatch(/is not a regular file$/);
   });
 
-  it("gives the port's mistake to the caller, and the lane stays usable", () => {
+  it("is refused when the port is opened, as is an output in a folder that is not there", () => {
     const at = folder();
     expect(listFaults(() => openWire(wire(join(at, "text.pcap")), {}))).toHaveLength(1);
     expect(listFaults(() => openWire({}, { output: join(at, "none/out.pcap") }))).toEqual([

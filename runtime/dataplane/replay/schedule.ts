@@ -43,10 +43,6 @@ export class Schedule {
     this.#faults = Map.groupBy(plan.faults, ({ frame }) => frame);
   }
 
-  get isEmpty(): boolean {
-    return this.#swaps.size === 0 && this.#faults.size === 0 && this.#plan.swapEvery === undefined;
-  }
-
   /** Exchanges that were made. */
   get swapped(): number {
     return this.#swapped;

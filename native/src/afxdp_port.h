@@ -63,6 +63,8 @@ class AfxdpPort : public Port {
   uint32_t Transmit(std::span<const Frame> frames) override;
   void Flush() override;
   int PollDescriptor() const override { return socket_ ? socket_->descriptor() : -1; }
+  // Nothing can be handed to the kernel's own stack once the XDP program took it.
+  bool reaches_host() const override { return false; }
   bool gone() const override { return gone_->load(std::memory_order_relaxed); }
 
   const std::string& device() const { return options_.device; }

@@ -1,22 +1,17 @@
 // sluice replay: a chain on captures.
-import { resolve } from "node:path";
 import type { Command } from "commander";
 import { BATCH_CAPACITY } from "../../nfs/sdk/abi.ts";
-import { suggest } from "../chain/nearest.ts";
-import type { Plan } from "../chain/plan.ts";
-import { parseFunctionReference } from "../chain/validator.ts";
 import type { LogLevel } from "../dataplane/instance.ts";
 import { loadAddon } from "../dataplane/load-addon.ts";
-import type { ReplayFault, ReplaySwap, ReplaySwapEvery } from "../dataplane/replay/schedule.ts";
 import type { ReplayStats } from "../dataplane/replay/stats.ts";
 import { sumCounts } from "../dataplane/replay/tally.ts";
 import { type ReplaySetup, replay } from "../dataplane/replay.ts";
-import { type ErrorCode, type Fault, SluiceError } from "../errors.ts";
+import { type Fault, SluiceError } from "../errors.ts";
 import { admit } from "../function/admission.ts";
-import type { FunctionPackage } from "../function/catalog.ts";
-import { type ChainOptions, type LoadedChain, loadChain } from "./load-chain.ts";
+import { type ChainOptions, loadChain } from "./load-chain.ts";
 import { printJson, printLine, printTable, printWarnings, type Warning } from "./output.ts";
 import { collect } from "./program.ts";
+import { readCount, readFault, readInputs, readSwap, readSwapEvery, requireOneLane } from "./replay-options.ts";
 
 interface ReplayOptions extends ChainOptions {
   readonly in: readonly string[];
@@ -111,86 +106,6 @@ async function untilInterrupted<R>(run: (signal: AbortSignal) => Promise<R>): Pr
     for (const signal of signals) process.off(signal, interrupt);
     if (received !== undefined) process.kill(process.pid, received);
   }
-}
-
-function requireOneLane(lanes: string): void {
-  if (readCount(lanes, "--lanes", 1024) === 1) return;
-  throw usage(`--lanes ${lanes}`, "replay has one lane", "leave --lanes out");
-}
-
-function readInputs(plan: Plan, texts: readonly string[]): string[][] {
-  const inputs = plan.ports.map((): string[] => []);
-  for (const text of texts) {
-    const [, name, file] = /^([^=]+)=(.+)$/s.exec(text) ?? [];
-    if (name === undefined || file === undefined) throw usage(`--in ${text}`, "is not PORT=FILE");
-    const port = plan.ports.findIndex((candidate) => candidate.name === name);
-    if (port < 0) {
-      const known = plan.ports.map((candidate) => candidate.name);
-      throw usage(`--in ${text}`, `the chain has no port "${name}"`, suggest(name, known, "ports"));
-    }
-    (inputs[port] as string[]).push(resolve(file));
-  }
-  return inputs;
-}
-
-function readSwap(loaded: LoadedChain, text: string): ReplaySwap {
-  const { count, ...swap } = readExchange(loaded, "--swap", text);
-  return { frame: count, ...swap };
-}
-
-function readSwapEvery(loaded: LoadedChain, text: string): ReplaySwapEvery {
-  const { count, ...swap } = readExchange(loaded, "--swap-every", text);
-  return { every: count, ...swap };
-}
-
-function readExchange({ plan, catalog }: LoadedChain, option: string, text: string) {
-  const [, count, name, use] = /^([^:]+):([^=]+)=(.+)$/.exec(text) ?? [];
-  const where = `${option} ${text}`;
-  const reference = use === undefined ? undefined : parseFunctionReference(use);
-  if (count === undefined || name === undefined || reference === undefined)
-    throw usage(where, "is not N:FUNCTION=NAME@VERSION", `for example ${option} 7:fw=firewall@1`);
-  const found = catalog.find(reference.name, reference.range);
-  if (found === undefined) throw fault("function-not-found", where, `no function "${use}" is known`);
-  const index = findFunction(plan, name, where);
-  requireSameShape(plan, index, found, where);
-  admit(found.wasm, found.manifest);
-  return { count: readCount(count, where), function: index, package: found };
-}
-
-/** What a function may touch is the plan's; a replacement lives within it. */
-function requireSameShape(plan: Plan, index: number, { manifest }: FunctionPackage, where: string): void {
-  const { frames, memoryPages } = plan.functions[index] as Plan["functions"][number];
-  if (manifest.frames === frames && manifest.memoryPages <= memoryPages) return;
-  const what = `${manifest.name}@${manifest.version} needs frames "${manifest.frames}" and ${manifest.memoryPages} memory pages`;
-  throw usage(where, `${what}, the chain has "${frames}" and ${memoryPages} in its place`);
-}
-
-function readFault(plan: Plan, text: string): ReplayFault {
-  const [, frame, name] = /^([^:]+):(.+)$/.exec(text) ?? [];
-  const where = `--fault ${text}`;
-  if (frame === undefined || name === undefined) throw usage(where, "is not N:FUNCTION", "for example --fault 5:fw");
-  return { frame: readCount(frame, where), function: findFunction(plan, name, where) };
-}
-
-function findFunction(plan: Plan, name: string, where: string): number {
-  const index = plan.functions.findIndex((candidate) => candidate.name === name);
-  if (index >= 0) return index;
-  const known = plan.functions.map((candidate) => candidate.name);
-  throw fault("unknown-function", where, `the chain has no function "${name}"`, suggest(name, known, "functions"));
-}
-
-function readCount(text: string, where: string, largest = Number.MAX_SAFE_INTEGER): number {
-  const count = /^[1-9]\d{0,15}$/.test(text) ? Number(text) : Number.NaN;
-  if (count <= largest) return count;
-  throw usage(where, `"${text}" is not a number from 1 to ${largest}`);
-}
-
-function usage(where: string, what: string, help?: string): SluiceError {
-  return fault("usage", where, what, help);
-}
-
-function fault(code: ErrorCode, where: string, what: string, help?: string): SluiceError {
-  return new SluiceError({ code, where, what, help });
 }
 
 function printSummary(stats: ReplayStats, out: string): void {

@@ -49,6 +49,15 @@ export async function startChain(file: string, options: ChainOptions): Promise<E
       help: "use the driver afxdp, or `sluice replay`",
     });
   }
+  const many = plan.ports.find((port) => port.queues.length > 1);
+  if (many !== undefined) {
+    throw new SluiceError({
+      code: "usage",
+      where: `${file}: ports.${many.name}.queues`,
+      what: "a chain runs on one queue of each port",
+      help: `let the device have one: ethtool -L ${many.device} combined 1`,
+    });
+  }
   for (const { wasm, manifest } of packages) admit(wasm, manifest);
   return startEngine({
     plan,

@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { SluiceError } from "../errors.ts";
 import { buildFunction } from "./build.ts";
-import { compilerFlags, compilerVersion, projectRoot } from "./compile.ts";
+import { compilerFlags, projectRoot, readCompilerVersion } from "./compile.ts";
 
 const sources = join(projectRoot, "nfs");
 const outputs = join(projectRoot, "build/functions");
@@ -21,7 +21,7 @@ export interface BuiltIn {
 export async function buildAll(): Promise<BuiltIn[]> {
   const results: BuiltIn[] = [];
   const failures: SluiceError[] = [];
-  const common = [compilerVersion, compilerFlags.join(" "), hashFolder(join(sources, "sdk"))];
+  const common = [await readCompilerVersion(), compilerFlags.join(" "), hashFolder(join(sources, "sdk"))];
   for (const name of listFunctions()) {
     try {
       results.push(await buildOne(name, common));

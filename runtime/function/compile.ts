@@ -1,7 +1,6 @@
 // AssemblyScript in, a WebAssembly module with its source map out.
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
-import asc from "assemblyscript/asc";
 import { MEMORY_BASE } from "../../nfs/sdk/abi.ts";
 import { type Fault, SluiceError } from "../errors.ts";
 import { removeCustomSection, replaceCustomSection } from "./custom-section.ts";
@@ -18,7 +17,12 @@ export const compilerFlags: readonly string[] = [
   ...["--sourceMap", "--debug"],
 ];
 
-export const compilerVersion: string = asc.version;
+/** The compiler takes a second to load: only when something is to be compiled. */
+const loadCompiler = async () => (await import("assemblyscript/asc")).default;
+
+export async function readCompilerVersion(): Promise<string> {
+  return (await loadCompiler()).version;
+}
 
 export interface CompiledModule {
   readonly wasm: Uint8Array;
@@ -35,6 +39,7 @@ export async function compileFunction(folder: string, flags = compilerFlags): Pr
   const outputs = new Map<string, Uint8Array | string>();
   const texts = new Map<string, string>();
   const findings: Finding[] = [];
+  const asc = await loadCompiler();
   const { error, stderr } = await asc.main(
     [relative(base, entry), "--baseDir", base, "--outFile", "function.wasm", ...flags],
     {

@@ -5,6 +5,7 @@
 import { type ChildProcess, execFile, execFileSync, type SpawnOptions, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync, readdirSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { type Capture, startCapture } from "./capture.ts";
 
@@ -116,6 +117,7 @@ class VethNetwork implements Network {
     await execute("ip", ["-n", left.namespace.name, "link", "add", ...side(left), "type", "veth", ...peer]);
     for (const end of [left, right]) await prepare(end, options);
     for (const end of [left, right]) await ip(end, "link", "set", "dev", end.device, "up");
+    for (const end of [left, right]) await becomesReady(end);
   }
 
   async close(): Promise<void> {
@@ -130,6 +132,19 @@ class VethNetwork implements Network {
 
 function ip(end: Endpoint, ...args: readonly string[]): Promise<Output> {
   return execute("ip", ["-n", end.namespace.name, ...args]);
+}
+
+const READY_MS = 5000;
+
+/** The kernel notices a carrier up to a second late; IPv6 does not speak before. */
+async function becomesReady(end: Endpoint): Promise<void> {
+  const deadline = performance.now() + READY_MS;
+  for (;;) {
+    const { stdout } = await ip(end, "-json", "link", "show", "dev", end.device);
+    if (JSON.parse(stdout)[0]?.operstate === "UP") return;
+    if (performance.now() > deadline) throw new Error(`${end.device} in ${end.namespace.name} does not come up`);
+    await sleep(10);
+  }
 }
 
 async function prepare(end: Endpoint, options: LinkOptions): Promise<void> {

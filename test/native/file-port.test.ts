@@ -1,6 +1,6 @@
 // File ports on a lane without functions: what a capture holds comes in, what is transmitted is a capture again.
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { LINK_ETHERNET, LINK_NULL, LINK_RAW, LINK_SLL, RECORD_LINK } from "../../nfs/sdk/abi.ts";
 import { turn } from "../../runtime/dataplane/breathe.ts";
@@ -356,7 +356,7 @@ describe("an output that cannot be written", () => {
   });
 });
 
-const captures = "/work/shared/conformance/captures";
+const captures = resolve(import.meta.dirname, "../../../shared/conformance/captures");
 const obstacle = listCaptures().length === 0 ? `needs ${captures}` : null;
 
 function listCaptures(): string[] {

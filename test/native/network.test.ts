@@ -33,8 +33,8 @@ describe.skipIf(obstacle !== null)(`a test network${obstacle === null ? "" : ` (
       { namespace: right, device: "eth0", addresses: ["10.1.0.2/24", "fd00:1::2/64"], macAddress: "02:00:00:00:00:02" },
     );
     const capture = await right.capture("eth0", "icmp", "in");
-    await left.run("ping", "-c", "1", "-W", "1", "10.1.0.2");
-    await left.run("ping", "-c", "1", "-W", "1", "fd00:1::2");
+    await left.run("ping", "-c", "1", "-W", "5", "10.1.0.2");
+    await left.run("ping", "-c", "1", "-W", "5", "fd00:1::2");
     const frames = await capture.stop();
     await network.close();
     expect(frames.map((frame) => frame.subarray(0, 6).toString("hex"))).toEqual(["020000000002"]);

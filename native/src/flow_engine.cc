@@ -1,0 +1,388 @@
+#include "flow_engine.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "icmp_quote.h"
+#include "lane_choice.h"
+
+namespace sluice {
+namespace {
+
+constexpr uint32_t kEventQueue = 4096;
+// Flows that end in one turn of a live lane at the most: some tens of microseconds.
+constexpr uint32_t kExpireRoom = 64;
+// How far ahead of its frame a flow's record is fetched.
+constexpr uint32_t kFetchAhead = 8;
+
+constexpr uint16_t kFragmentReasons[] = {
+    0,
+    layout::kEngineDropReasonsFragmentOverlap,
+    layout::kEngineDropReasonsFragmentTiny,
+    layout::kEngineDropReasonsFragmentTooLong,
+    layout::kEngineDropReasonsFragmentTooMany,
+    layout::kEngineDropReasonsFragmentTableFull,
+    layout::kEngineDropReasonsFragmentIncomplete,
+    layout::kEngineDropReasonsFragmentDuplicate,
+    layout::kEngineDropReasonsFragmentMalformed,
+};
+
+// What a flow's end is called when its time is over.
+uint8_t EndOf(const FlowState& state) {
+  if (state.flags & abi::kFlowFlagClosing) return abi::kFlowEndFunction;
+  if (state.ip_proto != 6) return abi::kFlowEndTimeout;
+  if (state.state == abi::kFlowStateTimeWait || state.state == abi::kFlowStateLastAck) return abi::kFlowEndClosed;
+  return state.state == abi::kFlowStateClosed ? abi::kFlowEndReset : abi::kFlowEndTimeout;
+}
+
+// The event that tells of an end; 0 if the tracker has told of it when it saw it.
+uint32_t EventOfEnd(uint8_t end, const FlowState& state) {
+  const bool told = state.state == abi::kFlowStateTimeWait || state.state == abi::kFlowStateClosed;
+  switch (end) {
+    case abi::kFlowEndTimeout:
+      return abi::kEventTimeout;
+    case abi::kFlowEndEvicted:
+      return abi::kEventEvicted;
+    case abi::kFlowEndFunction:
+    case abi::kFlowEndReused:
+      return told ? 0 : abi::kEventClosed;
+    default:
+      return 0;
+  }
+}
+
+}  // namespace
+
+FlowEngine::FlowEngine(FlowEngineConfig config)
+    : config_(std::move(config)),
+      table_(FlowTable::Attach({config_.flows->data(), config_.flows->bytes()}, config_.capacity, config_.seed,
+                               &recovery_)),
+      timers_(FlowTimers::Make(config_.capacity, 0)),
+      fragments_(FragmentTable::Make(config_.fragments, config_.seed)),
+      serials_(std::make_unique<uint32_t[]>(config_.capacity + 1)) {
+  uint32_t exported = 0;
+  for (const FlowColumn& column : config_.columns) exported += column.exported;
+  report_bytes_ = sizeof(FlowReport) + exported * sizeof(uint64_t);
+  if (config_.stream_buffer) {
+    streams_ = StreamTable::Make({config_.stream_buffer->data(), config_.stream_buffer->bytes()}, config_.streams);
+  }
+  AttachTimers();
+}
+
+// The flows of an earlier process go on where they were.
+void FlowEngine::AttachTimers() {
+  for (uint32_t flow = 1; flow <= table_->used() && table_->size() > 0; ++flow) {
+    if (!table_->IsLive(flow)) continue;
+    const FlowState& state = table_->state(flow);
+    if (state.end != abi::kFlowEndNone) {  // the process died while it ended the flow
+      table_->Remove(flow);
+      continue;
+    }
+    serials_[flow] = ++serial_;
+    timers_->Set(flow, state.deadline_ns);
+    if ((state.flags & abi::kFlowFlagAssured) == 0) timers_->AddUnassured(flow);
+  }
+}
+
+// ---- one batch ----
+
+void FlowEngine::Track(std::span<Record> records, std::span<const HeldFragment> held, const uint8_t* umem,
+                       uint32_t frames_address, uint64_t now_ns, std::span<Arrival> arrivals) {
+  count_ = 0;
+  table_changed_ = false;
+  chunk_count_ = 0;
+  if (held.empty() || held[0].frame.time_ns == 0) time_ns_ = now_ns;
+  if (streams_) streams_->BeginBatch();
+  const auto bytes_of = [&](const Record& record) { return umem + (record.frame - frames_address); };
+  for (uint32_t i = 0; i < records.size(); ++i) {
+    arrivals[i] = {Fate::kPass, 0};
+    if (ReadKey(i, records[i], bytes_of(records[i]), held[i], now_ns, &arrivals[i])) ++count_;
+  }
+  table_->Find(keys_.data(), sides_.data(), count_, hits_.data());
+  for (uint32_t position = 0; position < std::min(count_, kFetchAhead); ++position) Prefetch(position);
+  uint32_t passed = 0;
+  for (uint32_t position = 0; position < count_; ++position) {
+    const uint16_t index = candidates_[position].record;
+    if (position + kFetchAhead < count_) Prefetch(position + kFetchAhead);
+    // Frames that have a time of their own are tracked by it, whatever batch they came in.
+    while (passed <= index) PassTime(held[passed++].frame.time_ns);
+    TrackOne(position, records[index], bytes_of(records[index]), time_ns_, &arrivals[index]);
+    if (streams_) PushStream(records[index], index, bytes_of(records[index]), umem, time_ns_);
+  }
+  while (passed < held.size()) PassTime(held[passed++].frame.time_ns);
+}
+
+void FlowEngine::Prefetch(uint32_t position) const {
+  const uint32_t flow = hits_[position].flow;
+  table_->Prefetch(flow);
+  timers_->Prefetch(flow);
+  if (streams_) streams_->Prefetch(flow);
+}
+
+// Only frames that belong where they stand: what the tracker refuses is not part of anybody's stream.
+void FlowEngine::PushStream(const Record& record, uint16_t index, const uint8_t* bytes, const uint8_t* umem,
+                            uint64_t now_ns) {
+  constexpr uint8_t kTcp = 6, kUdp = 17;
+  const bool streams = record.ip_proto == kTcp || record.ip_proto == kUdp;
+  const bool sound = record.malformed == 0 && record.l4_offset != abi::kOffsetNone;
+  if (!streams || !sound || record.flow == 0 || (record.events & (abi::kEventInvalid | abi::kEventIcmpError))) return;
+  chunk_count_ += streams_->Push(record.flow, record.direction, record, index, bytes,
+                                 static_cast<uint32_t>(bytes - umem), now_ns, std::span(chunks_).subspan(chunk_count_));
+}
+
+// The key of a frame that belongs to a flow; false if it does not, has to wait, or is dropped.
+bool FlowEngine::ReadKey(uint32_t index, Record& record, const uint8_t* bytes, const HeldFragment& held,
+                         uint64_t now_ns, Arrival* arrival) {
+  Candidate& candidate = candidates_[count_];
+  FlowKey& key = keys_[count_];
+  const uint16_t zone = record.port < config_.zones.size() ? config_.zones[record.port] : 0;
+  if (!ReadFlowKey(record, bytes, zone, &key, &candidate.side)) return false;
+  candidate = {static_cast<uint16_t>(index), candidate.side, 0, false};
+  if (record.flags & abi::kRecordFlagFragment) {
+    const FragmentResult result = fragments_->Admit(record, bytes, zone, held, now_ns);
+    if (result.verdict == FragmentVerdict::kHold) {
+      ++counters_.fragments_held;
+      *arrival = {Fate::kHeld, 0};
+      return false;
+    }
+    if (result.verdict == FragmentVerdict::kDrop) {
+      *arrival = {Fate::kDropped, kFragmentReasons[static_cast<int>(result.reason)]};
+      return false;
+    }
+    Endpoints endpoints;
+    std::memcpy(endpoints.source, key.address[candidate.side], sizeof(endpoints.source));
+    std::memcpy(endpoints.destination, key.address[1 - candidate.side], sizeof(endpoints.destination));
+    endpoints.source_port = result.source_port;
+    endpoints.destination_port = result.destination_port;
+    key = MakeFlowKey(endpoints, result.ip_proto, key.ip_version, key.zone, key.vlan, &candidate.side);
+  }
+  Endpoints quoted;
+  uint8_t ip_proto;
+  uint8_t ip_version;
+  if (ReadQuotedPacket(record, bytes, &quoted, &ip_proto, &ip_version)) {
+    candidate.quotes = true;
+    quotes_[count_] = MakeFlowKey(quoted, ip_proto, ip_version, key.zone, key.vlan, &candidate.quoted_side);
+    // Errors about different hosts may be of different lanes: each lane has a flow of its own for them.
+    if ((record.flags & abi::kRecordFlagFragment) == 0) key.quoted = HashAddresses(quotes_[count_]);
+  }
+  sides_[count_] = candidate.side;
+  return true;
+}
+
+void FlowEngine::TrackOne(uint32_t position, Record& record, const uint8_t* bytes, uint64_t now_ns, Arrival* arrival) {
+  const Candidate& candidate = candidates_[position];
+  FlowHit hit = Settle(keys_[position], candidate.side, hits_[position], now_ns);
+  if (hit.flow == 0) hit = Begin(keys_[position], candidate.side, now_ns);
+  if (hit.flow == 0) {
+    ++counters_.refused;
+    *arrival = {Fate::kDropped, layout::kEngineDropReasonsFlowTableFull};
+    return;
+  }
+  TrackResult result = TrackFrame(table_->state(hit.flow), hit.direction, record, bytes, now_ns, config_.tracker);
+  if (result.reuse) {
+    const TcpTrack successor = TrackOfSuccessor(table_->state(hit.flow));
+    End(hit.flow, abi::kFlowEndReused, now_ns);
+    hit = Begin(keys_[position], candidate.side, now_ns);
+    table_->state(hit.flow).tcp = successor;
+    result = TrackFrame(table_->state(hit.flow), hit.direction, record, bytes, now_ns, config_.tracker);
+  }
+  FlowState& state = table_->state(hit.flow);
+  if (state.state == abi::kFlowStateNone) state.state = abi::kFlowStateNew;  // its header was damaged
+  Account(hit.flow, hit.direction, record, now_ns);
+  Schedule(hit.flow, result.deadline_ns);
+  record.flow = hit.flow;
+  record.direction = hit.direction;
+  record.events = result.events;
+  record.labels = state.labels;
+  if (result.events & abi::kEventInvalid) ++counters_.invalid;
+  Tell(hit.flow, hit.direction, result.events, now_ns);
+  if (candidate.quotes) RelateError(position, record, now_ns);
+}
+
+// A batched lookup is of the table before the batch: looks again where frames before this one changed it, and ends a
+// flow whose time was over before the frame came.
+FlowHit FlowEngine::Settle(const FlowKey& key, uint8_t side, FlowHit hit, uint64_t now_ns) {
+  if (table_changed_) table_->Find(&key, &side, 1, &hit);
+  if (hit.flow != 0 && table_->state(hit.flow).deadline_ns <= now_ns) {
+    End(hit.flow, EndOf(table_->state(hit.flow)), table_->state(hit.flow).deadline_ns);
+    hit = {};
+  }
+  return hit;
+}
+
+FlowHit FlowEngine::Begin(const FlowKey& key, uint8_t side, uint64_t now_ns) {
+  uint32_t flow = table_->Insert(key, side);
+  if (flow == 0) {
+    const uint32_t oldest = timers_->OldestUnassured();
+    if (oldest == 0) return {};
+    ++counters_.evicted;
+    End(oldest, abi::kFlowEndEvicted, now_ns);
+    flow = table_->Insert(key, side);
+  }
+  if (flow == 0) return {};
+  table_changed_ = true;
+  FlowState& state = table_->state(flow);
+  state.start_ns = now_ns;
+  serials_[flow] = ++serial_;
+  for (const FlowColumn& column : config_.columns) {
+    std::memset(column.data + static_cast<uint64_t>(flow) * column.bytes, 0, column.bytes);
+  }
+  timers_->AddUnassured(flow);
+  ++counters_.started;
+  return {flow, 0, 0};
+}
+
+void FlowEngine::Account(uint32_t flow, uint8_t direction, const Record& record, uint64_t now_ns) {
+  FlowState& state = table_->state(flow);
+  state.packets[direction] += 1;
+  state.octets[direction] += record.wire_length;
+  state.last_ns = now_ns;
+  if (state.flags & abi::kFlowFlagAssured) timers_->RemoveUnassured(flow);
+}
+
+void FlowEngine::Schedule(uint32_t flow, uint64_t deadline_ns) {
+  table_->state(flow).deadline_ns = deadline_ns;
+  timers_->Set(flow, deadline_ns);
+}
+
+// An ICMP error counts for its own flow, and is told of to the functions as one about the flow that it quotes.
+void FlowEngine::RelateError(uint32_t position, Record& record, uint64_t now_ns) {
+  const uint8_t side = candidates_[position].quoted_side;
+  FlowHit hit;
+  table_->Find(&quotes_[position], &side, 1, &hit);
+  if (hit.flow == 0) return;
+  ++counters_.icmp_errors;
+  record.flow = hit.flow;
+  record.direction = hit.direction ^ 1;
+  record.events = abi::kEventIcmpError;
+  record.labels = table_->state(hit.flow).labels;
+  Tell(hit.flow, record.direction, abi::kEventIcmpError, now_ns);
+}
+
+// ---- ends ----
+
+void FlowEngine::Expire(uint64_t now_ns, bool all) {
+  std::array<uint32_t, kExpireRoom> flows;
+  do {
+    const uint32_t count = timers_->Expired(now_ns, flows.data(), flows.size());
+    for (uint32_t i = 0; i < count; ++i) {
+      const FlowState& state = table_->state(flows[i]);
+      End(flows[i], EndOf(state), state.deadline_ns);
+    }
+  } while (all && timers_->Next() <= now_ns);
+}
+
+uint64_t FlowEngine::NextDeadline() const { return std::min(timers_->Next(), fragments_->Next()); }
+
+void FlowEngine::EndAll(uint64_t now_ns) {
+  for (uint32_t flow = 1; flow <= table_->used() && table_->size() > 0; ++flow) {
+    if (table_->IsLive(flow)) End(flow, abi::kFlowEndShutdown, now_ns);
+  }
+}
+
+void FlowEngine::End(uint32_t flow, uint8_t reason, uint64_t now_ns) {
+  FlowState& state = table_->state(flow);
+  state.end = reason;
+  Tell(flow, 0, EventOfEnd(reason, state), now_ns);
+  if (config_.keep_reports) Report(flow, now_ns);
+  if (streams_) streams_->End(flow, {});
+  timers_->Clear(flow);
+  timers_->RemoveUnassured(flow);
+  table_->Remove(flow);
+  table_changed_ = true;
+  ++counters_.ended;
+}
+
+void FlowEngine::Report(uint32_t flow, uint64_t now_ns) {
+  const size_t at = reports_.size();
+  reports_.resize(at + report_bytes_);
+  auto* report = reinterpret_cast<FlowReport*>(reports_.data() + at);
+  const FlowKey* second = table_->KeyOf(flow, 1);
+  *report = {.serial = serials_[flow],
+             .reply = second ? 1u + (table_->SideOf(flow, 1) ^ 1) : 0,
+             .time_ns = now_ns,
+             .keys = {*table_->KeyOf(flow, 0), second ? *second : FlowKey{}},
+             .state = table_->state(flow)};
+  uint8_t* values = reinterpret_cast<uint8_t*>(report + 1);
+  for (const FlowColumn& column : config_.columns) {
+    if (!column.exported) continue;
+    std::memset(values, 0, sizeof(uint64_t));
+    std::memcpy(values, column.data + static_cast<uint64_t>(flow) * column.bytes, column.bytes);
+    values += sizeof(uint64_t);
+  }
+}
+
+// ---- events ----
+
+void FlowEngine::Tell(uint32_t flow, uint8_t direction, uint32_t events, uint64_t now_ns) {
+  for (uint32_t rest = events & wanted_; rest != 0; rest &= rest - 1) {
+    Raise({now_ns, flow, rest & (~rest + 1), 0, direction});
+  }
+}
+
+uint32_t FlowEngine::Subscribe(uint32_t mask) {
+  subscribers_.push_back({mask, 0, 0, 0, std::make_unique<FlowEvent[]>(kEventQueue)});
+  wanted_ |= mask;
+  return static_cast<uint32_t>(subscribers_.size() - 1);
+}
+
+void FlowEngine::Raise(const FlowEvent& event) {
+  for (Subscriber& subscriber : subscribers_) {
+    if ((subscriber.mask & event.event) == 0) continue;
+    if (subscriber.head - subscriber.tail == kEventQueue) {
+      ++subscriber.missed;
+      ++counters_.events_missed;
+    } else {
+      subscriber.ring[subscriber.head++ % kEventQueue] = event;
+    }
+  }
+}
+
+bool FlowEngine::HasEvents(uint32_t subscriber) const {
+  return subscribers_[subscriber].head != subscribers_[subscriber].tail;
+}
+
+uint32_t FlowEngine::TakeEvents(uint32_t index, std::span<FlowEvent> events, uint32_t* missed) {
+  Subscriber& subscriber = subscribers_[index];
+  uint32_t count = 0;
+  while (count < events.size() && subscriber.tail != subscriber.head) {
+    events[count++] = subscriber.ring[subscriber.tail++ % kEventQueue];
+  }
+  *missed = std::exchange(subscriber.missed, 0);
+  return count;
+}
+
+// ---- what functions ask for ----
+
+bool FlowEngine::Bind(uint32_t flow, const Endpoints& reply) {
+  if (!IsLive(flow)) return false;
+  const FlowKey& first = *table_->KeyOf(flow, 0);
+  uint8_t side;
+  const FlowKey key = MakeFlowKey(reply, first.ip_proto, first.ip_version, first.zone, first.vlan, &side);
+  return table_->Bind(flow, key, side);
+}
+
+bool FlowEngine::SetTimeout(uint32_t flow, uint32_t timeout_ms) {
+  if (!IsLive(flow)) return false;
+  FlowState& state = table_->state(flow);
+  state.timeout_ms = timeout_ms;
+  if (timeout_ms != 0) Schedule(flow, state.last_ns + static_cast<uint64_t>(timeout_ms) * 1'000'000);
+  return true;
+}
+
+bool FlowEngine::SetLabels(uint32_t flow, uint32_t labels, bool set) {
+  if (!IsLive(flow)) return false;
+  uint32_t& bits = table_->state(flow).labels;
+  bits = set ? bits | labels : bits & ~labels;
+  return true;
+}
+
+bool FlowEngine::Close(uint32_t flow, uint64_t now_ns) {
+  if (!IsLive(flow)) return false;
+  table_->state(flow).flags |= abi::kFlowFlagClosing;
+  Schedule(flow, now_ns);
+  return true;
+}
+
+}  // namespace sluice

@@ -1,0 +1,194 @@
+// Finds, tracks and ends the flows of one lane, once per batch, for all functions of the chain.
+//
+//   fragments ──▶ keys ──▶ table (batched) ──▶ tracker ──▶ record.flow, direction, events, labels
+//                              │ full: oldest unassured flow goes
+//                              └ timers: expired flows end, and are reported
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "abi.h"
+#include "flow_table.h"
+#include "flow_timers.h"
+#include "fragment_table.h"
+#include "layout.h"
+#include "record.h"
+#include "segment.h"
+#include "stream_table.h"
+#include "tcp_tracker.h"
+
+namespace sluice {
+
+// A per-flow array that functions own: zeroed where a flow begins.
+struct FlowColumn {
+  uint8_t* data;
+  uint32_t bytes;  // per flow
+  bool exported;   // copied into reports
+};
+
+struct FlowEngineConfig {
+  std::shared_ptr<Segment> flows;  // FlowTable::BytesFor(capacity)
+  uint32_t capacity;
+  uint64_t seed;
+  TrackerConfig tracker;
+  FragmentLimits fragments;
+  std::vector<uint16_t> zones;  // by port
+  std::vector<FlowColumn> columns;
+  std::vector<std::shared_ptr<Segment>> segments;  // that the columns are in
+  std::shared_ptr<Segment> stream_buffer;          // null: no function reads streams
+  StreamLimits streams;
+  bool keep_reports;
+};
+
+// A flow that has ended: what was known of it, and its exported columns behind each other, 8 bytes each.
+struct FlowReport {
+  uint32_t serial;
+  uint32_t reply;  // 0: no second key; else the endpoint of it that sends replies, plus 1
+  uint64_t time_ns;
+  FlowKey keys[2];
+  FlowState state;
+};
+static_assert(sizeof(FlowReport) == layout::kFlowReportBytes);
+
+// A flow event for those that subscribed.
+struct FlowEvent {
+  uint64_t time_ns;
+  uint32_t flow;
+  uint32_t event;
+  uint32_t value;
+  uint8_t direction;
+};
+
+class FlowEngine {
+ public:
+  explicit FlowEngine(FlowEngineConfig config);
+
+  // What becomes of a frame before any function sees it.
+  enum class Fate : uint8_t { kPass, kHeld, kDropped };
+  struct Arrival {
+    Fate fate;
+    uint16_t reason;  // layout::kEngineDropReasons*, if dropped
+  };
+
+  // Tracks records[0 … count); held[i] describes the same frame in case that it has to wait.
+  void Track(std::span<Record> records, std::span<const HeldFragment> held, const uint8_t* umem,
+             uint32_t frames_address, uint64_t now_ns, std::span<Arrival> arrivals);
+
+  // Time passes with every frame, also with those of other lanes: captures may go back in time, flows do not.
+  void PassTime(uint64_t time_ns) { time_ns_ = std::max(time_ns_, time_ns); }
+
+  // Fragments that waited and may come in again now, or whose time is over.
+  uint32_t Released(std::span<HeldFragment> out) { return fragments_->Released(out); }
+  uint32_t Abandoned(uint64_t now_ns, std::span<HeldFragment> out) { return fragments_->Expired(now_ns, out); }
+
+  // Ends flows whose time is over: a bounded number of them, or all.
+  void Expire(uint64_t now_ns, bool all);
+  // The earliest time at which something happens by itself, or UINT64_MAX.
+  uint64_t NextDeadline() const;
+  // Ends all flows with kFlowEndShutdown.
+  void EndAll(uint64_t now_ns);
+
+  // What functions ask for. False if the flow does not live or the request cannot be met.
+  bool Bind(uint32_t flow, const Endpoints& reply);
+  bool SetTimeout(uint32_t flow, uint32_t timeout_ms);
+  bool SetLabels(uint32_t flow, uint32_t labels, bool set);
+  bool Close(uint32_t flow, uint64_t now_ns);
+
+  const FlowTable& table() const { return *table_; }
+  const FlowRecovery& recovery() const { return recovery_; }
+  // Counted from 1 in the order in which flows began in this process.
+  uint32_t SerialOf(uint32_t flow) const { return serials_[flow]; }
+  bool IsLive(uint32_t flow) const { return table_->IsLive(flow); }
+
+  // Adds a queue for the events of `mask`; returns its number.
+  uint32_t Subscribe(uint32_t mask);
+  void Raise(const FlowEvent& event);
+  // Takes up to events.size() of a subscriber's events, and how many found no room since the last call.
+  uint32_t TakeEvents(uint32_t subscriber, std::span<FlowEvent> events, uint32_t* missed);
+  bool HasEvents(uint32_t subscriber) const;
+
+  // Stream chunks that this batch made available, in order.
+  std::span<const Chunk> chunks() const { return {chunks_.data(), chunk_count_}; }
+
+  // Bytes of one report with its exported columns.
+  uint32_t report_bytes() const { return report_bytes_; }
+  const std::vector<uint8_t>& reports() const { return reports_; }
+  void ClearReports() { reports_.clear(); }
+
+  struct Counters {
+    uint64_t started = 0;
+    uint64_t ended = 0;
+    uint64_t evicted = 0;
+    uint64_t refused = 0;
+    uint64_t invalid = 0;
+    uint64_t icmp_errors = 0;
+    uint64_t fragments_held = 0;
+    uint64_t events_missed = 0;
+  };
+  const Counters& counters() const { return counters_; }
+
+ private:
+  // A frame on its way through Track.
+  struct Candidate {
+    uint16_t record;
+    uint8_t side;
+    uint8_t quoted_side;
+    bool quotes;  // an ICMP error; `quote` is the packet that it is about
+  };
+
+  void AttachTimers();
+  void Prefetch(uint32_t position) const;
+  bool ReadKey(uint32_t index, Record& record, const uint8_t* bytes, const HeldFragment& held, uint64_t now_ns,
+               Arrival* arrival);
+  void TrackOne(uint32_t position, Record& record, const uint8_t* bytes, uint64_t now_ns, Arrival* arrival);
+  FlowHit Settle(const FlowKey& key, uint8_t side, FlowHit hit, uint64_t now_ns);
+  FlowHit Begin(const FlowKey& key, uint8_t side, uint64_t now_ns);
+  void Account(uint32_t flow, uint8_t direction, const Record& record, uint64_t now_ns);
+  void Schedule(uint32_t flow, uint64_t deadline_ns);
+  void RelateError(uint32_t position, Record& record, uint64_t now_ns);
+  void End(uint32_t flow, uint8_t reason, uint64_t now_ns);
+  void Report(uint32_t flow, uint64_t now_ns);
+  void Tell(uint32_t flow, uint8_t direction, uint32_t events, uint64_t now_ns);
+  void PushStream(const Record& record, uint16_t index, const uint8_t* bytes, const uint8_t* umem, uint64_t now_ns);
+
+  FlowEngineConfig config_;
+  FlowRecovery recovery_{};
+  std::unique_ptr<FlowTable> table_;
+  std::unique_ptr<FlowTimers> timers_;
+  std::unique_ptr<FragmentTable> fragments_;
+  Counters counters_;
+
+  std::array<Candidate, abi::kBatchCapacity> candidates_;
+  std::array<FlowKey, abi::kBatchCapacity> keys_;
+  std::array<uint8_t, abi::kBatchCapacity> sides_;
+  std::array<FlowHit, abi::kBatchCapacity> hits_;
+  std::array<FlowKey, abi::kBatchCapacity> quotes_;
+  uint64_t time_ns_ = 0;  // never goes back
+  uint32_t count_ = 0;
+  std::unique_ptr<uint32_t[]> serials_;  // by flow: counted from 1 as flows begin; numbers of flows come again
+  uint32_t serial_ = 0;
+  bool table_changed_ = false;
+
+  // A ring of events that one subscriber has not taken yet.
+  struct Subscriber {
+    uint32_t mask;
+    uint32_t missed;
+    uint64_t head;
+    uint64_t tail;
+    std::unique_ptr<FlowEvent[]> ring;
+  };
+  uint32_t wanted_ = 0;  // the union of all masks
+  std::vector<Subscriber> subscribers_;
+  std::unique_ptr<StreamTable> streams_;
+  std::array<Chunk, abi::kChunksCapacity> chunks_;
+  uint32_t chunk_count_ = 0;
+  std::vector<uint8_t> reports_;
+  uint32_t report_bytes_;
+};
+
+}  // namespace sluice

@@ -3,6 +3,7 @@
 import { CommanderError } from "commander";
 import { registerChain } from "./cli/chain.ts";
 import { registerDoctor } from "./cli/doctor.ts";
+import { registerFlows } from "./cli/flows.ts";
 import { registerFunction } from "./cli/function.ts";
 import { printError } from "./cli/output.ts";
 import { createProgram } from "./cli/program.ts";
@@ -11,7 +12,15 @@ import { registerTop } from "./cli/top.ts";
 import { registerUp } from "./cli/up.ts";
 
 const program = createProgram();
-for (const register of [registerUp, registerReplay, registerChain, registerFunction, registerTop, registerDoctor])
+for (const register of [
+  registerUp,
+  registerReplay,
+  registerChain,
+  registerFunction,
+  registerTop,
+  registerFlows,
+  registerDoctor,
+])
   register(program);
 
 // Whoever reads our output may stop reading: `sluice top | head`.

@@ -33,6 +33,13 @@ std::vector<std::string> StringList(Napi::Object object, const char* key) {
   return list;
 }
 
+// What a port wrote to, as another port takes it; it keeps nothing open.
+using Output = std::weak_ptr<CaptureWriter>;
+
+Napi::Value DescribeOutput(Napi::Env env, const Output& output) {
+  return Napi::External<Output>::New(env, new Output(output), [](Napi::Env, Output* held) { delete held; });
+}
+
 Napi::Value DescribeDamage(Napi::Env env, const std::vector<FilePortStatus::Damage>& damage) {
   Napi::Array list = Napi::Array::New(env, damage.size());
   for (uint32_t i = 0; i < damage.size(); ++i) {
@@ -85,6 +92,8 @@ FilePortOptions ParseFilePortOptions(Napi::Object object) {
   }
   options.output_link_type = link_type.As<Napi::Number>();
   options.output_nanoseconds = nanoseconds.As<Napi::Boolean>();
+  const Napi::Value shared = object.Get("sharedOutput");
+  if (shared.IsExternal()) options.shared_output = shared.As<Napi::External<Output>>().Data()->lock();
   return options;
 }
 
@@ -96,6 +105,7 @@ Napi::Object DescribeFilePort(Napi::Env env, const FilePort& port, uint32_t inde
     object.DefineProperty(Napi::PropertyDescriptor::Accessor(env, object, name, getter, napi_enumerable));
   };
   object.DefineProperty(Napi::PropertyDescriptor::Value("index", Napi::Number::New(env, index), napi_enumerable));
+  object.DefineProperty(Napi::PropertyDescriptor::Value("output", DescribeOutput(env, port.output())));
   describe("oversize", [status](const Napi::CallbackInfo& info) -> Napi::Value {
     return Napi::Number::New(info.Env(), static_cast<double>(status->oversize));
   });

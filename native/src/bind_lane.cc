@@ -2,9 +2,9 @@
 
 #include <sched.h>
 #include <sys/eventfd.h>
-
 #include <x86intrin.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <optional>
@@ -129,6 +129,45 @@ Napi::Value SetReasons(const Napi::CallbackInfo& info, Lane& lane) {
   return info.Env().Undefined();
 }
 
+// A copy, so that the lane may go on; null if there is nothing.
+Napi::Value TakeBytes(Napi::Env env, const std::vector<uint8_t>& bytes) {
+  if (bytes.empty()) return env.Null();
+  Napi::ArrayBuffer copy = Napi::ArrayBuffer::New(env, bytes.size());
+  std::copy(bytes.begin(), bytes.end(), static_cast<uint8_t*>(copy.Data()));
+  return copy;
+}
+
+void SetFlowFunctions(Napi::Env env, Napi::Object object, const Shared& open) {
+  const auto function_of = [](const Napi::CallbackInfo& info, Lane& lane) {
+    return std::min(info[0].ToNumber().Uint32Value(), lane.functions() - 1);
+  };
+  Set(env, object, "fillEvents", open, [function_of](const Napi::CallbackInfo& info, Lane& lane) -> Napi::Value {
+    return Napi::Boolean::New(info.Env(), lane.functions() > 0 && lane.FillEvents(function_of(info, lane)));
+  });
+  Set(env, object, "drainEvents", open, [function_of](const Napi::CallbackInfo& info, Lane& lane) -> Napi::Value {
+    if (lane.functions() > 0) lane.DrainEvents(function_of(info, lane));
+    return info.Env().Undefined();
+  });
+  Set(env, object, "runOut", open, [](const Napi::CallbackInfo& info, Lane& lane) -> Napi::Value {
+    return Napi::Boolean::New(info.Env(), lane.RunOut());
+  });
+  Set(env, object, "endFlows", open, [](const Napi::CallbackInfo& info, Lane& lane) -> Napi::Value {
+    lane.EndFlows();
+    return info.Env().Undefined();
+  });
+  Set(env, object, "takeLog", open, [](const Napi::CallbackInfo& info, Lane& lane) -> Napi::Value {
+    const Napi::Value bytes = TakeBytes(info.Env(), lane.log());
+    lane.ClearLog();
+    return bytes;
+  });
+  Set(env, object, "takeFlowReports", open, [](const Napi::CallbackInfo& info, Lane& lane) -> Napi::Value {
+    if (lane.flows() == nullptr) return info.Env().Null();
+    const Napi::Value bytes = TakeBytes(info.Env(), lane.flows()->reports());
+    lane.flows()->ClearReports();
+    return bytes;
+  });
+}
+
 void SetFunctions(Napi::Env env, Napi::Object object, const Shared& open) {
   SetRaw(env, object, "inhale", Inhale, open);
   SetRaw(env, object, "advance", Advance, open);
@@ -146,17 +185,15 @@ void SetFunctions(Napi::Env env, Napi::Object object, const Shared& open) {
     const uint64_t time = lane.NextTime();
     return time == UINT64_MAX ? info.Env().Null() : Napi::BigInt::New(info.Env(), time).As<Napi::Value>();
   });
-  Set(env, object, "audit", open, [](const Napi::CallbackInfo& info, Lane& lane) -> Napi::Value {
-    return DescribeAudit(info.Env(), lane.pool());
-  });
+  Set(env, object, "audit", open,
+      [](const Napi::CallbackInfo& info, Lane& lane) -> Napi::Value { return DescribeAudit(info.Env(), lane.pool()); });
+  SetFlowFunctions(env, object, open);
   SetGetter(env, object, "received", open, [](Napi::Env inner, Lane& lane) -> Napi::Value {
     return Napi::Number::New(inner, static_cast<double>(lane.received()));
   });
   object.Set("wakeDescriptor", open->lane->wake_descriptor());
   object.Set("outcomes", Outcomes(env, *open->lane));
-  object.Set("close", Napi::Function::New(env, [open](const Napi::CallbackInfo&) {
-               open->lane.reset();
-             }));
+  object.Set("close", Napi::Function::New(env, [open](const Napi::CallbackInfo&) { open->lane.reset(); }));
 }
 
 Napi::Value CreateLane(const Napi::CallbackInfo& info) {
@@ -215,6 +252,14 @@ Lane* LaneOf(Napi::Env env, const OpenLane& open) {
 
 void BindLanes(Napi::Env env, Napi::Object exports) {
   exports.Set("createLane", Napi::Function::New(env, CreateLane));
+  exports.Set("flowTableBytes", Napi::Function::New(env, [](const Napi::CallbackInfo& info) -> Napi::Value {
+                const uint64_t bytes = FlowTable::BytesFor(info[0].ToNumber().Uint32Value());
+                return Napi::Number::New(info.Env(), static_cast<double>(bytes));
+              }));
+  exports.Set("flowStatesOffset", Napi::Function::New(env, [](const Napi::CallbackInfo& info) -> Napi::Value {
+                const uint64_t offset = FlowTable::StatesOffset(info[0].ToNumber().Uint32Value());
+                return Napi::Number::New(info.Env(), static_cast<double>(offset));
+              }));
   exports.Set("pinThread", Napi::Function::New(env, PinThread));
   exports.Set("measureTickHz", Napi::Function::New(env, MeasureTickHz));
   exports.Set("wake", Napi::Function::New(env, Wake));

@@ -63,6 +63,7 @@ Match ReadMatch(const Napi::Object& object) {
       .vlans = Numbers<uint16_t>(List(object, "vlans")),
       .dscps = Numbers<uint8_t>(List(object, "dscps")),
       .ether_types = Numbers<uint16_t>(List(object, "etherTypes")),
+      .labels = Unsigned(object, "labels"),
   };
 }
 
@@ -79,7 +80,8 @@ bool Sound(const Program& program, uint32_t ports) {
   for (uint32_t i = 0; i < hops; ++i) {
     const Hop& hop = program.hops[i];
     const auto from = static_cast<int32_t>(i);
-    if (hop.counters == nullptr || hop.reasons > abi::kReasonsCapacity) return false;
+    if (hop.function >= program.functions.size() || hop.counters == nullptr || hop.reasons > abi::kReasonsCapacity)
+      return false;
     if (!Leads(hop.next, from, hops, ports)) return false;
     for (const Target branch : hop.branches) {
       if (!Leads(branch, from, hops, ports)) return false;
@@ -93,15 +95,45 @@ bool Sound(const Program& program, uint32_t ports) {
 
 Hop ReadHop(const Napi::Object& object, const Segment& counters) {
   Hop hop{};
+  hop.function = Unsigned(object, "function");
   hop.next = ReadTarget(object.Get("next"));
   const Napi::Array branches = List(object, "branches");
   for (uint32_t i = 0; i < branches.Length(); ++i) hop.branches.push_back(ReadTarget(branches.Get(i)));
-  hop.counters =
-      Counters(counters, Unsigned(object, "counters"), layout::kHopCountersCount + abi::kReasonsCapacity);
+  hop.counters = Counters(counters, Unsigned(object, "counters"), layout::kHopCountersCount + abi::kReasonsCapacity);
   hop.reasons = Unsigned(object, "reasons");
   hop.bypass = Flag(object, "bypass");
   hop.writable = Flag(object, "writable");
   return hop;
+}
+
+// A part of a segment that a function and its lane exchange; null if there is none. False if it is not all there.
+bool ReadPage(const Napi::Object& object, const char* key, uint32_t bytes, std::vector<std::shared_ptr<Segment>>* held,
+              uint8_t** page) {
+  *page = nullptr;
+  const Napi::Value value = object.Get(key);
+  if (!value.IsObject()) return true;
+  const auto part = value.As<Napi::Object>();
+  const auto segment = SegmentOf(part.Get("segment"));
+  const uint64_t offset = Unsigned(part, "offset");
+  if (!segment || offset + bytes > segment->bytes()) return false;
+  held->push_back(segment);
+  *page = segment->data() + offset;
+  return true;
+}
+
+bool ReadFunction(const Napi::Object& object, const Segment& counters, Program* program) {
+  Function function;
+  function.subscribes = Unsigned(object, "subscribes");
+  function.defines = Unsigned(object, "defines");
+  function.labels = Unsigned(object, "labels");
+  function.counters = Counters(counters, Unsigned(object, "counters"), layout::kFunctionCountersCount);
+  auto* held = &program->segments;
+  const bool sound = function.counters != nullptr &&
+                     ReadPage(object, "outbox", abi::kOutboxBytes, held, &function.outbox) &&
+                     ReadPage(object, "chunks", abi::kChunksBytes, held, &function.chunks) &&
+                     ReadPage(object, "events", abi::kEventsBytes, held, &function.events);
+  program->functions.push_back(function);
+  return sound;
 }
 
 Path ReadPath(const Napi::Object& object) {
@@ -111,6 +143,75 @@ Path ReadPath(const Napi::Object& object) {
   if (match.IsObject()) path.match = ReadMatch(match.As<Napi::Object>());
   path.first = ReadTarget(object.Get("first"));
   return path;
+}
+
+}  // namespace
+
+namespace {
+
+template <size_t N>
+void ReadSeconds(const Napi::Object& timeouts, const char* key, std::array<uint32_t, N>* seconds) {
+  const auto list = Numbers<uint32_t>(List(timeouts, key));
+  std::copy_n(list.begin(), std::min(list.size(), N), seconds->begin());
+}
+
+TrackerConfig ReadTracker(const Napi::Object& flows) {
+  TrackerConfig tracker{DefaultFlowTimeouts(), Flag(flows, "midstream"), Flag(flows, "liberal")};
+  const Napi::Value value = flows.Get("timeouts");
+  if (!value.IsObject()) return tracker;
+  const auto timeouts = value.As<Napi::Object>();
+  ReadSeconds(timeouts, "tcp", &tracker.timeouts.tcp);
+  ReadSeconds(timeouts, "udp", &tracker.timeouts.udp);
+  ReadSeconds(timeouts, "icmp", &tracker.timeouts.icmp);
+  ReadSeconds(timeouts, "sctp", &tracker.timeouts.sctp);
+  ReadSeconds(timeouts, "other", &tracker.timeouts.other);
+  tracker.timeouts.tcp_unacknowledged = Unsigned(timeouts, "tcpUnacknowledged");
+  tracker.timeouts.tcp_retransmissions = Unsigned(timeouts, "tcpRetransmissions");
+  return tracker;
+}
+
+FragmentLimits ReadFragmentLimits(const Napi::Object& object) {
+  return {.packets = Unsigned(object, "packets"),
+          .fragments = Unsigned(object, "fragments"),
+          .held = Unsigned(object, "held"),
+          .held_per_packet = Unsigned(object, "heldPerPacket"),
+          .timeout_ms = Unsigned(object, "timeoutMs")};
+}
+
+bool ReadColumns(const Napi::Array& list, uint32_t capacity, FlowEngineConfig* config) {
+  for (uint32_t i = 0; i < list.Length(); ++i) {
+    const auto object = list.Get(i).As<Napi::Object>();
+    const auto segment = SegmentOf(object.Get("segment"));
+    const uint32_t bytes = Unsigned(object, "bytes");
+    if (!segment || bytes == 0 || bytes > 8 || segment->bytes() < (capacity + 1ull) * bytes) return false;
+    config->columns.push_back({segment->data(), bytes, Flag(object, "exported")});
+    config->segments.push_back(segment);
+  }
+  return true;
+}
+
+bool ReadFlows(const Napi::Object& flows, LaneConfig* lane) {
+  FlowEngineConfig config{};
+  config.flows = SegmentOf(flows.Get("segment"));
+  config.capacity = Unsigned(flows, "capacity");
+  if (!config.flows || config.capacity == 0 || config.flows->bytes() < FlowTable::BytesFor(config.capacity)) {
+    return false;
+  }
+  bool lossless;
+  if (flows.Get("seed").IsBigInt()) config.seed = flows.Get("seed").As<Napi::BigInt>().Uint64Value(&lossless);
+  config.tracker = ReadTracker(flows);
+  config.fragments = ReadFragmentLimits(flows.Get("fragments").ToObject());
+  config.zones = Numbers<uint16_t>(List(flows, "zones"));
+  config.stream_buffer = SegmentOf(flows.Get("streamBuffer"));
+  config.streams = {.flows = config.capacity,
+                    .per_flow_bytes = Unsigned(flows, "streamBytesPerFlow"),
+                    .hold_ms = Unsigned(flows, "streamHoldMs"),
+                    .overlap = Flag(flows, "lastOverlapWins") ? OverlapPolicy::kLast : OverlapPolicy::kFirst};
+  config.keep_reports = Flag(flows, "keepReports");
+  lane->stream_buffer_address = Unsigned(flows, "streamBufferAddress");
+  if (!ReadColumns(List(flows, "columns"), config.capacity, &config)) return false;
+  lane->flows = std::make_unique<FlowEngine>(std::move(config));
+  return true;
 }
 
 }  // namespace
@@ -126,8 +227,11 @@ std::optional<LaneConfig> ReadLaneConfig(const Napi::Object& options) {
   config.batch_limit = Unsigned(options, "batchLimit");
   config.virtual_clock = Flag(options, "virtualClock");
   config.keep_outcomes = Flag(options, "keepOutcomes");
-  config.lane_counters = Counters(*config.counters, Unsigned(options, "laneCounters"),
-                                  layout::kLaneCountersCount + layout::kEngineDropReasonsCount);
+  if (options.Has("laneCount")) config.lane_count = Unsigned(options, "laneCount");
+  if (options.Has("laneIndex")) config.lane_index = Unsigned(options, "laneIndex");
+  config.lane_counters =
+      Counters(*config.counters, Unsigned(options, "laneCounters"),
+               layout::kLaneCountersCount + layout::kEngineDropReasonsCount + layout::kFlowCountersCount);
   const auto ports = Numbers<uint32_t>(List(options, "portCounters"));
   for (const uint32_t first : ports) {
     config.port_counters.push_back(Counters(*config.counters, first, layout::kPortCountersCount));
@@ -137,12 +241,21 @@ std::optional<LaneConfig> ReadLaneConfig(const Napi::Object& options) {
                      config.umem->bytes() % config.slot_bytes == 0 &&
                      config.umem->bytes() + config.frames_address <= abi::kMemoryBase &&
                      config.shared->bytes() >= layout::kSharedBytes && config.batch_limit >= 1 &&
-                     config.batch_limit <= abi::kBatchCapacity && config.lane_counters != nullptr;
-  return sound ? std::optional(std::move(config)) : std::nullopt;
+                     config.batch_limit <= abi::kBatchCapacity && config.lane_index < config.lane_count &&
+                     config.lane_counters != nullptr;
+  if (!sound) return std::nullopt;
+  if (options.Get("flows").IsObject() && !ReadFlows(options.Get("flows").As<Napi::Object>(), &config)) {
+    return std::nullopt;
+  }
+  return config;
 }
 
 std::optional<Program> ReadProgram(const Napi::Object& options, const LaneConfig& config) {
   Program program;
+  const Napi::Array functions = List(options, "functions");
+  for (uint32_t i = 0; i < functions.Length(); ++i) {
+    if (!ReadFunction(functions.Get(i).As<Napi::Object>(), *config.counters, &program)) return std::nullopt;
+  }
   const Napi::Array hops = List(options, "hops");
   for (uint32_t i = 0; i < hops.Length(); ++i) {
     program.hops.push_back(ReadHop(hops.Get(i).As<Napi::Object>(), *config.counters));

@@ -15,16 +15,15 @@ using Holder = std::shared_ptr<Segment>;
 // The buffer keeps the pages mapped for as long as anybody can see them.
 Napi::Value View(Napi::Env env, const Holder& segment) {
   return Napi::ArrayBuffer::New(
-      env, segment->data(), segment->bytes(), [](Napi::Env, void*, Holder* held) { delete held; },
-      new Holder(segment));
+      env, segment->data(), segment->bytes(), [](Napi::Env, void*, Holder* held) { delete held; }, new Holder(segment));
 }
 
 Napi::Value Describe(Napi::Env env, Holder segment) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("bytes", Napi::Number::New(env, static_cast<double>(segment->bytes())));
   object.Set("buffer", View(env, segment));
-  auto external = Napi::External<Holder>::New(
-      env, new Holder(std::move(segment)), [](Napi::Env, Holder* held) { delete held; });
+  auto external =
+      Napi::External<Holder>::New(env, new Holder(std::move(segment)), [](Napi::Env, Holder* held) { delete held; });
   external.TypeTag(&kSegmentTag);
   object.DefineProperty(Napi::PropertyDescriptor::Value("handle", external, napi_default));
   return object;
@@ -53,9 +52,7 @@ bool ReadWindow(const Napi::Object& object, Window* window) {
   constexpr uint64_t kPage = 4096;
   const Holder segment = SegmentOf(object.Get("segment"));
   if (!segment) return false;
-  const auto number = [&](const char* key) {
-    return static_cast<uint64_t>(object.Get(key).ToNumber().Int64Value());
-  };
+  const auto number = [&](const char* key) { return static_cast<uint64_t>(object.Get(key).ToNumber().Int64Value()); };
   *window = {number("address"), segment.get(), number("segmentOffset"), number("bytes"),
              object.Get("writable").ToBoolean().Value()};
   const bool aligned = (window->address | window->segment_offset | window->bytes) % kPage == 0;

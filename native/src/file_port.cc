@@ -38,21 +38,21 @@ std::unique_ptr<FilePort> FilePort::Open(const FilePortOptions& options, LaneMem
     const uint8_t link = LinkOfLinkType(reader->link_type()).value_or(abi::kLinkEthernet);
     inputs.push_back({file, std::move(reader), link});
   }
-  std::unique_ptr<CaptureWriter> writer;
-  if (!options.output.empty()) {
+  std::shared_ptr<CaptureWriter> writer = options.shared_output;
+  if (writer == nullptr && !options.output.empty()) {
     writer = CaptureWriter::Open(options.output, options.output_link_type, options.output_nanoseconds, error);
     if (writer == nullptr) return nullptr;
   }
   return std::unique_ptr<FilePort>(new FilePort(memory, std::move(inputs), std::move(writer)));
 }
 
-FilePort::FilePort(LaneMemory memory, std::vector<Input> inputs, std::unique_ptr<CaptureWriter> writer)
+FilePort::FilePort(LaneMemory memory, std::vector<Input> inputs, std::shared_ptr<CaptureWriter> writer)
     : memory_(memory), inputs_(std::move(inputs)), writer_(std::move(writer)) {
   for (const Input& input : inputs_) NoteDamage(input);
 }
 
 FilePort::~FilePort() {
-  if (writer_ != nullptr) status_->write_error = writer_->Close();
+  if (writer_ != nullptr && writer_.use_count() == 1) status_->write_error = writer_->Close();
 }
 
 void FilePort::NoteDamage(const Input& input) {

@@ -17,6 +17,7 @@ struct FilePortOptions {
   std::string output;               // pcap; empty: only counts what is transmitted
   uint32_t output_link_type = 1;
   bool output_nanoseconds = false;
+  std::shared_ptr<CaptureWriter> shared_output;  // of a port that the same thread uses; null: opens its own
 };
 
 // What is known of the files; outlives the port.
@@ -42,6 +43,8 @@ class FilePort : public Port {
   uint64_t NextTime() override;
 
   std::shared_ptr<const FilePortStatus> status() const { return status_; }
+  // Null if nothing is written. Complete when the last port that writes to it is closed.
+  std::weak_ptr<CaptureWriter> output() const { return writer_; }
 
  private:
   struct Input {
@@ -50,14 +53,14 @@ class FilePort : public Port {
     uint8_t link;
   };
 
-  FilePort(LaneMemory memory, std::vector<Input> inputs, std::unique_ptr<CaptureWriter> writer);
+  FilePort(LaneMemory memory, std::vector<Input> inputs, std::shared_ptr<CaptureWriter> writer);
   Input* Earliest();
   Frame CopyToSlot(const Input& input, uint32_t slot);
   void NoteDamage(const Input& input);
 
   const LaneMemory memory_;
   std::vector<Input> inputs_;
-  const std::unique_ptr<CaptureWriter> writer_;
+  const std::shared_ptr<CaptureWriter> writer_;
   const std::shared_ptr<FilePortStatus> status_ = std::make_shared<FilePortStatus>();
 };
 

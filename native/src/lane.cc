@@ -1,13 +1,15 @@
 #include "lane.h"
 
-#include <algorithm>
-#include <cstring>
-#include <ctime>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 #include <x86intrin.h>
 
+#include <algorithm>
+#include <cstring>
+#include <ctime>
+
+#include "lane_choice.h"
 #include "parser.h"
 
 namespace sluice {
@@ -27,6 +29,9 @@ enum EngineReason : uint32_t {
   kNotWritable = layout::kEngineDropReasonsNotWritable,
 };
 
+// More than the fragments that one batch can release.
+constexpr uint32_t kPendingCapacity = 4096;
+
 uint64_t MachineTime() {
   timespec now;
   clock_gettime(CLOCK_REALTIME, &now);
@@ -45,7 +50,12 @@ Lane::Lane(LaneConfig config, Program program)
       slot_mask_(config_.slot_bytes - 1),
       wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       hop_queues_(program_.hops.size()) {
-  outcomes_ = std::make_shared<std::vector<Outcome>>(config_.keep_outcomes ? abi::kBatchCapacity : 0);
+  outcomes_ = std::make_shared<std::vector<Outcome>>(config_.keep_outcomes ? 2 * layout::kRecordsCapacity : 0);
+  pending_.reserve(kPendingCapacity);
+  log_.reserve(kLogBytes);
+  for (Function& function : program_.functions) {
+    if (function.events && config_.flows) function.subscriber = config_.flows->Subscribe(function.subscribes);
+  }
 }
 
 Lane::~Lane() {
@@ -66,14 +76,31 @@ int32_t Lane::Inhale() {
   Count(layout::kLaneCountersTurns);
   outcome_count_ = 0;
   arrived_ = 0;
+  left_ = false;
+  extra_ = 0;
   next_hop_ = 0;
   if (!config_.virtual_clock) clock_ns_ = std::max(clock_ns_, MachineTime());
-  if (Receive() == 0) return -1;
-  received_ += arrived_;
-  Count(layout::kLaneCountersReceived, arrived_);
+  TakePending();
+  const uint32_t pending = arrived_;
+  Receive();
+  if (arrived_ == 0) return -1;
   ParseBatch(config_.umem->data(), config_.frames_address, records_, arrivals_.data(), arrived_);
+  if (config_.lane_count > 1) LeaveToOthers(pending);
+  received_ += arrived_ - pending;
+  Count(layout::kLaneCountersReceived, arrived_ - pending);
+  if (arrived_ == 0) return -1;
+  TrackFlows();
   Classify();
   return Prepare();
+}
+
+// Fragments that waited come before new frames: they are older.
+void Lane::TakePending() {
+  const auto count = std::min<uint32_t>(static_cast<uint32_t>(pending_.size()), config_.batch_limit);
+  for (uint32_t i = 0; i < count; ++i) {
+    Admit(pending_[i].port, pending_[i].frame, pending_[i].number);
+  }
+  pending_.erase(pending_.begin(), pending_.begin() + count);
 }
 
 uint32_t Lane::Receive() { return config_.virtual_clock ? ReceiveInTime() : ReceiveInTurn(); }
@@ -83,7 +110,7 @@ uint32_t Lane::ReceiveInTurn() {
   for (uint32_t i = 0; i < ports && arrived_ < config_.batch_limit; ++i) {
     const uint32_t port = (first_port_ + i) % ports;
     const uint32_t count = ports_[port]->Receive({staging_.data(), config_.batch_limit - arrived_});
-    Admit(port, {staging_.data(), count});
+    AdmitNew(port, {staging_.data(), count});
   }
   if (++first_port_ >= ports) first_port_ = 0;
   return arrived_;
@@ -101,31 +128,65 @@ uint32_t Lane::ReceiveInTime() {
     if (earliest == UINT64_MAX) break;
     const uint32_t count = ports_[port]->Receive({staging_.data(), 1});
     if (count == 0) break;
-    Admit(port, {staging_.data(), count});
+    AdmitNew(port, {staging_.data(), count});
   }
   return arrived_;
 }
 
-void Lane::Admit(uint32_t port, std::span<const Frame> frames) {
-  for (const Frame& frame : frames) {
-    const uint32_t index = arrived_++;
-    if (config_.virtual_clock) clock_ns_ = std::max(clock_ns_, frame.time_ns);
-    flights_[index] = {frame, received_ + index + 1};
-    Record& record = records_[index];
-    record = {};
-    record.frame = config_.frames_address + frame.offset;
-    record.length = frame.length;
-    record.wire_length = frame.wire_length;
-    record.port = static_cast<uint8_t>(port);
-    record.link = frame.link;
-    arrivals_[index] = static_cast<uint16_t>(index);
+void Lane::AdmitNew(uint32_t port, std::span<const Frame> frames) {
+  for (const Frame& frame : frames) Admit(port, frame, ++number_);
+}
+
+void Lane::Admit(uint32_t port, const Frame& frame, uint64_t number) {
+  const uint32_t index = arrived_++;
+  if (config_.virtual_clock) clock_ns_ = std::max(clock_ns_, frame.time_ns);
+  flights_[index] = {frame, number};
+  Record& record = records_[index];
+  record = {};
+  record.frame = config_.frames_address + frame.offset;
+  record.length = frame.length;
+  record.wire_length = frame.wire_length;
+  record.port = static_cast<uint8_t>(port);
+  record.link = frame.link;
+  arrivals_[index] = static_cast<uint16_t>(index);
+}
+
+// Frees the parsed frames from index `first` on that are other lanes', and closes the gaps; nothing counts them.
+void Lane::LeaveToOthers(uint32_t first) {
+  uint32_t kept = first;
+  for (uint32_t index = first; index < arrived_; ++index) {
+    if (LaneOf(records_[index], BytesOf(records_[index]), config_.lane_count) != config_.lane_index) {
+      if (config_.flows) config_.flows->PassTime(flights_[index].frame.time_ns);
+      Free(index);
+      continue;
+    }
+    records_[kept] = records_[index];
+    flights_[kept] = flights_[index];
+    ++kept;
   }
+  left_ = kept < arrived_;
+  arrived_ = kept;
+}
+
+void Lane::TrackFlows() {
+  if (!config_.flows) {
+    std::fill_n(fates_.begin(), arrived_, FlowEngine::Arrival{FlowEngine::Fate::kPass, 0});
+    return;
+  }
+  for (uint32_t i = 0; i < arrived_; ++i) held_[i] = {flights_[i].frame, flights_[i].number, records_[i].port};
+  config_.flows->Track({records_, arrived_}, {held_.data(), arrived_}, config_.umem->data(), config_.frames_address,
+                       clock_ns_, fates_);
 }
 
 void Lane::Classify() {
   for (uint32_t index = 0; index < arrived_; ++index) {
     const Record& record = records_[index];
+    if (fates_[index].fate == FlowEngine::Fate::kHeld) continue;
     if (record.malformed != 0) Count(layout::kLaneCountersMalformed);
+    if (fates_[index].fate == FlowEngine::Fate::kDropped) {
+      DropByEngine(index, -1, fates_[index].reason, layout::kOutcomeKindsDrop);
+      continue;
+    }
     if (flights_[index].frame.oversize) {
       DropByEngine(index, -1, kOversize, layout::kOutcomeKindsDrop);
       continue;
@@ -164,6 +225,9 @@ int32_t Lane::Prepare() {
   batch_->time_ns = clock_ns_;
   std::memcpy(batch_->input, queue.records.data(), queue.count * sizeof(uint16_t));
   std::memset(static_cast<void*>(results_), 0, queue.count * sizeof(Result));
+  const Function& function = program_.functions[program_.hops[next_hop_].function];
+  if (function.outbox) OutboxReader::Clear(function.outbox);
+  if (function.chunks) FillChunks(function, queue);
   uint64_t* counters = program_.hops[next_hop_].counters;
   counters[layout::kHopCountersFrames] += queue.count;
   counters[layout::kHopCountersBatches] += 1;
@@ -175,6 +239,7 @@ int32_t Lane::Advance(uint32_t index) {
   const Hop& hop = program_.hops[index];
   hop.counters[layout::kHopCountersTicks] += __rdtsc() - ticks_;
   Queue& queue = hop_queues_[index];
+  Drain(hop.function, &queue);
   if (AllNext(queue.count)) {
     hop.counters[layout::kHopCountersNext] += queue.count;
     SendAll(queue, hop.next, static_cast<int32_t>(index));
@@ -322,14 +387,14 @@ void Lane::Free(uint32_t record_index) { pool_.Release(flights_[record_index].fr
 
 void Lane::Note(uint32_t record_index, int32_t hop, uint32_t kind, uint32_t to, uint32_t reason, uint32_t detail,
                 bool engine) {
-  if (!config_.keep_outcomes) return;
+  if (!config_.keep_outcomes || outcome_count_ == outcomes_->size()) return;
   const Flight& flight = flights_[record_index];
   const Record& record = records_[record_index];
   (*outcomes_)[outcome_count_++] = {
       .number = flight.number,
       .time_ns = flight.frame.time_ns,
       .detail = detail,
-      .flow = record.flow,
+      .flow = config_.flows && record.flow != 0 ? config_.flows->SerialOf(record.flow) : 0,
       .hop = static_cast<int16_t>(hop),
       .reason = static_cast<uint16_t>(reason),
       .kind = static_cast<uint8_t>(kind),
@@ -346,17 +411,56 @@ void Lane::Note(uint32_t record_index, int32_t hop, uint32_t kind, uint32_t to, 
 uint32_t Lane::Exhale() {
   Transmit();
   for (auto& port : ports_) port->Flush();
+  MoveClock();
+  if (config_.flows) {
+    HeldFragment released;
+    while (pending_.size() < kPendingCapacity && config_.flows->Released({&released, 1}) > 0) {
+      pending_.push_back(released);
+    }
+    config_.flows->Expire(clock_ns_, config_.virtual_clock);
+    AbandonFragments(clock_ns_);
+  }
   Publish();
-  return (arrived_ > 0 ? layout::kExhaleBusy : 0) | (TickIsDue() ? layout::kExhaleTick : 0);
+  return (arrived_ > 0 || left_ || !pending_.empty() ? layout::kExhaleBusy : 0) |
+         (TickIsDue() ? layout::kExhaleTick : 0) | (EventsAreDue() ? layout::kExhaleEvents : 0);
 }
 
 // With the frames' clock, time passes up to the next frame before it is received: what is due happens before it.
+void Lane::MoveClock() {
+  if (!config_.virtual_clock || !pending_.empty()) return;
+  const uint64_t next = NextTime();
+  if (next != UINT64_MAX) clock_ns_ = std::max(clock_ns_, next);
+}
+
+bool Lane::EventsAreDue() const {
+  for (const Function& function : program_.functions) {
+    if (function.events && config_.flows && config_.flows->HasEvents(function.subscriber)) return true;
+  }
+  return false;
+}
+
+void Lane::AbandonFragments(uint64_t now_ns) {
+  HeldFragment held;
+  while (extra_ < layout::kRecordsCapacity - abi::kBatchCapacity && config_.flows->Abandoned(now_ns, {&held, 1}) > 0) {
+    DropHeld(held);
+  }
+}
+
+void Lane::DropHeld(const HeldFragment& held) {
+  const uint32_t index = abi::kBatchCapacity + extra_++;
+  flights_[index] = {held.frame, held.number};
+  records_[index] = {};
+  records_[index].frame = config_.frames_address + held.frame.offset;
+  records_[index].length = held.frame.length;
+  records_[index].wire_length = held.frame.wire_length;
+  records_[index].port = held.port;
+  records_[index].link = held.frame.link;
+  ParseFrame(BytesOf(records_[index]), records_[index]);
+  DropByEngine(index, -1, layout::kEngineDropReasonsFragmentIncomplete, layout::kOutcomeKindsDrop);
+}
+
 bool Lane::TickIsDue() {
   constexpr uint64_t kMillisecond = 1'000'000;
-  if (config_.virtual_clock) {
-    const uint64_t next = NextTime();
-    if (next != UINT64_MAX) clock_ns_ = std::max(clock_ns_, next);
-  }
   if (clock_ns_ < next_tick_ns_) return false;
   next_tick_ns_ = clock_ns_ + kMillisecond;
   batch_->count = 0;
@@ -395,6 +499,18 @@ void Lane::Publish() {
     to[layout::kPortCountersTransmitBytes] = from.transmit_bytes;
     to[layout::kPortCountersTransmitDropped] = from.transmit_dropped + refused_[i];
   }
+  if (!config_.flows) return;
+  const FlowEngine::Counters& flows = config_.flows->counters();
+  uint64_t* to = config_.lane_counters + layout::kLaneCountersCount + layout::kEngineDropReasonsCount;
+  to[layout::kFlowCountersLive] = config_.flows->table().size();
+  to[layout::kFlowCountersStarted] = flows.started;
+  to[layout::kFlowCountersEnded] = flows.ended;
+  to[layout::kFlowCountersEvicted] = flows.evicted;
+  to[layout::kFlowCountersRefused] = flows.refused;
+  to[layout::kFlowCountersInvalid] = flows.invalid;
+  to[layout::kFlowCountersIcmpErrors] = flows.icmp_errors;
+  to[layout::kFlowCountersFragmentsHeld] = flows.fragments_held;
+  to[layout::kFlowCountersEventsMissed] = flows.events_missed;
 }
 
 // ---- between turns ----
@@ -409,7 +525,33 @@ void Lane::Wait(int timeout_ms) {
   }
   poll(descriptors.data(), count, timeout_ms);
   uint64_t woken;
-  if (descriptors[0].revents & POLLIN) [[maybe_unused]] const ssize_t drained = read(wake_, &woken, sizeof(woken));
+  if (descriptors[0].revents & POLLIN) [[maybe_unused]]
+    const ssize_t drained = read(wake_, &woken, sizeof(woken));
+}
+
+bool Lane::RunOut() {
+  if (!config_.flows) return false;
+  const uint64_t next = config_.flows->NextDeadline();
+  if (next == UINT64_MAX && pending_.empty()) return false;
+  outcome_count_ = 0;
+  extra_ = 0;
+  if (next != UINT64_MAX) clock_ns_ = std::max(clock_ns_, next);
+  config_.flows->Expire(clock_ns_, true);
+  AbandonFragments(clock_ns_);
+  Publish();
+  return true;
+}
+
+void Lane::EndFlows() {
+  if (!config_.flows) return;
+  config_.flows->EndAll(clock_ns_);
+  for (const HeldFragment& held : pending_) pool_.Release(held.frame.offset / config_.slot_bytes);
+  pending_.clear();
+  do {
+    extra_ = 0;
+    AbandonFragments(UINT64_MAX);
+  } while (extra_ > 0);
+  Publish();
 }
 
 uint32_t Lane::TakeOutcomes() { return outcome_count_; }

@@ -13,8 +13,10 @@
 #include <vector>
 
 #include "abi.h"
+#include "flow_engine.h"
 #include "frame_pool.h"
 #include "layout.h"
+#include "outbox.h"
 #include "port.h"
 #include "program.h"
 #include "record.h"
@@ -49,7 +51,12 @@ struct LaneConfig {
   uint32_t batch_limit;
   bool virtual_clock;
   bool keep_outcomes;
+  // Above 1: every lane receives all frames, and keeps those that LaneOf says are its own.
+  uint32_t lane_count = 1;
+  uint32_t lane_index = 0;
   uint64_t* lane_counters;
+  std::unique_ptr<FlowEngine> flows;   // null: the chain keeps no flows
+  uint32_t stream_buffer_address = 0;  // where functions see the stream buffer
   std::vector<uint64_t*> port_counters;
 };
 
@@ -64,6 +71,8 @@ class Lane {
   LaneMemory memory() { return {config_.umem->data(), pool_}; }
   const Segment& umem() const { return *config_.umem; }
   Hop& hop(uint32_t index) { return program_.hops[index]; }
+  uint32_t functions() const { return static_cast<uint32_t>(program_.functions.size()); }
+  FlowEngine* flows() { return config_.flows.get(); }
   uint32_t hops() const { return static_cast<uint32_t>(program_.hops.size()); }
 
   // The phases. Each returns the first hop that has frames, or -1.
@@ -73,9 +82,23 @@ class Lane {
   // layout::kExhale* bits.
   uint32_t Exhale();
 
+  // Batched events: fills the function's page; false if there are none. Its outbox is empty then.
+  bool FillEvents(uint32_t function);
+  // Carries out what the function put into its outbox outside of a batch.
+  void DrainEvents(uint32_t function);
+
+  // Replay's end: the clock moves to the next thing that happens by itself, and it happens; false if there is nothing.
+  bool RunOut();
+  // All flows end, all that waits is dropped.
+  void EndFlows();
+
   // Sleeps until a port has frames, the wake descriptor is written, or the time is over.
   void Wait(int timeout_ms);
   int wake_descriptor() const { return wake_; }
+
+  // Lines that functions logged: u32 function, u32 level, u32 bytes, text.
+  const std::vector<uint8_t>& log() const { return log_; }
+  void ClearLog() { log_.clear(); }
 
   const std::shared_ptr<std::vector<Outcome>>& outcomes() const { return outcomes_; }
   uint32_t TakeOutcomes();
@@ -87,9 +110,9 @@ class Lane {
  private:
   struct Queue {
     uint32_t count = 0;
-    std::array<uint16_t, abi::kBatchCapacity> records;
+    std::array<uint16_t, layout::kRecordsCapacity> records;
   };
-  // A received frame and its number among all that this lane received.
+  // A received frame and its number among all that came in, also those of other lanes.
   struct Flight {
     Frame frame;
     uint64_t number;
@@ -98,12 +121,21 @@ class Lane {
   uint32_t Receive();
   uint32_t ReceiveInTurn();
   uint32_t ReceiveInTime();
-  void Admit(uint32_t port, std::span<const Frame> frames);
+  void Admit(uint32_t port, const Frame& frame, uint64_t number);
+  void AdmitNew(uint32_t port, std::span<const Frame> frames);
+  void TakePending();
+  void LeaveToOthers(uint32_t first);
+  void TrackFlows();
   void Classify();
   const Path* FindPath(const Record& record) const;
   const uint8_t* BytesOf(const Record& record) const;
 
   int32_t Prepare();
+  void FillChunks(const Function& function, const Queue& queue);
+  void Drain(uint32_t function, const Queue* queue);
+  bool Obey(const Function& function, const Message& message, const Queue* queue);
+  bool Emit(uint32_t port, std::span<const uint8_t> frame);
+  bool Log(const Function& function, const Message& message);
   bool AllNext(uint32_t count) const;
   void Carry(uint32_t hop_index, uint32_t record_index, const Result& result);
   bool Accept(const Hop& hop, uint32_t record_index, const Result& result, uint32_t* why);
@@ -118,8 +150,12 @@ class Lane {
             bool engine);
   void Transmit();
   void TransmitOn(uint32_t port, Queue& queue);
+  void AbandonFragments(uint64_t now_ns);
+  void DropHeld(const HeldFragment& held);
+  void MoveClock();
   void Publish();
   bool TickIsDue();
+  bool EventsAreDue() const;
   void Count(uint32_t counter, uint64_t frames = 1) { config_.lane_counters[counter] += frames; }
 
   LaneConfig config_;
@@ -135,16 +171,26 @@ class Lane {
   std::vector<Queue> hop_queues_;
   std::vector<Queue> port_queues_;
   std::vector<uint64_t> refused_;  // by port: frames that it did not take
-  std::array<Flight, abi::kBatchCapacity> flights_;
-  std::array<Frame, abi::kBatchCapacity> staging_;
+  // By record: those of the batch first, then emitted frames and what was given up.
+  std::array<Flight, layout::kRecordsCapacity> flights_;
+  std::array<Frame, layout::kRecordsCapacity> staging_;
+  std::array<HeldFragment, abi::kBatchCapacity> held_;
+  std::array<FlowEngine::Arrival, abi::kBatchCapacity> fates_;
+  std::vector<HeldFragment> pending_;  // fragments that waited for their first one, to be taken up by the next turn
+  uint32_t extra_ = 0;                 // records in use behind those of the batch
   std::array<uint16_t, abi::kBatchCapacity> arrivals_;
   uint32_t arrived_ = 0;
+  bool left_ = false;        // frames of this turn to other lanes
   uint32_t first_port_ = 0;  // rotates, so that no port starves the others
   uint32_t next_hop_ = 0;
   uint64_t received_ = 0;
+  uint64_t number_ = 0;  // of the last frame
   uint64_t clock_ns_ = 0;
   uint64_t next_tick_ns_ = 0;
   uint64_t ticks_ = 0;
+  static constexpr size_t kLogBytes = 1 << 16;
+  static constexpr size_t kLogHeadBytes = 12;
+  std::vector<uint8_t> log_;  // reserved once
   std::shared_ptr<std::vector<Outcome>> outcomes_;
   uint32_t outcome_count_ = 0;
 };

@@ -25,8 +25,8 @@ bool TakesAddress(const std::vector<Prefix>& list, uint8_t version, const uint8_
 }
 
 bool TakesPort(const std::vector<PortRange>& list, uint16_t port) {
-  return list.empty() ||
-         std::any_of(list.begin(), list.end(), [&](PortRange range) { return range.first <= port && port <= range.last; });
+  return list.empty() || std::any_of(list.begin(), list.end(),
+                                     [&](PortRange range) { return range.first <= port && port <= range.last; });
 }
 
 bool HasPorts(const Record& record) {
@@ -66,6 +66,7 @@ bool TakesLink(const Match& match, const Record& record) {
 }  // namespace
 
 bool Matches(const Match& match, const Record& record, const uint8_t* bytes) {
+  if ((record.labels & match.labels) != match.labels) return false;
   return TakesLink(match, record) && TakesIp(match, record) && TakesPorts(match, record) &&
          TakesAddresses(match, record, bytes);
 }

@@ -29,6 +29,7 @@ struct Match {
   std::vector<uint16_t> vlans;  // id of the outermost tag
   std::vector<uint8_t> dscps;
   std::vector<uint16_t> ether_types;
+  uint32_t labels = 0;  // all of these are set on the flow
 };
 
 // `bytes` is the start of the frame that `record` describes.

@@ -1,5 +1,6 @@
 // A port in memory: a program puts frames in and takes out what was transmitted; or, looped, whatever is transmitted is
-// received again without a copy, so that a set of frames circulates for as long as a bench wants. For tests and benches.
+// received again without a copy, so that a set of frames circulates for as long as a bench wants. For tests and
+// benches.
 #pragma once
 
 #include <cstdint>

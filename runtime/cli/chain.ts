@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import type { Plan, PlannedPort, Target } from "../chain/plan.ts";
 import { chainSchema } from "../chain/schema.ts";
 import { type ChainOptions, type LoadedChain, loadChain } from "./load-chain.ts";
-import { formatMatch, kernelClassName } from "./match-text.ts";
+import { formatMatch, kernelClassName, namesOf } from "./match-text.ts";
 import { formatTable, printJson, printLine, printWarnings } from "./output.ts";
 import { collect } from "./program.ts";
 
@@ -36,12 +36,23 @@ function describePlan({ plan, warnings, packages }: LoadedChain) {
   return {
     chain: plan.chain,
     description: plan.description,
-    ports: plan.ports.map((port) => ({ ...port, kernel: port.kernel.map(kernelClassName) })),
+    ports: plan.ports.map((port) => ({
+      ...port,
+      kernel: port.kernel.map(kernelClassName),
+      zone: plan.zones[port.zone] ?? "",
+    })),
     functions: plan.functions.map((planned, index) => ({
       ...planned,
       package: `${planned.package.name}@${planned.package.version}`,
       origin: packages[index]?.origin,
+      events: {
+        defines: namesOf(planned.events.defines, plan.events),
+        subscribes: namesOf(planned.events.subscribes, plan.events),
+      },
+      labels: namesOf(planned.labels, plan.labels),
     })),
+    columns: plan.columns.map((column) => ({ ...column, owner: functionName(plan, column.owner) })),
+    flows: plan.flows,
     hops: plan.hops.map((hop, index) => ({
       hop: index,
       function: functionName(plan, hop.function),
@@ -52,7 +63,7 @@ function describePlan({ plan, warnings, packages }: LoadedChain) {
     paths: plan.paths.map((path, index) => ({
       path: index,
       from: portName(plan, path.from),
-      match: formatMatch(path.match),
+      match: formatMatch(path.match, plan.labels),
       first: targetName(plan, path.first),
     })),
     warnings,
@@ -71,6 +82,10 @@ function drawPlan(plan: Plan): string[] {
     drawTable(
       ["hop", "function", "path", "next", "branches"],
       plan.hops.map((_, index) => hopRow(plan, index)),
+    ),
+    drawTable(
+      ["column", "type", "writer", "readers", "exported"],
+      plan.columns.map((column) => columnRow(plan, column)),
     ),
   ];
   return [title, ...tables.flat()];
@@ -96,7 +111,9 @@ function functionRow({
 
 function pathRow(plan: Plan, index: number) {
   const path = plan.paths[index] as Plan["paths"][number];
-  const match = Object.entries(formatMatch(path.match)).map(([key, values]) => `${key}=${values.join(",")}`);
+  const match = Object.entries(formatMatch(path.match, plan.labels)).map(
+    ([key, values]) => `${key}=${values.join(",")}`,
+  );
   return [index, portName(plan, path.from), drawWay(plan, path.first), match.join(" ") || "everything"];
 }
 
@@ -116,6 +133,11 @@ function hopRow(plan: Plan, index: number) {
   const hop = plan.hops[index] as Plan["hops"][number];
   const branches = listBranches(plan, hop).map(([name, target]) => `${name} → ${targetName(plan, target)}`);
   return [index, functionName(plan, hop.function), hop.path, targetName(plan, hop.next), branches.join(", ") || "-"];
+}
+
+function columnRow(plan: Plan, { name, type, owner, export: isExported }: Plan["columns"][number]) {
+  const readers = plan.functions.filter(({ columns }) => columns.reads.includes(name)).map((reader) => reader.name);
+  return [name, type, functionName(plan, owner), readers.join(" ") || "-", isExported ? "yes" : "no"];
 }
 
 function listBranches(plan: Plan, hop: Plan["hops"][number]): [string, Target][] {

@@ -4,8 +4,8 @@ import ipaddr from "ipaddr.js";
 import type { KernelClass, Match } from "../chain/plan.ts";
 import { dscpNames, etherTypeNames, ipProtoNames, type Prefix } from "../chain/protocols.ts";
 
-/** Only the lists that restrict anything. */
-export function formatMatch(match: Match | null): Record<string, string[]> {
+/** Only the lists that restrict anything. `labels` are the chain's, by bit. */
+export function formatMatch(match: Match | null, labels: readonly string[]): Record<string, string[]> {
   if (match === null) return {};
   const texts = {
     sources: match.sources.map(formatPrefix),
@@ -16,8 +16,14 @@ export function formatMatch(match: Match | null): Record<string, string[]> {
     vlans: match.vlans.map(String),
     dscps: match.dscps.map((dscp) => nameOf(dscpNames, dscp) ?? String(dscp)),
     etherTypes: match.etherTypes.map(formatEtherType),
+    labels: namesOf(match.labels, labels),
   };
   return Object.fromEntries(Object.entries(texts).filter(([, values]) => values.length > 0));
+}
+
+/** The names of the bits that are set. */
+export function namesOf(mask: number, names: readonly string[]): string[] {
+  return names.filter((_, bit) => ((mask >>> bit) & 1) === 1);
 }
 
 export function kernelClassName(kernelClass: KernelClass): string {

@@ -9,11 +9,6 @@ import { admit } from "../function/admission.ts";
 import type { FunctionPackage } from "../function/catalog.ts";
 import type { LoadedChain } from "./load-chain.ts";
 
-export function requireOneLane(lanes: string): void {
-  if (readCount(lanes, "--lanes", 1024) === 1) return;
-  throw usage(`--lanes ${lanes}`, "replay has one lane", "leave --lanes out");
-}
-
 export function readInputs(plan: Plan, texts: readonly string[]): string[][] {
   const inputs = plan.ports.map((): string[] => []);
   for (const text of texts) {

@@ -5,13 +5,13 @@ import type { LogLevel } from "../dataplane/instance.ts";
 import { loadAddon } from "../dataplane/load-addon.ts";
 import type { ReplayStats } from "../dataplane/replay/stats.ts";
 import { sumCounts } from "../dataplane/replay/tally.ts";
-import { type ReplaySetup, replay } from "../dataplane/replay.ts";
+import { LANES_MAX, type ReplaySetup, replay } from "../dataplane/replay.ts";
 import { type Fault, SluiceError } from "../errors.ts";
 import { admit } from "../function/admission.ts";
 import { type ChainOptions, loadChain } from "./load-chain.ts";
 import { printJson, printLine, printTable, printWarnings, type Warning } from "./output.ts";
 import { collect } from "./program.ts";
-import { readCount, readFault, readInputs, readSwap, readSwapEvery, requireOneLane } from "./replay-options.ts";
+import { readCount, readFault, readInputs, readSwap, readSwapEvery } from "./replay-options.ts";
 
 interface ReplayOptions extends ChainOptions {
   readonly in: readonly string[];
@@ -33,6 +33,10 @@ DIR receives PORT.pcap for every port, verdicts.jsonl, eve.jsonl, flows.jsonl an
 same input through the same chain gives the same bytes. PORT.pcap has the inputs' link type, or Ethernet (with zero
 addresses where a frame had none) if the inputs differ.
 
+With --lanes above 1 each lane has the flows of its share of the address pairs, its own instances of the functions and
+its own limits. What is said of a flow is the same; its number and the order of lines may differ. --swap, --swap-every,
+--fault and --batch above 1 are refused then.
+
 A capture that is damaged or cut short is processed as far as it is readable; then the exit status is 1.`;
 
 export function registerReplay(program: Command): void {
@@ -47,7 +51,7 @@ export function registerReplay(program: Command): void {
     .option("--swap <n:function=name@version>", "replace a function just before input frame n; repeatable", collect)
     .option("--swap-every <k:function=name@version>", "replace a function after every k input frames")
     .option("--fault <n:function>", "make a function trap on input frame n; repeatable", collect)
-    .option("--lanes <n>", "lanes to spread the flows over", "1")
+    .option("--lanes <n>", `lanes to spread the flows over, at most ${LANES_MAX}`, "1")
     .option("--batch <n>", `frames per batch, at most ${BATCH_CAPACITY}; with 1 no result depends on batches`, "1")
     .option("--json", "print the content of stats.json")
     .addHelpText("after", HELP)
@@ -55,7 +59,7 @@ export function registerReplay(program: Command): void {
 }
 
 async function replayCommand(chain: string, options: ReplayOptions): Promise<void> {
-  requireOneLane(options.lanes);
+  const lanes = readCount(options.lanes, "--lanes", LANES_MAX);
   const batch = readCount(options.batch, "--batch", BATCH_CAPACITY);
   const loaded = loadChain(chain, options);
   printWarnings(loaded.warnings);
@@ -67,6 +71,7 @@ async function replayCommand(chain: string, options: ReplayOptions): Promise<voi
     inputs: readInputs(loaded.plan, options.in),
     out: options.out,
     batch,
+    lanes,
     swaps: (options.swap ?? []).map((text) => readSwap(loaded, text)),
     swapEvery: options.swapEvery === undefined ? undefined : readSwapEvery(loaded, options.swapEvery),
     faults: (options.fault ?? []).map((text) => readFault(loaded.plan, text)),

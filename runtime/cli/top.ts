@@ -7,6 +7,7 @@ import { findEngines } from "../dataplane/state-folder.ts";
 import { SluiceError } from "../errors.ts";
 import { Observer } from "../telemetry/observer.ts";
 import { computeRates, type Rates } from "../telemetry/rates.ts";
+import { findEngine } from "./find-engine.ts";
 import { formatTable, paint } from "./output.ts";
 
 interface TopOptions {
@@ -43,7 +44,7 @@ export interface Watch {
 
 /** Shows the rates of a running chain every so often, until it ends. */
 export async function watch(chain: string | undefined, { seconds, views, show, signal }: Watch): Promise<void> {
-  const { path, engine } = findEngine(chain);
+  const { path, engine } = findEngine(chain, "sluice top");
   const observer = new Observer(loadAddon(), path, engine);
   let before = observer.snapshot();
   let at = performance.now();
@@ -56,25 +57,6 @@ export async function watch(chain: string | undefined, { seconds, views, show, s
     at = now;
     if (!findEngines().some((each) => each.engine.pid === engine.pid)) break;
   }
-}
-
-function findEngine(chain: string | undefined): ReturnType<typeof findEngines>[number] {
-  const engines = findEngines().filter(({ engine }) => chain === undefined || engine.chain === chain);
-  const [found, ...others] = engines;
-  if (found === undefined) {
-    const what = chain === undefined ? "no chain is running" : `the chain "${chain}" is not running`;
-    throw new SluiceError({ code: "not-running", where: "sluice top", what, help: "start one with `sluice up FILE`" });
-  }
-  if (others.length > 0) {
-    const names = engines.map(({ engine }) => engine.chain).join(", ");
-    throw new SluiceError({
-      code: "usage",
-      where: "sluice top",
-      what: `several chains are running: ${names}`,
-      help: "name one",
-    });
-  }
-  return found;
 }
 
 function positive(text: string, option: string): number {
@@ -102,7 +84,7 @@ export function formatRates(rates: Rates): string[] {
     .toSorted((a, b) => b.value - a.value)
     .slice(0, COUNTERS_SHOWN);
   return [
-    paint("bold", `chain ${rates.chain}`) + ` (process ${rates.pid})`,
+    `${paint("bold", `chain ${rates.chain}`)} (process ${rates.pid})`,
     "",
     ...formatTable(
       ["port", "device", "mode", "rx/s", "rx Mbit/s", "tx/s", "tx Mbit/s", "dropped"],

@@ -2,13 +2,22 @@
 // for observers (`sluice top`, /metrics), which read the same pages.
 import { REASONS_CAPACITY } from "../../nfs/sdk/abi.ts";
 import type { Plan } from "../chain/plan.ts";
-import { engineDropReasons, hopCounters, laneCounters, portCounters } from "./layout.ts";
+import {
+  engineDropReasons,
+  flowCounters,
+  functionCounters,
+  hopCounters,
+  laneCounters,
+  portCounters,
+} from "./layout.ts";
 
 export const COUNTER_BYTES = 8;
 
 /** Indices of u64 counters. */
 export interface CounterLayout {
+  /** The lane's own, then the engine's drop reasons, then the flows'. */
   readonly lane: number;
+  readonly functions: readonly number[];
   readonly ports: readonly number[];
   readonly hops: readonly number[];
   readonly count: number;
@@ -17,17 +26,18 @@ export interface CounterLayout {
 /** A cache line: no two writers of different groups share one. */
 const GROUP = 8;
 
-export function layOutCounters(plan: Pick<Plan, "ports" | "hops">): CounterLayout {
+export function layOutCounters(plan: Pick<Plan, "ports" | "functions" | "hops">): CounterLayout {
   let next = 0;
   const reserve = (count: number) => {
     const first = next;
     next += Math.ceil(count / GROUP) * GROUP;
     return first;
   };
-  const lane = reserve(laneCounters.length + engineDropReasons.length);
+  const lane = reserve(laneCounters.length + engineDropReasons.length + flowCounters.length);
   const ports = plan.ports.map(() => reserve(portCounters.length));
+  const functions = plan.functions.map(() => reserve(functionCounters.length));
   const hops = plan.hops.map(() => reserve(hopCounters.length + REASONS_CAPACITY));
-  return { lane, ports, hops, count: next };
+  return { lane, ports, functions, hops, count: next };
 }
 
 /** A group of named counters, read at one moment. */

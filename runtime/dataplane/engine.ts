@@ -92,6 +92,7 @@ function describe(plan: Plan, ready: Ready, tickHz: number): EngineDescription {
     functions: ready.functions,
     hops: plan.hops.map((hop) => ({ function: hop.function, path: hop.path })),
     layout: ready.layout,
+    flowCapacity: plan.flows.capacity,
     tickHz,
   };
 }

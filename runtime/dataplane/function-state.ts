@@ -6,11 +6,15 @@ import {
   CONTEXT_ADDRESS,
   CONTEXT_BATCH_ADDRESS,
   CONTEXT_BYTES,
+  CONTEXT_CHUNKS_ADDRESS,
   CONTEXT_COUNTERS_ADDRESS,
+  CONTEXT_EVENTS_ADDRESS,
+  CONTEXT_FLOW_CAPACITY,
   CONTEXT_FRAMES_ADDRESS,
   CONTEXT_FRAMES_BYTES,
   CONTEXT_LANE,
   CONTEXT_LANE_COUNT,
+  CONTEXT_OUTBOX_ADDRESS,
   CONTEXT_PORT_COUNT,
   CONTEXT_RECORDS_ADDRESS,
   CONTEXT_RESULTS_ADDRESS,
@@ -20,19 +24,31 @@ import {
   COUNTERS_CAPACITY,
   REASONS_CAPACITY,
 } from "../../nfs/sdk/abi.ts";
-import type { FrameAccess } from "../chain/plan.ts";
+import type { PlannedFunction } from "../chain/plan.ts";
 import type { LaneMemory } from "./lane-memory.ts";
-import { SHARED_BATCH_OFFSET, SHARED_RECORDS_OFFSET, SHARED_RESULTS_OFFSET } from "./layout.ts";
+import {
+  SHARED_BATCH_OFFSET,
+  SHARED_RECORDS_OFFSET,
+  SHARED_RESULTS_OFFSET,
+  STATE_BYTES,
+  STATE_CHUNKS_OFFSET,
+  STATE_COUNTERS_OFFSET,
+  STATE_EVENTS_OFFSET,
+  STATE_OUTBOX_OFFSET,
+} from "./layout.ts";
 import {
   BATCH_ADDRESS,
+  CHUNKS_ADDRESS,
   COUNTERS_ADDRESS,
   COUNTERS_BYTES,
+  EVENTS_ADDRESS,
   FRAMES_ADDRESS,
+  OUTBOX_ADDRESS,
   PAGE_BYTES,
   RECORDS_ADDRESS,
   RESULTS_ADDRESS,
 } from "./memory-map.ts";
-import type { NativeAddon, Segment, Window } from "./native.ts";
+import type { NativeAddon, NativeFunction, Segment, Window } from "./native.ts";
 
 export interface DeclaredCounter {
   readonly name: string;
@@ -46,10 +62,12 @@ export interface FunctionPlace {
   readonly lane: number;
   readonly laneCount: number;
   readonly portCount: number;
+  readonly flowCapacity: number;
   readonly seed: bigint;
 }
 
-const STATE_BYTES = CONTEXT_BYTES + COUNTERS_BYTES;
+/** What of a planned function decides on its windows. */
+type Exchange = Pick<PlannedFunction, "frames" | "events" | "stream" | "labels">;
 
 export class FunctionState {
   readonly #segment: Segment;
@@ -61,7 +79,7 @@ export class FunctionState {
   /** `path` empty: the state ends with the process. */
   constructor(native: NativeAddon, memory: LaneMemory, place: FunctionPlace, path?: string) {
     this.#segment = native.openSegment(STATE_BYTES, path);
-    this.#values = new BigUint64Array(this.#segment.buffer, CONTEXT_BYTES, COUNTERS_CAPACITY);
+    this.#values = new BigUint64Array(this.#segment.buffer, STATE_COUNTERS_OFFSET, COUNTERS_CAPACITY);
     this.#writeContext(memory, place);
   }
 
@@ -79,28 +97,53 @@ export class FunctionState {
     set(CONTEXT_LANE, place.lane);
     set(CONTEXT_LANE_COUNT, place.laneCount);
     set(CONTEXT_PORT_COUNT, place.portCount);
+    set(CONTEXT_FLOW_CAPACITY, place.flowCapacity);
+    set(CONTEXT_OUTBOX_ADDRESS, OUTBOX_ADDRESS);
+    set(CONTEXT_EVENTS_ADDRESS, EVENTS_ADDRESS);
+    set(CONTEXT_CHUNKS_ADDRESS, CHUNKS_ADDRESS);
     context.setBigUint64(CONTEXT_SEED, place.seed, true);
   }
 
   /** The windows of one instance: what its manifest asked for, and nothing else. */
-  windows(memory: LaneMemory, frames: FrameAccess): Window[] {
+  windows(memory: LaneMemory, { frames, events, stream }: Exchange): Window[] {
     const { shared, umem } = memory;
-    const window = (address: number, segment: Segment, segmentOffset: number, bytes: number, writable: boolean) => ({
-      address,
-      segment,
-      segmentOffset,
-      bytes,
-      writable,
-    });
+    const own = (address: number, segmentOffset: number, end: number, writable: boolean): Window => {
+      return { address, segment: this.#segment, segmentOffset, bytes: end - segmentOffset, writable };
+    };
+    const ofLane = (address: number, segmentOffset: number, bytes: number, writable: boolean): Window => {
+      return { address, segment: shared, segmentOffset, bytes, writable };
+    };
     const windows = [
-      window(CONTEXT_ADDRESS, this.#segment, 0, CONTEXT_BYTES, false),
-      window(COUNTERS_ADDRESS, this.#segment, CONTEXT_BYTES, COUNTERS_BYTES, true),
-      window(BATCH_ADDRESS, shared, SHARED_BATCH_OFFSET, PAGE_BYTES, false),
-      window(RESULTS_ADDRESS, shared, SHARED_RESULTS_OFFSET, PAGE_BYTES, true),
-      window(RECORDS_ADDRESS, shared, SHARED_RECORDS_OFFSET, shared.bytes - SHARED_RECORDS_OFFSET, false),
+      own(CONTEXT_ADDRESS, 0, CONTEXT_BYTES, false),
+      own(COUNTERS_ADDRESS, STATE_COUNTERS_OFFSET, STATE_COUNTERS_OFFSET + COUNTERS_BYTES, true),
+      own(OUTBOX_ADDRESS, STATE_OUTBOX_OFFSET, STATE_EVENTS_OFFSET, true),
+      ofLane(BATCH_ADDRESS, SHARED_BATCH_OFFSET, PAGE_BYTES, false),
+      ofLane(RESULTS_ADDRESS, SHARED_RESULTS_OFFSET, PAGE_BYTES, true),
+      ofLane(RECORDS_ADDRESS, SHARED_RECORDS_OFFSET, shared.bytes - SHARED_RECORDS_OFFSET, false),
     ];
-    if (frames !== "none") windows.push(window(FRAMES_ADDRESS, umem, 0, umem.bytes, frames === "write"));
+    if (events.subscribes !== 0) windows.push(own(EVENTS_ADDRESS, STATE_EVENTS_OFFSET, STATE_CHUNKS_OFFSET, false));
+    if (stream) windows.push(own(CHUNKS_ADDRESS, STATE_CHUNKS_OFFSET, STATE_BYTES, false));
+    if (frames !== "none")
+      windows.push({
+        address: FRAMES_ADDRESS,
+        segment: umem,
+        segmentOffset: 0,
+        bytes: umem.bytes,
+        writable: frames === "write",
+      });
     return windows;
+  }
+
+  /** What the lane reads and writes of it besides the counters. */
+  exchange({ events, stream, labels }: Exchange): Omit<NativeFunction, "counters"> {
+    const part = (offset: number) => ({ segment: this.#segment, offset });
+    return {
+      outbox: part(STATE_OUTBOX_OFFSET),
+      events: events.subscribes === 0 ? null : part(STATE_EVENTS_OFFSET),
+      chunks: stream ? part(STATE_CHUNKS_OFFSET) : null,
+      ...events,
+      labels,
+    };
   }
 
   /** Index of the counter; the same one if an earlier instance declared it. -1 if there are too many. */

@@ -1,17 +1,18 @@
 // The Wasm boundary: one function, instantiated over the lane's pages and configured.
-import { type ASUtil, instantiateSync } from "@assemblyscript/loader";
+import { instantiateSync } from "@assemblyscript/loader";
 import { LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_WARN, MEMORY_BASE, WASM_PAGE_BYTES } from "../../nfs/sdk/abi.ts";
 import type { PlannedFunction } from "../chain/plan.ts";
 import { type Fault, SluiceError } from "../errors.ts";
 import type { FunctionPackage } from "../function/catalog.ts";
 import { dropMemoryMinimum } from "../function/memory-import.ts";
 import { resolveTrap } from "../function/source-map.ts";
+import type { FunctionWindows } from "./flow-memory.ts";
 import type { FunctionState } from "./function-state.ts";
 import type { LaneMemory } from "./lane-memory.ts";
 import type { NativeAddon } from "./native.ts";
 
 export type LogLevel = "debug" | "info" | "warn" | "error";
-const logLevels: Record<number, LogLevel> = {
+export const logLevels: Readonly<Record<number, LogLevel>> = {
   [LOG_DEBUG]: "debug",
   [LOG_INFO]: "info",
   [LOG_WARN]: "warn",
@@ -22,6 +23,7 @@ export interface InstanceSetup {
   readonly native: NativeAddon;
   readonly memory: LaneMemory;
   readonly state: FunctionState;
+  readonly flows: FunctionWindows;
   readonly function: PlannedFunction;
   readonly package: FunctionPackage;
   readonly ports: readonly string[];
@@ -29,33 +31,49 @@ export interface InstanceSetup {
 }
 
 interface FunctionExports extends Record<string, unknown> {
-  nf_configure(json: number): number;
-  nf_process(): void;
-  nf_tick?(): void;
+  readonly nf_configure: (json: number) => number;
+  readonly nf_process: () => void;
+  readonly nf_tick?: () => void;
+  readonly nf_events?: () => void;
+  readonly nf_stream?: () => void;
 }
 
 export interface FunctionInstance {
-  /** One call per batch. Throws a WebAssembly.RuntimeError or an Error if the function traps. */
+  /**
+   * For each batch: nf_process, after nf_stream if the function takes streams. Throws a WebAssembly.RuntimeError or an
+   * Error if the function traps.
+   */
   readonly process: () => void;
   /** Absent if the function does not export it. */
   readonly tick: (() => void) | undefined;
+  /** nf_events; absent likewise. */
+  readonly events: (() => void) | undefined;
   /** Takes all windows away: the function traps on the next thing that it reads. */
   readonly hideWindows: () => void;
 }
 
 /** Instantiates and configures a function. Throws config-invalid with all faults, or function-fault if it traps. */
 export function instantiate(setup: InstanceSetup): FunctionInstance {
-  const { native, memory, state } = setup;
+  const { native, memory, state, flows } = setup;
   const pages = MEMORY_BASE / WASM_PAGE_BYTES + setup.function.memoryPages;
   const linear = new WebAssembly.Memory({ initial: pages, maximum: pages });
   const buffer = linear.buffer;
-  native.overlay(buffer, state.windows(memory, setup.function.frames));
+  native.overlay(buffer, [...state.windows(memory, setup.function), ...flows.windows]);
   const host = new ColdImports(setup, linear);
   const exports = host.instantiate(compile(setup.package.wasm));
   return {
-    process: exports.nf_process,
+    process: joinStream(exports),
     tick: exports.nf_tick,
+    events: exports.nf_events,
     hideWindows: () => native.overlay(buffer, []),
+  };
+}
+
+function joinStream({ nf_process, nf_stream }: FunctionExports): () => void {
+  if (nf_stream === undefined) return nf_process;
+  return () => {
+    nf_stream();
+    nf_process();
   };
 }
 
@@ -83,7 +101,7 @@ class ColdImports {
   }
 
   imports(): WebAssembly.Imports {
-    const { state, ports } = this.#setup;
+    const { state, ports, flows } = this.#setup;
     const branches = this.#setup.function.branches;
     const text = (pointer: number) => readString(this.#memory, pointer);
     return {
@@ -93,6 +111,11 @@ class ColdImports {
         declare_reason: this.#cold((name) => state.declareReason(text(name))),
         port: this.#cold((name) => ports.indexOf(text(name))),
         branch: this.#cold((name) => branches.indexOf(text(name))),
+        column: this.#cold((name, bytes) => flows.column(text(name), bytes)),
+        segment: this.#cold((name) => flows.segment(text(name))),
+        segment_bytes: this.#cold((name) => flows.segmentBytes(text(name))),
+        event: this.#cold((name) => flows.event(text(name))),
+        label: this.#cold((name) => flows.label(text(name))),
         config_error: this.#cold((path, message) => this.#refuse(text(path), text(message))),
         log: this.#cold((level, message) => this.#setup.log(logLevels[level] ?? "info", text(message))),
       },
@@ -134,7 +157,7 @@ class ColdImports {
     });
   }
 
-  #cold(call: (...args: number[]) => number | void): (...args: number[]) => number | void {
+  #cold(call: (...args: number[]) => number | undefined): (...args: number[]) => number | undefined {
     return (...args) => {
       if (!this.#configuring) throw new Error("a host import was called on the packet path");
       return call(...args);

@@ -4,8 +4,9 @@ import type { FunctionPackage } from "../function/catalog.ts";
 import { resolveTrap } from "../function/source-map.ts";
 import type { Hop } from "./breathe.ts";
 import { type CounterLayout, layOutCounters } from "./counter-layout.ts";
+import { type FlowMemory, openFlowMemory } from "./flow-memory.ts";
 import { FunctionState } from "./function-state.ts";
-import { type FunctionInstance, instantiate, type LogLevel } from "./instance.ts";
+import { type FunctionInstance, instantiate, type LogLevel, logLevels } from "./instance.ts";
 import { type LaneMemory, openLaneMemory } from "./lane-memory.ts";
 import { FRAMES_ADDRESS } from "./memory-map.ts";
 import { type FrameAudit, type NativeAddon, type NativeHop, type NativeLane, type OpenPort, target } from "./native.ts";
@@ -27,6 +28,8 @@ export interface LaneSetup {
   readonly openPort: (lane: NativeLane, port: PlannedPort, index: number) => OpenPort;
   readonly lane?: number;
   readonly laneCount?: number;
+  /** The ports of all lanes receive the same frames; this lane keeps its own (replay). */
+  readonly sharedInput?: boolean;
   readonly seed?: bigint;
   /** Names the file of a segment; without it all end with the process. */
   readonly pathOf?: (segment: string) => string;
@@ -45,6 +48,7 @@ export interface FaultReport {
   count: number;
 }
 
+const LOG_HEAD_BYTES = 12;
 const REST_MS = 100;
 /** Empty turns before a lane sleeps: some ten microseconds of polling, then the core is free for others. */
 const EMPTY_TURNS = 64;
@@ -59,7 +63,8 @@ export function openLane(setup: LaneSetup): Lane {
     { slots: setup.slots, slotBytes: setup.slotBytes, counters: counters.count },
     setup.pathOf,
   );
-  const functions = setup.plan.functions.map((_, index) => new LaneFunction(setup, memory, index));
+  const flows = openFlowMemory(setup.native, setup.plan, setup.pathOf);
+  const functions = setup.plan.functions.map((_, index) => new LaneFunction(setup, memory, flows, index));
   const native = setup.native.createLane({
     umem: memory.umem,
     slotBytes: setup.slotBytes,
@@ -67,12 +72,18 @@ export function openLane(setup: LaneSetup): Lane {
     counters: memory.counters,
     framesAddress: FRAMES_ADDRESS,
     paths: setup.plan.paths.map((path) => ({ from: path.from, match: path.match, first: codeOf(path.first) })),
+    functions: functions.map(({ state, planned }, index) => ({
+      ...state.exchange(planned),
+      counters: counters.functions[index] as number,
+    })),
     hops: nativeHops(setup.plan, functions, counters),
+    flows: flows.describe(setup.seed ?? 0n, setup.keepOutcomes),
     portCounters: counters.ports,
     laneCounters: counters.lane,
     keepOutcomes: setup.keepOutcomes,
     virtualClock: setup.virtualClock,
     batchLimit: setup.batchLimit,
+    ...(setup.sharedInput ? { laneIndex: setup.lane ?? 0, laneCount: setup.laneCount ?? 1 } : {}),
   });
   try {
     const ports = setup.plan.ports.map((port, index) => setup.openPort(native, port, index));
@@ -92,6 +103,7 @@ function nativeHops(plan: Plan, functions: readonly LaneFunction[], counters: Co
   return plan.hops.map((hop, index) => {
     const planned = plan.functions[hop.function] as Plan["functions"][number];
     return {
+      function: hop.function,
       next: codeOf(hop.next),
       branches: hop.branches.map(codeOf),
       counters: counters.hops[index] as number,
@@ -107,20 +119,23 @@ export class LaneFunction {
   readonly state: FunctionState;
   readonly #setup: LaneSetup;
   readonly #memory: LaneMemory;
+  readonly #flows: FlowMemory;
   readonly #index: number;
   #package: FunctionPackage;
   #instance: FunctionInstance;
   #trapNext = false;
 
-  constructor(setup: LaneSetup, memory: LaneMemory, index: number) {
+  constructor(setup: LaneSetup, memory: LaneMemory, flows: FlowMemory, index: number) {
     this.#setup = setup;
     this.#memory = memory;
+    this.#flows = flows;
     this.#index = index;
     this.#package = setup.packages[index] as FunctionPackage;
     const place = {
       lane: setup.lane ?? 0,
       laneCount: setup.laneCount ?? 1,
       portCount: setup.plan.ports.length,
+      flowCapacity: setup.plan.flows.capacity,
       seed: setup.seed ?? 0n,
     };
     this.state = new FunctionState(setup.native, memory, place, setup.pathOf?.(`function-${this.planned.name}`));
@@ -141,6 +156,10 @@ export class LaneFunction {
 
   get tick(): (() => void) | undefined {
     return this.#instance.tick;
+  }
+
+  get events(): (() => void) | undefined {
+    return this.#instance.events;
   }
 
   /** The next call of this function traps, in its own code. */
@@ -174,6 +193,7 @@ export class LaneFunction {
       native,
       memory: this.#memory,
       state: this.state,
+      flows: this.#flows.functions[this.#index] as FlowMemory["functions"][number],
       function: this.planned,
       package: this.#package,
       ports: plan.ports.map((port) => port.name),
@@ -232,11 +252,44 @@ export class Lane implements LaneParts {
     return [...this.#faults.values()];
   }
 
+  /** Hands on what functions logged on the packet path. */
+  takeLog(): void {
+    const lines = this.native.takeLog();
+    if (lines === null) return;
+    const view = new DataView(lines);
+    for (let at = 0; at < lines.byteLength; ) {
+      const [index, level, bytes] = [0, 4, 8].map((field) => view.getUint32(at + field, true)) as [
+        number,
+        number,
+        number,
+      ];
+      const text = Buffer.from(lines, at + LOG_HEAD_BYTES, bytes)
+        .toString()
+        .replace(/\0+$/, "");
+      this.#setup.onLog?.(logLevels[level] ?? "info", this.#function(index).planned.name, text);
+      at += LOG_HEAD_BYTES + bytes;
+    }
+  }
+
   /** After a turn that received nothing: polls on for a while, then sleeps until there is something to do. */
   rest(): void {
     if (++this.#emptyTurns < EMPTY_TURNS) return;
     this.#emptyTurns = 0;
     this.native.wait(REST_MS);
+  }
+
+  /** Batched events: one call per function that has any. */
+  deliverEvents(): void {
+    for (let index = 0; index < this.functions.length; index++) {
+      const each = this.#function(index);
+      if (each.events === undefined || !this.native.fillEvents(index)) continue;
+      try {
+        each.events();
+        this.native.drainEvents(index);
+      } catch (trap) {
+        this.#recover(each, trap);
+      }
+    }
   }
 
   tick(): void {

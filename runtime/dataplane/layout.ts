@@ -9,9 +9,18 @@ export const SHARED_BYTES = 0x2000 + 0x8000;
 /** 512 records: the batch's, and as many that functions may add. */
 export const RECORDS_CAPACITY = 512;
 
+/** Layout of a function's own segment, page-aligned parts: its context page, its counters, and what it exchanges. */
+export const STATE_COUNTERS_OFFSET = 0x1000;
+export const STATE_OUTBOX_OFFSET = 0x81000;
+export const STATE_EVENTS_OFFSET = 0x91000;
+export const STATE_CHUNKS_OFFSET = 0x94000;
+export const STATE_BYTES = 0x9d000;
+
 /** What NativeLane.exhale returns: something was received in this turn; functions may tick (at most once a millisecond). */
 export const EXHALE_BUSY = 1;
 export const EXHALE_TICK = 2;
+/** Functions have batched events to take. */
+export const EXHALE_EVENTS = 4;
 
 /** Counters of one port, in this order. */
 export const portCounters = [
@@ -37,8 +46,20 @@ export const hopCounters = [
   "fault_frames",
 ] as const;
 
+/** Counters of what a function put into its outbox, in this order. */
+export const functionCounters = ["refused_messages", "bad_outboxes", "outbox_overflows"] as const;
+
 /** Counters of a lane, in this order. The drop reasons of the engine itself are DROP_REASONS. */
-export const laneCounters = ["turns", "received", "transmitted", "consumed", "host", "dropped", "malformed"] as const;
+export const laneCounters = [
+  "turns",
+  "received",
+  "transmitted",
+  "consumed",
+  "host",
+  "dropped",
+  "malformed",
+  "emitted",
+] as const;
 
 /** Reasons for which the engine, not a function, drops a frame; their counters follow the lane's. */
 export const engineDropReasons = [
@@ -53,7 +74,39 @@ export const engineDropReasons = [
   "bad-reason",
   "bad-length",
   "not-writable",
+  "flow-table-full",
+  "fragment-overlap",
+  "fragment-tiny",
+  "fragment-too-long",
+  "fragment-too-many",
+  "fragment-table-full",
+  "fragment-incomplete",
+  "fragment-duplicate",
+  "fragment-malformed",
 ] as const;
+
+/** Counters of a lane's flows; they follow the engine's drop reasons. */
+export const flowCounters = [
+  "live",
+  "started",
+  "ended",
+  "evicted",
+  "refused",
+  "invalid",
+  "icmp_errors",
+  "fragments_held",
+  "events_missed",
+] as const;
+
+/**
+ * A flow that ended: u32 serial, u32 reply (0: no second key; 1, 2: the endpoint of it that sends replies, plus 1), u64 time,
+ * two keys, its record; then exported columns.
+ */
+export const FLOW_REPORT_BYTES = 304;
+export const FLOW_REPORT_REPLY = 4;
+export const FLOW_REPORT_KEYS = 16;
+export const FLOW_KEY_BYTES = 48;
+export const FLOW_REPORT_STATE = 112;
 
 /** One outcome per frame, in the order of their ends. */
 export const OUTCOME_BYTES = 40;

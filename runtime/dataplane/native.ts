@@ -32,10 +32,73 @@ export interface NativePath {
   readonly first: TargetCode;
 }
 
+/** Bytes [offset, …) of a segment. */
+export interface SegmentPart {
+  readonly segment: Segment;
+  readonly offset: number;
+}
+
+/** What a function and its lane exchange besides batch and results; null for what it has no use for. */
+export interface NativeFunction {
+  readonly outbox: SegmentPart | null;
+  readonly chunks: SegmentPart | null;
+  readonly events: SegmentPart | null;
+  /** Event bits that it wants batched, that it may raise; label bits that it may set. */
+  readonly subscribes: number;
+  readonly defines: number;
+  readonly labels: number;
+  /** Index of the first of its FUNCTION_COUNTERS. */
+  readonly counters: number;
+}
+
+/** Seconds by FLOW_STATE_*. */
+export interface NativeTimeouts {
+  readonly tcp: readonly number[];
+  readonly udp: readonly number[];
+  readonly icmp: readonly number[];
+  readonly sctp: readonly number[];
+  readonly other: readonly number[];
+  readonly tcpUnacknowledged: number;
+  readonly tcpRetransmissions: number;
+}
+
+export interface NativeFlows {
+  /** flowTableBytes(capacity); keeps what an earlier lane left in it. */
+  readonly segment: Segment;
+  readonly capacity: number;
+  /** Keys the table's hash. */
+  readonly seed: bigint;
+  /** By port. */
+  readonly zones: readonly number[];
+  /** Arrays of capacity + 1 entries. */
+  readonly columns: readonly { readonly segment: Segment; readonly bytes: number; readonly exported: boolean }[];
+  /** Absent: nf_conntrack's defaults. */
+  readonly timeouts?: NativeTimeouts;
+  readonly midstream: boolean;
+  readonly liberal: boolean;
+  readonly fragments: {
+    readonly packets: number;
+    readonly fragments: number;
+    readonly held: number;
+    readonly heldPerPacket: number;
+    readonly timeoutMs: number;
+  };
+  /** Null: no function reads streams. */
+  readonly streamBuffer: Segment | null;
+  readonly streamBufferAddress: number;
+  readonly streamBytesPerFlow: number;
+  readonly streamHoldMs: number;
+  readonly lastOverlapWins: boolean;
+  /** Keep a FlowReport for every flow that ends (takeFlowReports). */
+  readonly keepReports: boolean;
+}
+
 export interface NativeHop {
+  /** Index of its function. */
+  readonly function: number;
   readonly next: TargetCode;
   readonly branches: readonly TargetCode[];
-  /** Index of the first of this hop's counters: HOP_COUNTERS, then one per reason (REASONS_CAPACITY). */
+  /** Index of the first of this hop's counters: hopCounters, then one per reason (REASONS_CAPACITY). */
   readonly counters: number;
   /** onFault: true lets the batch go on unchanged, false drops it. */
   readonly bypass: boolean;
@@ -49,16 +112,19 @@ export interface LaneOptions {
   readonly umem: Segment;
   /** A power of two. */
   readonly slotBytes: number;
-  /** LANE_SEGMENT_BYTES: batch, results and records. */
+  /** SHARED_BYTES: batch, results and records. */
   readonly shared: Segment;
   /** u64 counters, indices as the plan lays them out. */
   readonly counters: Segment;
   readonly framesAddress: number;
   readonly paths: readonly NativePath[];
+  readonly functions: readonly NativeFunction[];
   readonly hops: readonly NativeHop[];
-  /** Index of each port's first counter (PORT_COUNTERS each). */
+  /** Null: the chain keeps no flows. */
+  readonly flows: NativeFlows | null;
+  /** Index of each port's first counter (portCounters each). */
   readonly portCounters: readonly number[];
-  /** Index of the lane's own counters (LANE_COUNTERS). */
+  /** Index of the lane's own counters (laneCounters). */
   readonly laneCounters: number;
   /** Keep one outcome per frame in `outcomes` (replay, tests, trace). */
   readonly keepOutcomes: boolean;
@@ -66,6 +132,12 @@ export interface LaneOptions {
   readonly virtualClock: boolean;
   /** Frames per turn, 1 … BATCH_CAPACITY. */
   readonly batchLimit: number;
+  /**
+   * With a laneCount above 1 (absent: 1), every lane receives all frames and keeps its own: all of a pair of addresses,
+   * and the ICMP errors about it. The others are freed; only the ports count them.
+   */
+  readonly laneIndex?: number;
+  readonly laneCount?: number;
 }
 
 /** Slots per owner; they add up to `slots` or a frame has leaked. */
@@ -89,6 +161,18 @@ export interface NativeLane {
   exhale(): number;
   /** The function of `hop` trapped: its frames are dropped or go on, as declared. The next hop with work, or -1. */
   fault(hop: number): number;
+  /** Fills the function's page with its batched events; false if there are none. */
+  fillEvents(functionIndex: number): boolean;
+  /** Carries out what the function put into its outbox in nf_events. */
+  drainEvents(functionIndex: number): void;
+  /** Replay's end: the clock moves to what happens next by itself. False if nothing does. */
+  runOut(): boolean;
+  /** All flows end, whatever waits is dropped. */
+  endFlows(): void;
+  /** FLOW_REPORT_BYTES and 8 per exported column for every flow that ended since the last call; null for none. */
+  takeFlowReports(): ArrayBuffer | null;
+  /** What functions logged on the packet path since the last call: u32 function, level, bytes, UTF-8 text; or null. */
+  takeLog(): ArrayBuffer | null;
   /** After a function was configured anew. */
   setReasons(hop: number, reasons: number): void;
   /** Sleeps until a port has frames, `wake` is called or the time is over. */
@@ -136,6 +220,14 @@ export interface FilePortOptions {
   /** For the output: the pcap link type (1, 0, 101, 113 …) and whether times are in nanoseconds. */
   readonly outputLinkType: number;
   readonly outputNanoseconds: boolean;
+  /** Instead of `output`: what another port writes to, which is open and used by the same thread. */
+  readonly sharedOutput?: FileOutput;
+}
+
+declare const fileOutput: unique symbol;
+/** Made by the addon. */
+export interface FileOutput {
+  readonly [fileOutput]: never;
 }
 
 export interface FilePort extends OpenPort {
@@ -143,7 +235,8 @@ export interface FilePort extends OpenPort {
   readonly oversize: number;
   /** Inputs that could not be read to their end (damaged, cut short), and why. */
   readonly damage: readonly { readonly file: string; readonly what: string }[];
-  /** After close(): why the output is incomplete (disk full), or null. */
+  readonly output: FileOutput;
+  /** After close(): why the output is incomplete (disk full), or null. If ports share it, the last to be closed says so. */
   readonly writeError: string | null;
 }
 
@@ -193,7 +286,10 @@ export interface NativeAddon {
   probeAfxdp(options: { readonly device: string; readonly queue: number; readonly program: string }): AfxdpProbe[];
   /** Binds the calling thread to one CPU. */
   pinThread(cpu: number): void;
-  /** Ticks per second of the clock that HOP_COUNTERS "ticks" counts in; takes 20 ms. */
+  /** Bytes of the flow table for so many flows, and where in them their FLOW_BYTES records begin. */
+  flowTableBytes(capacity: number): number;
+  flowStatesOffset(capacity: number): number;
+  /** Ticks per second of the clock that hopCounters "ticks" counts in; takes 20 ms. */
   measureTickHz(): number;
   /** Wakes the lane that has this descriptor. */
   wake(descriptor: number): void;

@@ -5,19 +5,14 @@ import { setImmediate } from "node:timers/promises";
 import type { Plan } from "../chain/plan.ts";
 import { type Fault, SluiceError } from "../errors.ts";
 import type { FunctionPackage } from "../function/catalog.ts";
-import { formatDrop } from "../telemetry/eve.ts";
-import { LineFile } from "../telemetry/line-file.ts";
 import { turn } from "./breathe.ts";
-import { FrameReader } from "./frame-reader.ts";
 import type { LogLevel } from "./instance.ts";
 import { type Lane, openLane } from "./lane.ts";
-import type { CaptureInfo, FilePort, NativeAddon } from "./native.ts";
-import { type Outcome, readOutcomes } from "./outcomes.ts";
+import type { CaptureInfo, FilePort, FilePortOptions, NativeAddon } from "./native.ts";
 import { findOverwritten, OutputFolder } from "./replay/output-folder.ts";
+import { LaneRecorder, LineFiles, lineFiles } from "./replay/recorder.ts";
 import { type ReplayPlan, Schedule } from "./replay/schedule.ts";
 import { gatherStats, type ReplayStats } from "./replay/stats.ts";
-import { Tally } from "./replay/tally.ts";
-import { formatVerdict, readVerdict } from "./replay/verdicts.ts";
 
 export interface ReplaySetup extends ReplayPlan {
   readonly native: NativeAddon;
@@ -32,6 +27,8 @@ export interface ReplaySetup extends ReplayPlan {
    * cut: a trap costs one frame. More is for load; swaps and faults then cannot be placed and are refused.
    */
   readonly batch: number;
+  /** 1 … LANES_MAX, over which the pairs of addresses are spread. Swaps, faults and batches need a single one. */
+  readonly lanes: number;
   readonly onLog?: (level: LogLevel, functionName: string, message: string) => void;
   /** Ends the replay early; nothing is written then. */
   readonly signal?: AbortSignal;
@@ -42,10 +39,10 @@ const SLOT_BYTES = 131072;
 /** A turn gives back all slots that it took. */
 const SLOTS = 512;
 const ETHERNET = 1;
+export const LANES_MAX = 16;
 /** Turns between two looks at whether to stop. */
 const STRETCH = 4096;
 
-const lineFiles = ["verdicts.jsonl", "eve.jsonl", "flows.jsonl"] as const;
 const STATS_FILE = "stats.json";
 
 /**
@@ -78,10 +75,16 @@ function chooseOutput({ native, inputs }: ReplaySetup): CaptureInfo {
   };
 }
 
-function requirePlaceable({ batch, swaps, swapEvery, faults }: ReplaySetup): void {
-  if (batch === 1 || (swaps.length === 0 && faults.length === 0 && swapEvery === undefined)) return;
-  const what = "swaps and faults have their place between two frames, so each frame must be its own batch";
-  throw new SluiceError({ code: "usage", where: `--batch ${batch}`, what, help: "leave --batch out" });
+function requirePlaceable({ batch, lanes, swaps, swapEvery, faults }: ReplaySetup): void {
+  const hasPlan = swaps.length > 0 || faults.length > 0 || swapEvery !== undefined;
+  if (batch > 1 && hasPlan) {
+    const what = "swaps and faults have their place between two frames, so each frame must be its own batch";
+    throw new SluiceError({ code: "usage", where: `--batch ${batch}`, what, help: "leave --batch out" });
+  }
+  if (lanes > 1 && (batch > 1 || hasPlan)) {
+    const what = "swaps, faults and batches of more than one frame are for a single lane";
+    throw new SluiceError({ code: "usage", where: `--lanes ${lanes}`, what, help: "leave --lanes out" });
+  }
 }
 
 function refuseOverwriting({ plan, inputs, out }: ReplaySetup): void {
@@ -92,7 +95,24 @@ function refuseOverwriting({ plan, inputs, out }: ReplaySetup): void {
 }
 
 async function runInto(folder: OutputFolder, setup: ReplaySetup, output: CaptureInfo): Promise<ReplayStats> {
-  const lane = openLane({
+  const lanes: Lane[] = [];
+  let stats: ReplayStats;
+  try {
+    while (lanes.length < setup.lanes) lanes.push(openNextLane(lanes, folder, setup, output));
+    const schedule = new Schedule(lanes[0] as Lane, setup);
+    const recorders = await run(lanes, schedule, folder, setup.signal);
+    stats = gatherStats(recorders, schedule);
+  } finally {
+    for (const lane of lanes) lane.close();
+  }
+  requireWritten(lanes, folder);
+  writeStats(folder, stats);
+  return stats;
+}
+
+/** All lanes receive all frames, each keeps its own; what they transmit goes into the same files. */
+function openNextLane(lanes: readonly Lane[], folder: OutputFolder, setup: ReplaySetup, output: CaptureInfo): Lane {
+  return openLane({
     native: setup.native,
     plan: setup.plan,
     packages: setup.packages,
@@ -101,94 +121,85 @@ async function runInto(folder: OutputFolder, setup: ReplaySetup, output: Capture
     batchLimit: setup.batch,
     keepOutcomes: true,
     virtualClock: true,
+    lane: lanes.length,
+    laneCount: setup.lanes,
+    sharedInput: true,
     openPort: (native, port, index) =>
       native.openFilePort({
         inputs: setup.inputs[index] ?? [],
-        output: folder.stage(`${port.name}.pcap`),
         outputLinkType: output.linkType,
         outputNanoseconds: output.nanoseconds,
+        ...chooseTarget(lanes[0]?.ports[index] as FilePort | undefined, folder.stage(`${port.name}.pcap`)),
       }),
     ...(setup.onLog === undefined ? {} : { onLog: setup.onLog }),
   });
-  let stats: ReplayStats;
-  try {
-    const schedule = new Schedule(lane, setup);
-    const tally = await run(lane, schedule, folder, setup.signal);
-    stats = gatherStats(lane, tally, schedule);
-  } finally {
-    lane.close();
-  }
-  requireWritten(lane, folder);
-  writeStats(folder, stats);
-  return stats;
+}
+
+function chooseTarget(first: FilePort | undefined, output: string): Pick<FilePortOptions, "output" | "sharedOutput"> {
+  return first === undefined ? { output } : { sharedOutput: first.output };
 }
 
 /** Turns until all inputs are at their end. */
-async function run(lane: Lane, schedule: Schedule, folder: OutputFolder, signal?: AbortSignal): Promise<Tally> {
-  const [verdicts, events, flows] = lineFiles.map(
-    (name) => new LineFile(folder.stage(name), join(folder.path, name)),
-  ) as [LineFile, LineFile, LineFile];
-  const recorder = new Recorder(lane, verdicts, events);
+async function run(
+  lanes: readonly Lane[],
+  schedule: Schedule,
+  folder: OutputFolder,
+  signal?: AbortSignal,
+): Promise<readonly LaneRecorder[]> {
+  const files = new LineFiles(folder);
+  const recorders = lanes.map((lane, index) => new LaneRecorder(lane, index, lanes.length, files));
   try {
-    while (breatheFor(STRETCH, lane, schedule, recorder)) {
+    while (breatheFor(Math.ceil(STRETCH / lanes.length), recorders, schedule)) {
       await setImmediate();
       signal?.throwIfAborted();
+      for (const lane of lanes) lane.takeLog();
     }
+    for (const recorder of recorders) runOut(recorder);
   } finally {
-    for (const file of [verdicts, events, flows]) file.close();
+    files.close();
   }
-  return recorder.tally;
+  return recorders;
 }
 
-/** False when there is nothing more to receive. */
-function breatheFor(turns: number, lane: Lane, schedule: Schedule, recorder: Recorder): boolean {
-  for (let i = 0; i < turns; i++) {
-    const frame = recorder.tally.frames + 1;
-    schedule.before(frame);
-    if (!turn(lane)) return false;
-    recorder.recordTurn();
-    schedule.after(frame);
+/** The lanes in rotation, so that they stay at the same frame. False when there is nothing more to receive. */
+function breatheFor(rounds: number, recorders: readonly LaneRecorder[], schedule: Schedule): boolean {
+  for (let round = 0; round < rounds; round++) {
+    let isBusy = false;
+    for (const recorder of recorders) isBusy = breatheOnce(recorder, schedule) || isBusy;
+    if (!isBusy) return false;
   }
   return true;
 }
 
-/** Writes down what became of the frames of each turn. */
-class Recorder {
-  readonly tally: Tally;
-  readonly #lane: Lane;
-  readonly #verdicts: LineFile;
-  readonly #events: LineFile;
-  readonly #frame: FrameReader;
-
-  constructor(lane: Lane, verdicts: LineFile, events: LineFile) {
-    this.tally = new Tally(lane.plan.ports.map((port) => port.name));
-    this.#lane = lane;
-    this.#verdicts = verdicts;
-    this.#events = events;
-    this.#frame = new FrameReader(lane.memory);
-  }
-
-  /** Frames of one batch may end in another order than they came in. */
-  recordTurn(): void {
-    for (const outcome of readOutcomes(this.#lane).sort((a, b) => a.number - b.number)) this.#record(outcome);
-  }
-
-  #record(outcome: Outcome): void {
-    const verdict = readVerdict(this.#lane.plan, outcome);
-    this.#frame.moveTo(outcome.record);
-    this.tally.add(verdict, this.#frame.malformed);
-    this.#verdicts.write(formatVerdict(verdict));
-    const isDropped = verdict.kind === "drop" || verdict.kind === "fault";
-    if (isDropped) this.#events.write(formatDrop({ ...verdict, timeNs: outcome.timeNs }, this.#frame));
-  }
+function breatheOnce(recorder: LaneRecorder, schedule: Schedule): boolean {
+  const { lane } = recorder;
+  const frame = lane.native.received + 1;
+  schedule.before(frame);
+  const isBusy = turn(lane);
+  recorder.recordTurn();
+  if (lane.native.received === frame) schedule.after(frame);
+  return isBusy;
 }
 
-function requireWritten(lane: Lane, folder: OutputFolder): void {
-  const faults = lane.ports.flatMap((port, index): Fault[] => {
-    const { writeError } = port as FilePort;
-    const where = join(folder.path, `${lane.plan.ports[index]?.name}.pcap`);
-    return writeError === null ? [] : [{ code: "file-unwritable", where, what: writeError }];
-  });
+/** All timers run out, one after the other: flows end, fragments that wait are given up, functions hear of it. */
+function runOut(recorder: LaneRecorder): void {
+  const { lane } = recorder;
+  while (lane.native.runOut()) {
+    recorder.recordTurn();
+    turn(lane);
+    recorder.recordTurn();
+  }
+  lane.takeLog();
+}
+
+function requireWritten(lanes: readonly Lane[], folder: OutputFolder): void {
+  const faults = lanes.flatMap((lane) =>
+    lane.ports.flatMap((port, index): Fault[] => {
+      const { writeError } = port as FilePort;
+      const where = join(folder.path, `${lane.plan.ports[index]?.name}.pcap`);
+      return writeError === null ? [] : [{ code: "file-unwritable", where, what: writeError }];
+    }),
+  );
   const [first, ...rest] = faults;
   if (first !== undefined) throw new SluiceError(first, ...rest);
 }

@@ -11,7 +11,6 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import type { Plan } from "../chain/plan.ts";
 import { SluiceError } from "../errors.ts";
 import type { CounterLayout } from "./counter-layout.ts";
 import type { DeclaredCounter } from "./function-state.ts";
@@ -28,6 +27,8 @@ export interface EngineDescription {
   readonly functions: readonly FunctionDescription[];
   readonly hops: readonly { readonly function: number; readonly path: number }[];
   readonly layout: CounterLayout;
+  /** Flows that its table holds at the most. */
+  readonly flowCapacity: number;
   /** Ticks per second of the hops' "ticks" counters. */
   readonly tickHz: number;
 }

@@ -9,6 +9,8 @@ import type { AfxdpPort } from "./native.ts";
 import { CONTROL_RUN, type WorkerMessage, type WorkerSetup } from "./worker-protocol.ts";
 
 const GONE_CHECK_TURNS = 4096;
+/** Descriptors per ring unless the chain says: two milliseconds of small frames at a million a second. */
+const RING_SIZE = 2048;
 
 function post(message: WorkerMessage): void {
   parentPort?.postMessage(message);
@@ -38,11 +40,14 @@ function run(setup: WorkerSetup): void {
         queue: port.queues[0] ?? 0,
         kernel: port.kernel,
         ...(port.mode === undefined ? {} : { mode: port.mode }),
-        ...(port.ringSize === undefined ? {} : { ringSize: port.ringSize }),
+        ringSize: port.ringSize ?? RING_SIZE,
       }),
     pathOf: (segment) => `${setup.folder}/${segment}`,
     isMine: () => {
-      if (++turns % GONE_CHECK_TURNS === 0) vanished = goneAmong(lane);
+      if (++turns % GONE_CHECK_TURNS === 0) {
+        vanished = goneAmong(lane);
+        lane.takeLog();
+      }
       return Atomics.load(control, 0) === CONTROL_RUN && vanished === undefined;
     },
     onFault: (fault) => {
@@ -53,6 +58,8 @@ function run(setup: WorkerSetup): void {
   });
   post({ kind: "ready", wakeDescriptor: lane.native.wakeDescriptor, ...describe(lane) });
   breathe(lane);
+  lane.native.endFlows();
+  lane.takeLog();
   const audit = lane.audit();
   lane.close();
   if (vanished !== undefined) post({ kind: "failed", faults: [deviceVanished(vanished)] });

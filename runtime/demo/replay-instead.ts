@@ -31,7 +31,7 @@ export async function replayInstead(obstacle: string, chainFile: string): Promis
     const { plan, packages } = loadChain(chainFile);
     const inputs = plan.ports.map(({ name }) => (name === "lan" ? [join(folder, "lan.pcap")] : []));
     const idle = { swaps: [], swapEvery: undefined, faults: [] };
-    await replay({ native: loadAddon(), plan, packages, inputs, out, batch: 1, ...idle });
+    await replay({ native: loadAddon(), plan, packages, inputs, out, batch: 1, lanes: 1, ...idle });
     return report(readVerdicts(join(out, "verdicts.jsonl")), readFileSync(join(out, "wan.pcap")), frames);
   } finally {
     rmSync(folder, { recursive: true, force: true });

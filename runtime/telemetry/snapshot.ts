@@ -2,7 +2,14 @@
 import { CONTEXT_BYTES } from "../../nfs/sdk/abi.ts";
 import { type CounterLayout, type CounterValues, readCounters } from "../dataplane/counter-layout.ts";
 import type { DeclaredCounter } from "../dataplane/function-state.ts";
-import { engineDropReasons, hopCounters, laneCounters, portCounters } from "../dataplane/layout.ts";
+import {
+  engineDropReasons,
+  flowCounters,
+  functionCounters,
+  hopCounters,
+  laneCounters,
+  portCounters,
+} from "../dataplane/layout.ts";
 
 export interface SnapshotSource {
   readonly ports: readonly { readonly name: string }[];
@@ -22,12 +29,15 @@ export interface FunctionSnapshot extends HopValues {
   /** Frames dropped or handed to the host, by the function's reason. */
   readonly reasons: Readonly<Record<string, number>>;
   readonly counters: readonly (DeclaredCounter & { readonly value: number })[];
+  /** What was wrong with its outbox. */
+  readonly outbox: CounterValues<(typeof functionCounters)[number]>;
 }
 
 export interface Snapshot {
   readonly lane: CounterValues<(typeof laneCounters)[number]>;
   /** Frames that the engine itself dropped, by reason; only reasons that occurred. */
   readonly engineDrops: Readonly<Record<string, number>>;
+  readonly flows: CounterValues<(typeof flowCounters)[number]>;
   readonly ports: readonly ({ readonly name: string } & CounterValues<(typeof portCounters)[number]>)[];
   /** By index of the chain's functions, summed over their hops. */
   readonly functions: readonly FunctionSnapshot[];
@@ -43,6 +53,7 @@ export function takeSnapshot(
   return {
     lane: readCounters(counters, layout.lane, laneCounters),
     engineDrops: occurred(readCounters(counters, layout.lane + laneCounters.length, engineDropReasons)),
+    flows: readCounters(counters, layout.lane + laneCounters.length + engineDropReasons.length, flowCounters),
     ports: source.ports.map(({ name }, index) => ({
       name,
       ...readCounters(counters, layout.ports[index] as number, portCounters),
@@ -73,6 +84,7 @@ function snapshotFunction(
         firsts.map((first) => readCounters(counters, first + hopCounters.length, reasons)),
       ),
     ),
+    outbox: readCounters(counters, source.layout.functions[index] as number, functionCounters),
     counters: names.map((counter, position) => ({ ...counter, value: declared(index, position) })),
   };
 }

@@ -1,7 +1,6 @@
 // One function on memory ports, run by the real host: what its author tests with, one packet per line.
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import type { Plan, Target } from "../chain/plan.ts";
 import { findSchemaFaults } from "../chain/schema-faults.ts";
 import { turn } from "../dataplane/breathe.ts";
 import { type FaultReport, type Lane, openLane } from "../dataplane/lane.ts";
@@ -12,15 +11,12 @@ import { SluiceError } from "../errors.ts";
 import { admit } from "../function/admission.ts";
 import type { FunctionPackage } from "../function/catalog.ts";
 import { type Manifest, validateManifest } from "../function/manifest.ts";
+import { type FunctionPlanOptions, planAlone } from "./function-plan.ts";
 import { encodePacket, formatPacket } from "./packet-text.ts";
 
-export interface FunctionTestOptions {
-  readonly config?: unknown;
+export interface FunctionTestOptions extends FunctionPlanOptions {
   /** The chain's ports, as the function sees them. Frames enter at the first unless said otherwise. */
   readonly ports?: readonly string[];
-  /** Branches that the chain declares for the function. */
-  readonly branches?: readonly string[];
-  readonly onFault?: "drop" | "bypass";
   /** Frames per batch, 1 … 256. */
   readonly batch?: number;
   readonly seed?: bigint;
@@ -36,6 +32,8 @@ export interface Sent {
 const SLOTS = 1024;
 const SLOT_BYTES = 1 << 17;
 const NEXT = "next";
+/** The number of frames that no port received. */
+const EMITTED = 0;
 const MILLISECOND_NS = 1_000_000n;
 
 /** Compiles the function in `folder`, checks it as the host does, and configures it. Throws what the host would. */
@@ -79,7 +77,7 @@ export class FunctionUnderTest {
     this.#names = [...ports, NEXT, ...branches.map((branch) => `branch ${branch}`)];
     this.#lane = openLane({
       native: loadAddon(),
-      plan: planOf(functionPackage.manifest, options, this.#names, ports.length),
+      plan: planAlone(functionPackage.manifest, options, this.#names, ports.length),
       packages: [functionPackage],
       slots: SLOTS,
       slotBytes: SLOT_BYTES,
@@ -98,7 +96,8 @@ export class FunctionUnderTest {
 
   /**
    * Sends packets (runtime/testing/packet-text.ts) and says what became of each, in their order: `next PACKET`,
-   * `transmit PORT PACKET`, `branch NAME PACKET`, `drop REASON`, `host REASON` or `fault REASON`.
+   * `transmit PORT PACKET`, `branch NAME PACKET`, `drop REASON`, `host REASON` or `fault REASON`. Frames that the function
+   * built itself stand before those of their batch: `emit PORT PACKET`.
    */
   process(lines: string | readonly string[], sent: Sent = {}): string[] {
     return this.processBytes([lines].flat().map(encodePacket), sent);
@@ -156,38 +155,8 @@ export class FunctionUnderTest {
     if (outcome.kind !== "forward") return `${outcome.kind} ${outcome.reason}`;
     const frame = sent[outcome.to]?.next().value as { readonly bytes: Uint8Array };
     const name = this.#names[outcome.to] as string;
+    if (outcome.number === EMITTED) return `emit ${name} ${formatPacket(frame.bytes)}`;
     const way = name === NEXT || name.startsWith("branch ") ? name : `transmit ${name}`;
     return `${way} ${formatPacket(frame.bytes)}`;
   }
-}
-
-function planOf(manifest: Manifest, options: FunctionTestOptions, names: readonly string[], realPorts: number): Plan {
-  const port = (index: number): Target => ({ kind: "port", port: index });
-  const hop: Target = { kind: "hop", hop: 0 };
-  const branches = options.branches ?? [];
-  return {
-    chain: "test",
-    description: "",
-    ports: names.map((name) => ({ name, driver: "memory", device: "", queues: [0], kernel: [] })),
-    functions: [
-      {
-        name: manifest.name,
-        package: { name: manifest.name, version: manifest.version },
-        frames: manifest.frames,
-        memoryPages: manifest.memoryPages,
-        config: options.config ?? {},
-        onFault: options.onFault ?? "drop",
-        branches,
-      },
-    ],
-    hops: [
-      {
-        function: 0,
-        path: 0,
-        next: port(realPorts),
-        branches: branches.map((_, index) => port(realPorts + 1 + index)),
-      },
-    ],
-    paths: names.map((_, from) => ({ from, match: null, first: hop })),
-  };
 }

@@ -18,8 +18,8 @@ const BATCHED_SEND_KERNEL = [6, 18] as const;
 const OLDEST_NODE = 24;
 const OLDEST_NAPI = 9;
 const GUARDED_BYTES = 4 * 2 ** 30;
-/** A lane's frames: 4096 slots of 2 KiB, registered once per port, on two ports. */
-const USUAL_LOCKED_BYTES = 16 * 2 ** 20;
+/** A lane's frames: 16384 slots of 2 KiB, registered once per port, on two ports. */
+const USUAL_LOCKED_BYTES = 64 * 2 ** 20;
 
 export function judgeMachine(facts: MachineFacts): Finding[] {
   const verdicts: Record<string, Verdict> = {

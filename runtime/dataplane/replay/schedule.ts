@@ -35,6 +35,7 @@ export class Schedule {
   readonly #faults: Map<number, ReplayFault[]>;
   readonly #missed: ReplayFault[] = [];
   #swapped = 0;
+  #prepared = 0;
 
   constructor(lane: Lane, plan: ReplayPlan) {
     this.#lane = lane;
@@ -56,6 +57,8 @@ export class Schedule {
 
   /** Before the turn that receives input frame `frame`, and only that one. */
   before(frame: number): void {
+    if (frame === this.#prepared) return;
+    this.#prepared = frame;
     for (const swap of take(this.#swaps, frame)) this.#exchange(swap);
     const { swapEvery } = this.#plan;
     if (swapEvery !== undefined && frame > 1 && (frame - 1) % swapEvery.every === 0) this.#exchange(swapEvery);

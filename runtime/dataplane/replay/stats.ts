@@ -1,11 +1,12 @@
 // stats.json: what a replay did, in numbers that do not depend on the machine or its clock.
 import type { Plan } from "../../chain/plan.ts";
 import { SluiceError } from "../../errors.ts";
-import { takeSnapshot } from "../../telemetry/snapshot.ts";
+import { type FunctionSnapshot, takeSnapshot } from "../../telemetry/snapshot.ts";
 import type { FaultReport, Lane } from "../lane.ts";
 import type { FilePort } from "../native.ts";
+import type { LaneRecorder } from "./recorder.ts";
 import type { ReplaySwap, Schedule } from "./schedule.ts";
-import { type Counts, sumCounts, type Tally } from "./tally.ts";
+import { addCounts, addTallies, type Counts, sumCounts, type Tally } from "./tally.ts";
 
 export interface ReplayStats {
   readonly chain: string;
@@ -20,6 +21,7 @@ export interface ReplayStats {
   readonly malformed: Readonly<Counts>;
   readonly ports: Readonly<Record<string, PortStats>>;
   readonly functions: Readonly<Record<string, FunctionStats>>;
+  readonly flows: Readonly<Counts>;
   readonly faults: readonly FaultReport[];
   /** Exchanges of functions that were made, and what was asked for in vain. */
   readonly swaps: number;
@@ -41,54 +43,78 @@ export interface FunctionStats {
   readonly batches: number;
   readonly faults: number;
   readonly faultFrames: number;
+  /** What was wrong with its outbox. */
+  readonly outbox: Readonly<Counts>;
   /** By name and labels. */
   readonly counters: Readonly<Counts>;
 }
 
-/** Reads a lane that is still open. Throws internal if its counters and the verdicts do not agree. */
-export function gatherStats(lane: Lane, tally: Tally, schedule: Schedule): ReplayStats {
-  const { plan } = lane;
-  const snapshot = snapshotLane(lane);
-  const files = lane.ports as readonly FilePort[];
-  requireAgreement(lane, tally, snapshot);
-  const { received, transmitted, dropped, consumed, host, malformed } = tally;
+/** Reads lanes that are still open. Throws internal if the counters of one and its verdicts do not agree. */
+export function gatherStats(recorders: readonly LaneRecorder[], schedule: Schedule): ReplayStats {
+  const lanes = recorders.map(({ lane }) => lane);
+  const snapshots = recorders.map(({ lane, tally }) => {
+    const snapshot = snapshotLane(lane);
+    requireAgreement(lane, tally, snapshot);
+    return snapshot;
+  });
+  const first = lanes[0] as Lane;
+  const { received, emitted, transmitted, dropped, consumed, host, malformed } = addTallies(
+    recorders.map(({ tally }) => tally),
+  );
   return {
-    chain: plan.chain,
+    chain: first.plan.chain,
     received,
-    emitted: 0,
+    emitted,
     transmitted,
     dropped,
     consumed,
     host,
     malformed,
-    ports: Object.fromEntries(
-      snapshot.ports.map((port, index) => [
-        port.name,
-        {
-          receiveBytes: port.receive_bytes,
-          transmitBytes: port.transmit_bytes,
-          oversize: (files[index] as FilePort).oversize,
-        },
-      ]),
-    ),
+    ports: Object.fromEntries(first.plan.ports.map(({ name }, index) => [name, gatherPort(first, snapshots, index)])),
     functions: Object.fromEntries(
-      snapshot.functions.map((each, index) => [
-        each.name,
-        {
-          package: nameOfPackage(lane, index),
-          frames: each.frames,
-          batches: each.batches,
-          faults: each.faults,
-          faultFrames: each.fault_frames,
-          counters: Object.fromEntries(each.counters.map(({ name, labels, value }) => [labelled(name, labels), value])),
-        },
-      ]),
+      first.plan.functions.map(({ name }, index) => [name, gatherFunction(first, snapshots, index)]),
     ),
-    faults: lane.faults,
+    flows: addCounts(snapshots.map(({ flows }) => flows)),
+    faults: addFaults(lanes.flatMap(({ faults }) => faults)),
     swaps: schedule.swapped,
-    missed: describeMissed(plan, schedule),
-    damage: files.flatMap(({ damage }) => damage),
+    missed: describeMissed(first.plan, schedule),
+    damage: (first.ports as readonly FilePort[]).flatMap(({ damage }) => damage),
   };
+}
+
+/** Every lane receives all frames: what the first one's port says of them is true of all. */
+function gatherPort(first: Lane, snapshots: readonly Snapshot[], index: number): PortStats {
+  const parts = snapshots.map(({ ports }) => ports[index] as Snapshot["ports"][number]);
+  return {
+    receiveBytes: parts[0]?.receive_bytes ?? 0,
+    transmitBytes: parts.reduce((total, { transmit_bytes: bytes }) => total + bytes, 0),
+    oversize: (first.ports[index] as FilePort).oversize,
+  };
+}
+
+function gatherFunction(first: Lane, snapshots: readonly Snapshot[], index: number): FunctionStats {
+  const parts = snapshots.map(({ functions }) => functions[index] as FunctionSnapshot);
+  const total = (read: (part: FunctionSnapshot) => number) => parts.reduce((sum, part) => sum + read(part), 0);
+  const declared = ({ counters }: FunctionSnapshot): Counts =>
+    Object.fromEntries(counters.map(({ name, labels, value }) => [labelled(name, labels), value]));
+  return {
+    package: nameOfPackage(first, index),
+    frames: total(({ frames }) => frames),
+    batches: total(({ batches }) => batches),
+    faults: total(({ faults }) => faults),
+    faultFrames: total((part) => part.fault_frames),
+    outbox: addCounts(parts.map(({ outbox }) => outbox)),
+    counters: addCounts(parts.map(declared)),
+  };
+}
+
+/** Faults of one kind, as often as they happened in all lanes. */
+function addFaults(faults: readonly FaultReport[]): FaultReport[] {
+  const kinds = Map.groupBy(faults, ({ function: by, message, source }) => JSON.stringify([by, message, source]));
+  return [...kinds.values()].map((same) => ({
+    ...(same[0] as FaultReport),
+    count: same.reduce((total, { count }) => total + count, 0),
+  }));
 }
 
 type Snapshot = ReturnType<typeof takeSnapshot>;
@@ -112,7 +138,8 @@ function snapshotLane(lane: Lane): Snapshot {
 function requireAgreement(lane: Lane, tally: Tally, { lane: counted }: Snapshot): void {
   const { received, transmitted, dropped, consumed, host } = tally;
   const told = {
-    received: tally.frames,
+    received: sumCounts(received),
+    emitted: tally.emitted,
     transmitted: sumCounts(transmitted),
     dropped: sumCounts(dropped),
     consumed: sumCounts(consumed),
@@ -120,7 +147,7 @@ function requireAgreement(lane: Lane, tally: Tally, { lane: counted }: Snapshot)
   };
   const differing = Object.entries(told).filter(([name, count]) => counted[name as keyof typeof told] !== count);
   const ended = told.transmitted + told.dropped + told.consumed + told.host;
-  if (differing.length === 0 && sumCounts(received) === ended && lane.audit().intact) return;
+  if (differing.length === 0 && sumCounts(received) + tally.emitted === ended && lane.audit().intact) return;
   const what = `frames were lost: ${JSON.stringify({ told, counted, frames: lane.audit() })}`;
   throw new SluiceError({ code: "internal", where: "replay", what });
 }

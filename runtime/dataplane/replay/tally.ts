@@ -11,6 +11,9 @@ const malformedNames: ReadonlyMap<number, string> = new Map(
     .map(([name, value]) => [value, name.slice("MALFORMED_".length).toLowerCase().replaceAll("_", "-")]),
 );
 
+/** The number of frames that were not received. */
+export const EMITTED = 0;
+
 export class Tally {
   /** By port. */
   readonly received: Counts;
@@ -23,7 +26,8 @@ export class Tally {
   readonly host: Counts = {};
   /** Received frames whose headers are wrong, by what is wrong with them. */
   readonly malformed: Counts = {};
-  #frames = 0;
+  /** Frames that functions built. */
+  emitted = 0;
 
   constructor(ports: readonly string[]) {
     const zeroes = () => Object.fromEntries(ports.map((port) => [port, 0]));
@@ -32,13 +36,9 @@ export class Tally {
     this.consumed = zeroes();
   }
 
-  get frames(): number {
-    return this.#frames;
-  }
-
   add(verdict: Verdict, malformed: number): void {
-    this.#frames += 1;
-    increase(this.received, verdict.port);
+    if (verdict.number === EMITTED) this.emitted += 1;
+    else increase(this.received, verdict.port);
     if (malformed !== abi.MALFORMED_NONE) increase(this.malformed, malformedNames.get(malformed) ?? String(malformed));
     if (verdict.kind === "forward") increase(this.transmitted, verdict.to as string);
     else if (verdict.kind === "consume") increase(this.consumed, verdict.port);
@@ -52,6 +52,27 @@ function keyOf({ function: by, reasonName = "" }: Verdict): string {
 
 function increase(counts: Counts, key: string): void {
   counts[key] = (counts[key] ?? 0) + 1;
+}
+
+/** What tallies hold together. */
+export function addTallies(tallies: readonly Tally[]): Omit<Tally, "add"> {
+  const add = (read: (tally: Tally) => Counts) => addCounts(tallies.map(read));
+  return {
+    received: add((tally) => tally.received),
+    transmitted: add((tally) => tally.transmitted),
+    dropped: add((tally) => tally.dropped),
+    consumed: add((tally) => tally.consumed),
+    host: add((tally) => tally.host),
+    malformed: add((tally) => tally.malformed),
+    emitted: tallies.reduce((total, { emitted }) => total + emitted, 0),
+  };
+}
+
+/** Key by key. */
+export function addCounts(parts: readonly Readonly<Counts>[]): Counts {
+  const totals: Counts = {};
+  for (const [key, count] of parts.flatMap((part) => Object.entries(part))) totals[key] = (totals[key] ?? 0) + count;
+  return totals;
 }
 
 export function sumCounts(counts: Readonly<Counts>): number {

@@ -1,0 +1,29 @@
+#include "lane_choice.h"
+
+#include "icmp_quote.h"
+#include "tuple_hash.h"
+
+namespace sluice {
+
+uint32_t HashAddresses(const FlowKey& key) {
+  const auto hash = [&](int end) {
+    return key.ip_version == 6 ? HashEndpoint6(key.address[end], 0) : HashEndpoint4(key.address[end], 0);
+  };
+  return HashPair(hash(0), hash(1), 0);
+}
+
+uint32_t LaneOf(const Record& record, const uint8_t* bytes, uint32_t lanes) {
+  FlowKey key;
+  uint8_t side;
+  if (!ReadFlowKey(record, bytes, 0, &key, &side)) return 0;
+  Endpoints quoted;
+  uint8_t ip_proto;
+  uint8_t ip_version;
+  const bool whole = (record.flags & abi::kRecordFlagFragment) == 0;
+  if (whole && ReadQuotedPacket(record, bytes, &quoted, &ip_proto, &ip_version)) {
+    key = MakeFlowKey(quoted, ip_proto, ip_version, 0, 0, &side);
+  }
+  return HashAddresses(key) % lanes;
+}
+
+}  // namespace sluice

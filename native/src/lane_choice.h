@@ -1,0 +1,19 @@
+// Which of several lanes a frame belongs to: both directions of a flow, all its fragments, and the ICMP errors about it
+// go to the same one.
+#pragma once
+
+#include <cstdint>
+
+#include "flow_key.h"
+#include "record.h"
+
+namespace sluice {
+
+// 0 … lanes - 1, by the pair of addresses; of an ICMP error, by the pair of the packet that it quotes. An error in
+// fragments goes by its own pair: only the first has the quote. Frames without a sound IP header go to lane 0.
+uint32_t LaneOf(const Record& record, const uint8_t* bytes, uint32_t lanes);
+
+// Symmetric, of the addresses alone: keys with the same hash are of the same lane.
+uint32_t HashAddresses(const FlowKey& key);
+
+}  // namespace sluice

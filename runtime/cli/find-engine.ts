@@ -1,0 +1,24 @@
+// Which running engine a command is about.
+
+import { findEngines } from "../dataplane/state-folder.ts";
+import { SluiceError } from "../errors.ts";
+
+/** The running engine of that chain, or the only one. `command` is for the error. */
+export function findEngine(chain: string | undefined, command: string): ReturnType<typeof findEngines>[number] {
+  const engines = findEngines().filter(({ engine }) => chain === undefined || engine.chain === chain);
+  const [found, ...others] = engines;
+  if (found === undefined) {
+    const what = chain === undefined ? "no chain is running" : `the chain "${chain}" is not running`;
+    throw new SluiceError({ code: "not-running", where: command, what, help: "start one with `sluice up FILE`" });
+  }
+  if (others.length > 0) {
+    const names = engines.map(({ engine }) => engine.chain).join(", ");
+    throw new SluiceError({
+      code: "usage",
+      where: command,
+      what: `several chains are running: ${names}`,
+      help: "name one",
+    });
+  }
+  return found;
+}

@@ -1,0 +1,148 @@
+// Flows that ended, as the lane reports them: key, record and exported columns, decoded.
+import {
+  FLOW_END,
+  FLOW_FIRST_SIDE,
+  FLOW_INVALID,
+  FLOW_IP_PROTO,
+  FLOW_IP_VERSION,
+  FLOW_LABELS,
+  FLOW_LAST,
+  FLOW_OCTETS,
+  FLOW_OUT_OF_ORDER,
+  FLOW_PACKETS,
+  FLOW_RETRANSMISSIONS,
+  FLOW_RTT,
+  FLOW_START,
+  FLOW_STATE,
+  FLOW_TCP_FLAGS,
+  FLOW_VLAN,
+  FLOW_ZERO_WINDOWS,
+  FLOW_ZONE,
+} from "../../nfs/sdk/abi.ts";
+import { FLOW_KEY_BYTES, FLOW_REPORT_BYTES, FLOW_REPORT_KEYS, FLOW_REPORT_REPLY, FLOW_REPORT_STATE } from "./layout.ts";
+
+export interface FlowEndpoint {
+  /** Network order: 4 or 16 bytes. */
+  readonly address: Uint8Array;
+  readonly port: number;
+}
+
+/** Pairs are [from the first sender, the other way]. */
+export interface FlowDescription {
+  readonly ipProto: number;
+  readonly ipVersion: 4 | 6;
+  readonly source: FlowEndpoint;
+  readonly destination: FlowEndpoint;
+  /** As replies have it, if a function bound a second tuple: [sender, receiver] of the reply. */
+  readonly reply: readonly [FlowEndpoint, FlowEndpoint] | null;
+  readonly zone: number;
+  readonly vlan: number;
+  readonly state: string;
+  readonly end: string;
+  readonly startNs: bigint;
+  readonly lastNs: bigint;
+  readonly packets: readonly [number, number];
+  readonly octets: readonly [number, number];
+  readonly tcpFlags: readonly [number, number];
+  readonly retransmissions: readonly [number, number];
+  readonly outOfOrder: readonly [number, number];
+  readonly zeroWindows: readonly [number, number];
+  /** Microseconds, 0 if unknown. */
+  readonly rttUs: number;
+  readonly invalid: number;
+  readonly labels: number;
+}
+
+export interface FlowReport extends FlowDescription {
+  /** Counted from 1 in the order in which flows began. */
+  readonly serial: number;
+  /** Raw values of the exported columns, in their order. */
+  readonly columns: readonly DataView[];
+}
+
+/** By FLOW_STATE_*. */
+export const flowStates = [
+  "none",
+  "new",
+  "established",
+  "syn_sent",
+  "syn_recv",
+  "fin_wait",
+  "close_wait",
+  "last_ack",
+  "time_wait",
+  "closed",
+  "syn_sent2",
+] as const;
+
+/** By FLOW_END_*. */
+export const flowEnds = ["active", "timeout", "closed", "reset", "evicted", "reused", "function", "shutdown"] as const;
+
+const COLUMN_BYTES = 8;
+
+export function readFlowReports(bytes: ArrayBuffer | null, exportedColumns: number): FlowReport[] {
+  if (bytes === null) return [];
+  const size = FLOW_REPORT_BYTES + exportedColumns * COLUMN_BYTES;
+  return Array.from({ length: bytes.byteLength / size }, (_, index) => {
+    const report = new DataView(bytes, index * size, size);
+    const columns = Array.from(
+      { length: exportedColumns },
+      (_, column) => new DataView(bytes, index * size + FLOW_REPORT_BYTES + column * COLUMN_BYTES, COLUMN_BYTES),
+    );
+    const second = report.getUint32(FLOW_REPORT_REPLY, true);
+    const reply = second === 0 ? null : { key: FLOW_REPORT_KEYS + FLOW_KEY_BYTES, side: second - 1 };
+    const serial = report.getUint32(0, true);
+    return { serial, ...describeFlow(report, { key: FLOW_REPORT_KEYS, state: FLOW_REPORT_STATE, reply }), columns };
+  });
+}
+
+/** Offsets of what is known of a flow: FlowKeys (native/src/flow_key.h) and its record (FLOW_*). */
+export interface FlowPlaces {
+  readonly key: number;
+  readonly state: number;
+  /** The second key, and which of its endpoints sends the replies. */
+  readonly reply: { readonly key: number; readonly side: number } | null;
+}
+
+export function describeFlow(view: DataView, { key, state, reply }: FlowPlaces): FlowDescription {
+  const u8 = (field: number) => view.getUint8(state + field);
+  const u16 = (field: number) => view.getUint16(state + field, true);
+  const u32 = (field: number) => view.getUint32(state + field, true);
+  const u64 = (field: number) => view.getBigUint64(state + field, true);
+  const first = u8(FLOW_FIRST_SIDE);
+  const ipVersion = u8(FLOW_IP_VERSION) === 6 ? 6 : 4;
+  const endpoint = (at: number, side: number) => readEndpoint(view, at, side, ipVersion);
+  return {
+    ipProto: u8(FLOW_IP_PROTO),
+    ipVersion,
+    source: endpoint(key, first),
+    destination: endpoint(key, 1 - first),
+    reply: reply === null ? null : [endpoint(reply.key, reply.side), endpoint(reply.key, 1 - reply.side)],
+    zone: u16(FLOW_ZONE),
+    vlan: u16(FLOW_VLAN),
+    state: flowStates[u8(FLOW_STATE)] ?? "unknown",
+    end: flowEnds[u8(FLOW_END)] ?? "unknown",
+    startNs: u64(FLOW_START),
+    lastNs: u64(FLOW_LAST),
+    packets: [Number(u64(FLOW_PACKETS)), Number(u64(FLOW_PACKETS + 8))],
+    octets: [Number(u64(FLOW_OCTETS)), Number(u64(FLOW_OCTETS + 8))],
+    tcpFlags: [u8(FLOW_TCP_FLAGS), u8(FLOW_TCP_FLAGS + 1)],
+    retransmissions: [u16(FLOW_RETRANSMISSIONS), u16(FLOW_RETRANSMISSIONS + 2)],
+    outOfOrder: [u16(FLOW_OUT_OF_ORDER), u16(FLOW_OUT_OF_ORDER + 2)],
+    zeroWindows: [u16(FLOW_ZERO_WINDOWS), u16(FLOW_ZERO_WINDOWS + 2)],
+    rttUs: u32(FLOW_RTT),
+    invalid: u32(FLOW_INVALID),
+    labels: u32(FLOW_LABELS),
+  };
+}
+
+// FlowKey: two addresses of 16 bytes, then their two ports.
+const KEY_PORTS = 32;
+
+function readEndpoint(view: DataView, key: number, side: number, ipVersion: 4 | 6): FlowEndpoint {
+  const start = view.byteOffset + key + side * 16;
+  return {
+    address: new Uint8Array(view.buffer.slice(start, start + (ipVersion === 6 ? 16 : 4))),
+    port: view.getUint16(key + KEY_PORTS + side * 2, true),
+  };
+}

@@ -20,6 +20,13 @@ export const errorKinds = {
   "branch-cycle": { exit: 2, http: 422, summary: "Branches lead back to where they came from." },
   "unreachable-path": { exit: 2, http: 422, summary: "An earlier path takes everything that this one would." },
   "function-not-found": { exit: 2, http: 422, summary: "No function of that name and version is known." },
+  "column-conflict": { exit: 2, http: 422, summary: "Two functions of the chain write the same column." },
+  "column-unwritten": { exit: 2, http: 422, summary: "A function reads a column that no function before it writes." },
+  "column-type": { exit: 2, http: 422, summary: "A column's reader and its writer declare different types." },
+  "event-conflict": { exit: 2, http: 422, summary: "Two functions of the chain define the same event." },
+  "unknown-event": { exit: 2, http: 422, summary: "A function subscribes to an event that nobody defines." },
+  "unknown-label": { exit: 2, http: 422, summary: "A path asks for a label that no function sets." },
+  "chain-limit": { exit: 2, http: 422, summary: "The chain needs more events, labels or memory than there can be." },
   "config-invalid": {
     exit: 2,
     http: 422,

@@ -25,8 +25,13 @@ export const CONTEXT_COUNTERS_ADDRESS = 28;
 export const CONTEXT_LANE = 32;
 export const CONTEXT_LANE_COUNT = 36;
 export const CONTEXT_PORT_COUNT = 40;
+/** Flows that the table holds at the most; columns have one entry more, since flow 0 is none. */
+export const CONTEXT_FLOW_CAPACITY = 44;
 /** u64: the chain's seed, the only source of randomness. */
 export const CONTEXT_SEED = 48;
+export const CONTEXT_OUTBOX_ADDRESS = 56;
+export const CONTEXT_EVENTS_ADDRESS = 60;
+export const CONTEXT_CHUNKS_ADDRESS = 64;
 
 // ---- the batch (read-only, rewritten before every nf_process) ----
 
@@ -187,3 +192,192 @@ export const LOG_DEBUG = 0;
 export const LOG_INFO = 1;
 export const LOG_WARN = 2;
 export const LOG_ERROR = 3;
+
+// ---- flows: what the host knows of each, read-only for functions that read the column "flow" ----
+
+export const FLOW_BYTES = 192;
+/** u8: FLOW_STATE_*. */
+export const FLOW_STATE = 0;
+/** u8 */
+export const FLOW_IP_PROTO = 1;
+/** u8: 4 or 6. */
+export const FLOW_IP_VERSION = 2;
+/** u8: FLOW_FLAG_* bits. */
+export const FLOW_FLAGS = 3;
+/** u32: label bits. */
+export const FLOW_LABELS = 4;
+/** u64: time of the first frame, ns since 1970. */
+export const FLOW_START = 8;
+/** u64: time of the last frame. */
+export const FLOW_LAST = 16;
+/** u64: the flow ends if nothing comes until then. */
+export const FLOW_DEADLINE = 24;
+/** u64[2]: frames by direction. */
+export const FLOW_PACKETS = 32;
+/** u64[2]: bytes on the wire by direction. */
+export const FLOW_OCTETS = 48;
+/** u8[2]: all TCP flags seen, by direction. */
+export const FLOW_TCP_FLAGS = 64;
+/** u8: FLOW_END_*, once it has ended. */
+export const FLOW_END = 66;
+/** u8: endpoint (0 or 1 of the first tuple) that sent the first frame. */
+export const FLOW_FIRST_SIDE = 67;
+/** u16 */
+export const FLOW_ZONE = 68;
+/** u16: VLAN id of the outermost tag, 0 for none. */
+export const FLOW_VLAN = 70;
+/** u16[2], each stops at 65535. */
+export const FLOW_RETRANSMISSIONS = 72;
+export const FLOW_OUT_OF_ORDER = 76;
+export const FLOW_ZERO_WINDOWS = 80;
+/** u32: smoothed round-trip time in microseconds, 0 if unknown. */
+export const FLOW_RTT = 84;
+/** u32: timeout in milliseconds that a function set, 0 for the state's own. */
+export const FLOW_TIMEOUT = 88;
+/** u32: frames that the tracker found invalid. */
+export const FLOW_INVALID = 92;
+/** From here on the host's own. */
+export const FLOW_PRIVATE = 96;
+
+export const FLOW_FLAG_REPLIED = 1;
+/** Not evicted when the table is full. */
+export const FLOW_FLAG_ASSURED = 2;
+/** Picked up in the middle. */
+export const FLOW_FLAG_MIDSTREAM = 4;
+/** A function asked for its end. */
+export const FLOW_FLAG_CLOSING = 8;
+
+export const FLOW_STATE_NONE = 0;
+export const FLOW_STATE_NEW = 1;
+export const FLOW_STATE_ESTABLISHED = 2;
+export const FLOW_STATE_SYN_SENT = 3;
+export const FLOW_STATE_SYN_RECEIVED = 4;
+export const FLOW_STATE_FIN_WAIT = 5;
+export const FLOW_STATE_CLOSE_WAIT = 6;
+export const FLOW_STATE_LAST_ACK = 7;
+export const FLOW_STATE_TIME_WAIT = 8;
+export const FLOW_STATE_CLOSED = 9;
+export const FLOW_STATE_SYN_SENT_2 = 10;
+
+export const FLOW_END_NONE = 0;
+export const FLOW_END_TIMEOUT = 1;
+export const FLOW_END_CLOSED = 2;
+export const FLOW_END_RESET = 3;
+export const FLOW_END_EVICTED = 4;
+export const FLOW_END_REUSED = 5;
+export const FLOW_END_FUNCTION = 6;
+export const FLOW_END_SHUTDOWN = 7;
+
+// ---- events: bits of RECORD_EVENTS and EVENT_ENTRY_EVENT ----
+
+export const EVENT_START = 1;
+export const EVENT_ESTABLISHED = 2;
+/** The frame carries payload of the flow. */
+export const EVENT_DATA = 4;
+/** Some of the frame's bytes came by before. */
+export const EVENT_RETRANSMISSION = 8;
+/** The frame fills a gap that earlier ones of its direction left. */
+export const EVENT_OUT_OF_ORDER = 16;
+/** The first FIN. */
+export const EVENT_HALF_CLOSED = 32;
+/** Both sides have closed, and know it of each other. */
+export const EVENT_CLOSED = 64;
+/** By a RST that the other side has to believe. */
+export const EVENT_RESET = 128;
+export const EVENT_TIMEOUT = 256;
+export const EVENT_EVICTED = 512;
+/** The frame is an ICMP error about the flow; direction is that of the frame that it quotes, reversed. */
+export const EVENT_ICMP_ERROR = 1024;
+/** The frame does not belong where it stands in its connection (TCP state or window). */
+export const EVENT_INVALID = 2048;
+/** The frame says that its sender takes no more for now. */
+export const EVENT_ZERO_WINDOW = 4096;
+/** A RST or SYN in the window, not acted upon: its receiver will answer with a challenge (RFC 5961). */
+export const EVENT_CHALLENGE = 8192;
+/** First bit that functions define. */
+export const EVENT_CUSTOM = 65536;
+export const EVENT_CUSTOM_COUNT = 16;
+
+// ---- batched events (read-only; nf_events) ----
+
+export const EVENTS_CAPACITY = 256;
+/** u32: how many entries are valid. */
+export const EVENTS_COUNT = 0;
+/** u32: how many did not fit since the last call. */
+export const EVENTS_MISSED = 4;
+export const EVENTS_ENTRIES = 64;
+export const EVENT_ENTRY_BYTES = 32;
+/** u64: time in ns. */
+export const EVENT_ENTRY_TIME = 0;
+/** u32: the flow; its columns may still be read, also after its end. */
+export const EVENT_ENTRY_FLOW = 8;
+/** u32: the event bit. */
+export const EVENT_ENTRY_EVENT = 12;
+/** u32: what the raiser said with it. */
+export const EVENT_ENTRY_VALUE = 16;
+/** u8 */
+export const EVENT_ENTRY_DIRECTION = 20;
+export const EVENTS_BYTES = 8256;
+
+// ---- stream chunks (read-only; nf_stream, before nf_process of the same batch) ----
+
+export const CHUNKS_CAPACITY = 1024;
+/** u32: how many chunks are valid. */
+export const CHUNKS_COUNT = 0;
+export const CHUNKS_ENTRIES = 64;
+export const CHUNK_BYTES = 32;
+/** u64: offset of the first byte in its direction's stream, gaps counted; for datagrams how many came before. */
+export const CHUNK_OFFSET = 0;
+/** u32: address of the data in the function's memory. */
+export const CHUNK_DATA = 8;
+/** u32: bytes; 0 for a bare start, gap or end. */
+export const CHUNK_LENGTH = 12;
+/** u32 */
+export const CHUNK_FLOW = 16;
+/** u32: bytes that never came, before this chunk; of a datagram, at its end (CHUNK_FLAG_GAP). */
+export const CHUNK_GAP = 20;
+/** u16: index into input[] of the frame that made it available. */
+export const CHUNK_INPUT = 24;
+/** u8 */
+export const CHUNK_DIRECTION = 26;
+/** u8: CHUNK_FLAG_* bits. */
+export const CHUNK_FLAGS = 27;
+/** The first chunk of its direction: TCP only. */
+export const CHUNK_FLAG_START = 1;
+/** The last chunk of its direction (FIN or RST): TCP only; a flow that ends otherwise is told of by its event. */
+export const CHUNK_FLAG_END = 2;
+export const CHUNK_FLAG_GAP = 4;
+/** A UDP datagram: whole, unless it was cut by the capture or fragmented (CHUNK_FLAG_GAP). */
+export const CHUNK_FLAG_DATAGRAM = 8;
+/** Two segments disagreed about some of these bytes; the chain's overlap policy chose. */
+export const CHUNK_FLAG_AMBIGUOUS = 16;
+export const CHUNKS_BYTES = 32832;
+
+// ---- the outbox (written by the function, empty before every call) ----
+
+export const OUTBOX_BYTES = 65536;
+/** u32: bytes of messages that follow OUTBOX_MESSAGES. */
+export const OUTBOX_USED = 0;
+/** u32: messages that found no room. */
+export const OUTBOX_REFUSED = 4;
+export const OUTBOX_MESSAGES = 64;
+/** Each message begins with u16 MESSAGE_*, u16 flags, u32 bytes with this head, a multiple of 8; u32 flow, u32 value. */
+export const MESSAGE_KIND = 0;
+export const MESSAGE_FLAGS = 2;
+export const MESSAGE_LENGTH = 4;
+export const MESSAGE_FLOW = 8;
+export const MESSAGE_VALUE = 12;
+export const MESSAGE_HEAD_BYTES = 16;
+/** Body: source and destination address (16 bytes each, IPv4 in the first 4), u16 source port, u16 destination port. */
+export const MESSAGE_BIND = 1;
+/** value: the port; body: the frame; flags: bytes of padding behind it. */
+export const MESSAGE_EMIT = 2;
+/** value: what goes with it; flags: the number of the event's bit. */
+export const MESSAGE_EVENT = 3;
+/** value: milliseconds, 0 for the state's own. */
+export const MESSAGE_TIMEOUT = 4;
+export const MESSAGE_CLOSE = 5;
+/** flags: LOG_*; body: UTF-8. */
+export const MESSAGE_LOG = 6;
+/** value: label bits; flags 1 sets, 0 clears. */
+export const MESSAGE_LABEL = 7;

@@ -3,9 +3,13 @@
 import {
   CONTEXT_ADDRESS,
   CONTEXT_BATCH_ADDRESS,
+  CONTEXT_CHUNKS_ADDRESS,
   CONTEXT_COUNTERS_ADDRESS,
+  CONTEXT_EVENTS_ADDRESS,
+  CONTEXT_FLOW_CAPACITY,
   CONTEXT_LANE,
   CONTEXT_LANE_COUNT,
+  CONTEXT_OUTBOX_ADDRESS,
   CONTEXT_PORT_COUNT,
   CONTEXT_RECORDS_ADDRESS,
   CONTEXT_RESULTS_ADDRESS,
@@ -18,6 +22,9 @@ export const batchAddress: usize = load<u32>(CONTEXT_ADDRESS, CONTEXT_BATCH_ADDR
 export const recordsAddress: usize = load<u32>(CONTEXT_ADDRESS, CONTEXT_RECORDS_ADDRESS);
 export const resultsAddress: usize = load<u32>(CONTEXT_ADDRESS, CONTEXT_RESULTS_ADDRESS);
 export const countersAddress: usize = load<u32>(CONTEXT_ADDRESS, CONTEXT_COUNTERS_ADDRESS);
+export const outboxAddress: usize = load<u32>(CONTEXT_ADDRESS, CONTEXT_OUTBOX_ADDRESS);
+export const eventsAddress: usize = load<u32>(CONTEXT_ADDRESS, CONTEXT_EVENTS_ADDRESS);
+export const chunksAddress: usize = load<u32>(CONTEXT_ADDRESS, CONTEXT_CHUNKS_ADDRESS);
 /** Bytes of a frame's slot: headroom, frame and tailroom. A power of two. */
 export const slotBytes: usize = load<u32>(CONTEXT_ADDRESS, CONTEXT_SLOT_BYTES);
 
@@ -26,5 +33,7 @@ export const lane: u32 = load<u32>(CONTEXT_ADDRESS, CONTEXT_LANE);
 export const laneCount: u32 = load<u32>(CONTEXT_ADDRESS, CONTEXT_LANE_COUNT);
 /** Ports of the chain; transmit() takes 0 … portCount - 1. */
 export const portCount: u32 = load<u32>(CONTEXT_ADDRESS, CONTEXT_PORT_COUNT);
+/** The numbers of flows are 1 … flowCapacity. */
+export const flowCapacity: u32 = load<u32>(CONTEXT_ADDRESS, CONTEXT_FLOW_CAPACITY);
 /** The chain's seed: the only randomness there is, so that a replay is exact. */
 export const seed: u64 = load<u64>(CONTEXT_ADDRESS, CONTEXT_SEED);

@@ -47,6 +47,56 @@ export function findBranch(name: string): i32 {
   return branch(name);
 }
 
+@external("sluice", "column")
+declare function column(name: string, bytes: i32): i32;
+
+/** Address of the array that holds one value of so many bytes per flow, the entry of flow 0 (none) first. */
+export function openColumn(name: string, bytes: i32): usize {
+  const address = column(name, bytes);
+  if (address == 0) {
+    throw new Error("the manifest declares no column " + name + " with values of " + bytes.toString() + " bytes");
+  }
+  return <usize>address;
+}
+
+@external("sluice", "segment")
+declare function segment(name: string): i32;
+
+/** Address of the segment. */
+export function openSegment(name: string): usize {
+  const address = segment(name);
+  if (address == 0) throw new Error("the manifest declares no segment " + name);
+  return <usize>address;
+}
+
+@external("sluice", "segment_bytes")
+declare function segment_bytes(name: string): i32;
+
+/** As the manifest says; 0 if it declares no such segment. */
+export function segmentBytes(name: string): u32 {
+  return <u32>segment_bytes(name);
+}
+
+@external("sluice", "event")
+declare function event(name: string): i32;
+
+/** The number of the event's bit, 0 … 31. */
+export function findEvent(name: string): i32 {
+  const number = event(name);
+  if (number < 0) throw new Error("the manifest neither defines the event " + name + " nor subscribes to it");
+  return number;
+}
+
+@external("sluice", "label")
+declare function label(name: string): i32;
+
+/** The label's bit. */
+export function findLabel(name: string): u32 {
+  const mask = label(name);
+  if (mask == 0) throw new Error("the manifest declares no label " + name);
+  return <u32>mask;
+}
+
 @external("sluice", "log")
 declare function log(level: i32, message: string): void;
 

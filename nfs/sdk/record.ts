@@ -38,6 +38,7 @@ import {
   RECORD_VLAN_COUNT,
   RECORD_WIRE_LENGTH,
 } from "./abi";
+import { Flow } from "./flow";
 
 @unmanaged
 export class Record {
@@ -191,16 +192,22 @@ export class Record {
     return load<u32>(changetype<usize>(this), RECORD_HASH);
   }
 
-  /** The flow, 0 for none. */
+  /** The flow that it belongs to, or null. */
   @inline
-  get flow(): u32 {
-    return load<u32>(changetype<usize>(this), RECORD_FLOW);
+  get flow(): Flow | null {
+    return changetype<Flow | null>(<usize>load<u32>(changetype<usize>(this), RECORD_FLOW));
   }
 
-  /** Event bits. */
+  /** What happened to the flow with this packet: EVENT_* bits. */
   @inline
   get events(): u32 {
     return load<u32>(changetype<usize>(this), RECORD_EVENTS);
+  }
+
+  /** One of these events happened with this packet: `packet.has(EVENT_START)`. */
+  @inline
+  has(events: u32): bool {
+    return (this.events & events) != 0;
   }
 
   /** Label bits of the flow. */

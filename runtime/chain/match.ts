@@ -1,5 +1,6 @@
 // What a path takes: from the document's words to numbers, and which path takes more.
 
+import { maskOf } from "./events.ts";
 import type { Match } from "./plan.ts";
 import {
   maskAddress,
@@ -12,8 +13,8 @@ import {
 } from "./protocols.ts";
 import type { MatchDeclaration } from "./schema.ts";
 
-/** Of a declaration whose shape is sound. Null if it takes everything. */
-export function planMatch(declaration: MatchDeclaration = {}): Match | null {
+/** Of a declaration whose shape is sound. Null if it takes everything. `labels` are the chain's, by bit. */
+export function planMatch(declaration: MatchDeclaration = {}, labels: readonly string[] = []): Match | null {
   const match: Match = {
     sources: parseEach(declaration.sources, parsePrefix),
     destinations: parseEach(declaration.destinations, parsePrefix),
@@ -23,8 +24,9 @@ export function planMatch(declaration: MatchDeclaration = {}): Match | null {
     vlans: declaration.vlans ?? [],
     dscps: parseEach(declaration.dscps, parseDscp),
     etherTypes: parseEach(declaration.etherTypes, parseEtherType),
+    labels: maskOf(declaration.labels ?? [], labels),
   };
-  return Object.values(match).every((list) => list.length === 0) ? null : match;
+  return Object.values(match).every((part) => part === 0 || part.length === 0) ? null : match;
 }
 
 function parseEach<Word, Value>(words: readonly Word[] = [], parse: (word: Word) => Value | undefined): Value[] {
@@ -44,7 +46,8 @@ export function coversMatch(outer: Match | null, inner: Match | null): boolean {
     coversList(outer.ipProtos, inner.ipProtos, isEqual) &&
     coversList(outer.vlans, inner.vlans, isEqual) &&
     coversList(outer.dscps, inner.dscps, isEqual) &&
-    coversList(outer.etherTypes, inner.etherTypes, isEqual)
+    coversList(outer.etherTypes, inner.etherTypes, isEqual) &&
+    (outer.labels & ~inner.labels) === 0
   );
 }
 

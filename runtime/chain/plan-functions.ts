@@ -1,10 +1,12 @@
 // Resolves the functions of a chain and checks their configuration.
 
 import { type Fault, SluiceError } from "../errors.ts";
+import { type ColumnDeclarations, listReads, listWrites } from "./columns.ts";
 import { type DocumentEntry, type ParsedDocument, readEntries, readNames } from "./document.ts";
+import { type EventDeclarations, maskOf } from "./events.ts";
 import type { Report } from "./faults.ts";
 import { suggest } from "./nearest.ts";
-import type { FrameAccess, PlannedFunction } from "./plan.ts";
+import type { FrameAccess, Plan, PlannedFunction } from "./plan.ts";
 import { extendPointer } from "./pointer.ts";
 import type { FunctionDeclaration } from "./schema.ts";
 import { findSchemaFaults } from "./schema-faults.ts";
@@ -18,6 +20,11 @@ export interface PlannableManifest {
   readonly memoryPages: number;
   /** Absent: the function takes no configuration. */
   readonly config?: JsonSchema;
+  readonly columns?: ColumnDeclarations;
+  readonly segments?: Readonly<Record<string, { readonly bytes: number; readonly layout: number }>>;
+  readonly events?: EventDeclarations;
+  readonly stream?: boolean;
+  readonly labels?: readonly string[];
 }
 
 /** Where functions come from; runtime/function/catalog.ts is one. */
@@ -29,29 +36,57 @@ export interface FunctionSource {
 
 const noConfiguration: JsonSchema = { type: "object", properties: {}, additionalProperties: false };
 
-export function planFunctions(
+/** A function of the chain and the manifest of the package that it uses. */
+export interface ResolvedFunction {
+  readonly name: string;
+  /** Where it is declared. */
+  readonly pointer: string;
+  readonly declaration: FunctionDeclaration;
+  readonly manifest: PlannableManifest;
+  /** By their indices. */
+  readonly branches: readonly string[];
+}
+
+/** Those of the document that can be resolved; the others are reported, as is configuration that does not fit. */
+export function resolveFunctions(
   document: ParsedDocument,
   source: FunctionSource,
   report: Report,
   addFaults: (faults: readonly Fault[]) => void,
-): PlannedFunction[] {
-  const planned: PlannedFunction[] = [];
+): ResolvedFunction[] {
+  const resolved: ResolvedFunction[] = [];
   for (const entry of readUsable(document)) {
     const { name, pointer, declaration } = entry;
     const manifest = resolveManifest(entry, source, report, addFaults);
     if (manifest === undefined) continue;
-    const { config = {}, onFault = "drop" } = declaration;
     const configPointer = extendPointer(pointer, "config");
     if (document.isSound(configPointer)) {
       const schema = manifest.config ?? noConfiguration;
-      addFaults(findSchemaFaults(config, schema, "config-invalid", document.locate, configPointer));
+      addFaults(findSchemaFaults(declaration.config ?? {}, schema, "config-invalid", document.locate, configPointer));
     }
     const branches = Object.keys(readBranches(document, name));
-    const { frames, memoryPages } = manifest;
-    const pinned = { name: manifest.name, version: manifest.version };
-    planned.push({ name, package: pinned, frames, memoryPages, config, onFault, branches });
+    resolved.push({ name, pointer, declaration, manifest, branches });
   }
-  return planned;
+  return resolved;
+}
+
+/** What it may touch, with the chain's numbers for events and labels. */
+export function planFunction(
+  { name, declaration, manifest, branches }: Omit<ResolvedFunction, "pointer">,
+  { events, labels }: Pick<Plan, "events" | "labels">,
+): PlannedFunction {
+  const { config = {}, onFault = "drop" } = declaration;
+  const { frames, memoryPages, columns, segments = {}, stream = false } = manifest;
+  const { defines = [], subscribes = [] } = manifest.events ?? {};
+  return {
+    name,
+    package: { name: manifest.name, version: manifest.version },
+    ...{ frames, memoryPages, config, onFault, branches, stream },
+    columns: { writes: listWrites(columns), reads: listReads(columns).map((read) => read.name) },
+    segments: Object.entries(segments).map(([segment, { bytes, layout }]) => ({ name: segment, bytes, layout })),
+    events: { defines: maskOf(defines, events), subscribes: maskOf(subscribes, events) },
+    labels: maskOf(manifest.labels ?? [], labels),
+  };
 }
 
 /** A function whose `use` is sound can be resolved, whatever else is wrong with it. */

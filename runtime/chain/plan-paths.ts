@@ -19,9 +19,13 @@ interface DeclaredBranch {
   readonly declaration: BranchDeclaration;
 }
 
-/** Reports every wrong reference, cycle and unreachable path; the result is empty if the document has any fault. */
+/**
+ * Reports every wrong reference, cycle and unreachable path; the result is empty if the document has any fault.
+ * `labels` are those that the chain's functions set, by bit.
+ */
 export function planPaths(
   document: ParsedDocument,
+  labels: readonly string[],
   report: Report,
 ): { readonly paths: readonly PlannedPath[]; readonly hops: readonly PlannedHop[] } {
   let isSound = document.faults.length === 0;
@@ -30,15 +34,17 @@ export function planPaths(
     report(...fault);
   };
   const names = { ports: readNames(document, "ports"), functions: readNames(document, "functions") };
-  const paths = readPaths(document);
+  const paths = readPaths(document, labels);
   const branches = readBranches(document);
   for (const { declaration, pointer } of paths) {
     checkPort(declaration.from, `${pointer}/from`, names.ports, reportPath);
     checkLeg(declaration, pointer, names, reportPath);
+    checkLabels(labelsOf(declaration), `${pointer}/match/labels`, labels, reportPath);
   }
   for (const branch of branches) checkBranch(branch, names, reportPath);
   findCycles(branches, reportPath);
-  findUnreachable(paths, document, reportPath);
+  const isKnown = ({ declaration }: DeclaredPath) => labelsOf(declaration).every((label) => labels.includes(label));
+  findUnreachable(paths.filter(isKnown), document, reportPath);
   return isSound ? layOut(paths, branches, names, report) : { paths: [], hops: [] };
 }
 
@@ -48,13 +54,13 @@ interface DeclaredPath {
   readonly match: Match | null;
 }
 
-function readPaths(document: ParsedDocument): DeclaredPath[] {
+function readPaths(document: ParsedDocument, labels: readonly string[]): DeclaredPath[] {
   const declarations: readonly PathDeclaration[] = document.value?.paths;
   if (!Array.isArray(declarations)) return [];
   return declarations
     .map((declaration, index) => ({ declaration, pointer: `/paths/${index}` }))
     .filter(({ pointer }) => document.isSound(pointer))
-    .map((path) => ({ ...path, match: planMatch(path.declaration.match) }));
+    .map((path) => ({ ...path, match: planMatch(path.declaration.match, labels) }));
 }
 
 function readBranches(document: ParsedDocument): DeclaredBranch[] {
@@ -88,6 +94,18 @@ function checkLeg({ through = [], to }: BranchDeclaration, pointer: string, name
   for (const [index, name] of through.entries())
     checkFunction(name, `${pointer}/through/${index}`, names.functions, report);
   if (to !== "none") checkPort(to, `${pointer}/to`, names.ports, report);
+}
+
+function labelsOf({ match }: PathDeclaration): readonly string[] {
+  return match?.labels ?? [];
+}
+
+function checkLabels(wanted: readonly string[], pointer: string, labels: readonly string[], report: Report): void {
+  for (const [index, label] of wanted.entries()) {
+    if (labels.includes(label)) continue;
+    const what = `no function of the chain sets the label "${label}"`;
+    report("unknown-label", `${pointer}/${index}`, what, suggest(label, labels, "labels"));
+  }
 }
 
 function checkBranch({ functionName, pointer, declaration }: DeclaredBranch, names: Names, report: Report): void {

@@ -19,7 +19,12 @@ export interface Match {
   readonly vlans: readonly number[];
   readonly dscps: readonly number[];
   readonly etherTypes: readonly number[];
+  /** Bits by Plan.labels that the flow must all have; 0 for none. */
+  readonly labels: number;
 }
+
+/** Of one flow's value; the digits are its bits. */
+export type ColumnType = "u8" | "u16" | "u32" | "u64" | "i32" | "i64" | "f32" | "f64";
 
 export type FrameAccess = "none" | "read" | "write";
 export type OnFault = "drop" | "bypass" | "previous";
@@ -37,6 +42,8 @@ export interface PlannedPort {
   readonly mode?: AfxdpMode | undefined;
   readonly ringSize?: number | undefined;
   readonly kernel: readonly KernelClass[];
+  /** Flows of different zones are different flows, whatever their addresses: 0 unless the port names a zone. */
+  readonly zone: number;
 }
 
 export interface PlannedFunction {
@@ -50,6 +57,84 @@ export interface PlannedFunction {
   readonly onFault: OnFault;
   /** Branches by index, as the function sees them. */
   readonly branches: readonly string[];
+  /** Per-flow fields that it owns, and those that it reads; "flow" is the host's own record. */
+  readonly columns: { readonly writes: readonly WrittenColumn[]; readonly reads: readonly string[] };
+  readonly segments: readonly PlannedSegment[];
+  /** Bits by Plan.events. */
+  readonly events: { readonly defines: number; readonly subscribes: number };
+  /** It takes payload in order. */
+  readonly stream: boolean;
+  /** Bits by Plan.labels that it may set and clear. */
+  readonly labels: number;
+}
+
+/** `export`: the flow's value is part of what is reported of it. */
+export interface WrittenColumn {
+  readonly name: string;
+  readonly type: ColumnType;
+  readonly export: boolean;
+}
+
+export interface PlannedColumn extends WrittenColumn {
+  /** Of one flow's value. */
+  readonly bytes: number;
+  /** Index of the function that writes it. */
+  readonly owner: number;
+}
+
+/** Memory that a function keeps its state in, whatever instance of it runs. */
+export interface PlannedSegment {
+  readonly name: string;
+  readonly bytes: number;
+  /** Version of what lies in it. */
+  readonly layout: number;
+}
+
+/** Seconds by FLOW_STATE_* until a flow of that protocol ends by itself. */
+export interface FlowTimeouts {
+  readonly tcp: readonly number[];
+  readonly udp: readonly number[];
+  readonly icmp: readonly number[];
+  readonly sctp: readonly number[];
+  readonly other: readonly number[];
+  readonly tcpUnacknowledged: number;
+  /** So many in a row shorten the timeout to tcpUnacknowledged. */
+  readonly tcpRetransmissions: number;
+}
+
+export interface PlannedFlows {
+  /** Flows of one lane at the most. */
+  readonly capacity: number;
+  readonly timeouts: FlowTimeouts;
+  /** TCP: connections may be picked up without their handshake. */
+  readonly midstream: boolean;
+  /** TCP: windows are not checked. */
+  readonly liberal: boolean;
+  /** Which bytes count when TCP segments disagree. */
+  readonly overlap: "first" | "last";
+  readonly streams: PlannedStreams;
+  readonly fragments: PlannedFragments;
+}
+
+/** Limits of what is buffered until payload is in order. */
+export interface PlannedStreams {
+  /** For all flows of a lane together. */
+  readonly bytes: number;
+  /** For one flow, both directions together. */
+  readonly flowBytes: number;
+  /** A hole older than this is given up and reported as a gap. */
+  readonly holdMs: number;
+}
+
+export interface PlannedFragments {
+  /** Fragmented packets that are under way at the same time. */
+  readonly packets: number;
+  /** Fragments of one packet. */
+  readonly fragments: number;
+  /** Frames that wait for their first fragment, in all and of one packet. */
+  readonly held: number;
+  readonly heldPerPacket: number;
+  readonly timeoutMs: number;
 }
 
 export interface PlannedHop {
@@ -75,4 +160,13 @@ export interface Plan {
   readonly functions: readonly PlannedFunction[];
   readonly hops: readonly PlannedHop[];
   readonly paths: readonly PlannedPath[];
+  /** All that functions write, in the order of their owners. */
+  readonly columns: readonly PlannedColumn[];
+  /** Names by bit; those that functions define begin at EVENT_CUSTOM. "" where there is none. */
+  readonly events: readonly string[];
+  /** Names by bit. */
+  readonly labels: readonly string[];
+  /** Names by number; zone 0 has none. */
+  readonly zones: readonly string[];
+  readonly flows: PlannedFlows;
 }

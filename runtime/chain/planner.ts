@@ -1,15 +1,20 @@
 // From a parsed chain document to a plan. Finds all that is wrong with it at once.
 
 import type { Fault, WarningCode } from "../errors.ts";
-import { type DocumentEntry, type ParsedDocument, readEntries } from "./document.ts";
+import { checkReaders, planColumns } from "./columns.ts";
+import { type DocumentEntry, type ParsedDocument, readEntries, readNames } from "./document.ts";
+import { planEvents } from "./events.ts";
 import { type Report, throwFaults } from "./faults.ts";
+import { planFlows } from "./flows.ts";
+import { planLabels } from "./labels.ts";
 import type { Plan, PlannedPort } from "./plan.ts";
-import { type FunctionSource, planFunctions } from "./plan-functions.ts";
+import { type FunctionSource, planFunction, type ResolvedFunction, resolveFunctions } from "./plan-functions.ts";
 import { planPaths } from "./plan-paths.ts";
 import { extendPointer } from "./pointer.ts";
 import { parseKernelClass } from "./protocols.ts";
 import { findReached } from "./routes.ts";
 import type { PortDeclaration } from "./schema.ts";
+import { checkWindows } from "./windows.ts";
 
 /** Something that is allowed and hardly meant. */
 export interface PlanWarning {
@@ -31,20 +36,56 @@ export function planChain(document: ParsedDocument, source: FunctionSource): Pla
   const report: Report = (code, pointer, what, help) =>
     faults.push({ code, where: document.locate(pointer), what, help, pointer });
 
-  const ports = readEntries<PortDeclaration>(document, "ports").map(planPort);
-  const functions = planFunctions(document, source, report, (found) => faults.push(...found));
-  const { paths, hops } = planPaths(document, report);
+  const declaredPorts = readEntries<PortDeclaration>(document, "ports");
+  const zones = listZones(declaredPorts);
+  const resolved = resolveFunctions(document, source, report, (found) => faults.push(...found));
+  // What functions have in common is judged when all of them are known.
+  const isComplete = resolved.length === readNames(document, "functions").length;
+  const reportCommon: Report = isComplete ? report : () => {};
+  const common = planCommon(resolved, reportCommon);
+  const labels = isComplete ? common.labels : listMatchedLabels(document);
+  const { paths, hops } = planPaths(document, labels, report);
+  checkReaders(resolved, common.columns, hops, reportCommon);
   throwFaults(faults);
 
-  const { chain, description = "" } = document.value;
-  const plan: Plan = { chain, description, ports, functions, hops, paths };
+  const { chain, description = "", flows } = document.value;
+  const ports = declaredPorts.map((port) => planPort(port, zones));
+  const functions = resolved.map((each) => planFunction(each, common));
+  const plan: Plan = { chain, description, ports, functions, hops, paths, ...common, zones, flows: planFlows(flows) };
+  checkWindows(plan, (index, what, help) =>
+    report("chain-limit", (resolved[index] as ResolvedFunction).pointer, what, help),
+  );
+  throwFaults(faults);
   return { plan, warnings: findUnused(document, plan) };
 }
 
-function planPort({ name, declaration }: DocumentEntry<PortDeclaration>): PlannedPort {
-  const { driver = "afxdp", device = "", queues = [0], mode, ringSize, kernel = [] } = declaration;
+/** What functions have in common: each column, event and label of the chain once. */
+export function planCommon(
+  functions: readonly ResolvedFunction[],
+  report: Report,
+): Pick<Plan, "columns" | "events" | "labels"> {
+  return {
+    columns: planColumns(functions, report),
+    events: planEvents(functions, report),
+    labels: planLabels(functions, report),
+  };
+}
+
+/** In the order of their appearance; ports that name none are in zone 0. */
+function listZones(ports: readonly DocumentEntry<PortDeclaration>[]): string[] {
+  const named = ports.map(({ declaration }) => declaration.zone).filter((zone) => zone !== undefined);
+  return ["", ...new Set(named)];
+}
+
+/** With functions missing, every label that a path asks for counts as known. */
+function listMatchedLabels({ value }: ParsedDocument): string[] {
+  return [value.paths].flat().flatMap((path) => path?.match?.labels ?? []);
+}
+
+function planPort({ name, declaration }: DocumentEntry<PortDeclaration>, zones: readonly string[]): PlannedPort {
+  const { driver = "afxdp", device = "", queues = [0], mode, ringSize, kernel = [], zone = "" } = declaration;
   const classes = kernel.map(parseKernelClass).filter((kernelClass) => kernelClass !== undefined);
-  return { name, driver, device, queues, mode, ringSize, kernel: classes };
+  return { name, driver, device, queues, mode, ringSize, kernel: classes, zone: zones.indexOf(zone) };
 }
 
 function findUnused(document: ParsedDocument, plan: Plan): PlanWarning[] {

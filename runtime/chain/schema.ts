@@ -1,6 +1,8 @@
 // The chain document: its one JSON Schema, for files, REST and editors alike, and the same as types.
 // A `title` says what a pattern or format stands for; faults are worded with it.
 
+import type { FlowsDeclaration } from "./flows.ts";
+import { flowsSchema } from "./flows-schema.ts";
 import type { AfxdpMode, OnFault, PlannedPort } from "./plan.ts";
 
 /** 255 is "no port" in a record. */
@@ -16,7 +18,8 @@ const name = {
 
 const match = {
   type: "object",
-  description: "What a frame has to look like. Every list that is given has to hold; one value of it is enough.",
+  description:
+    "What a frame has to look like. Every list that is given has to hold; one value of it is enough, but for labels.",
   additionalProperties: false,
   properties: {
     sources: { type: "array", items: { $ref: "#/$defs/prefix" } },
@@ -58,6 +61,11 @@ const match = {
         maximum: 0xffff,
       },
     },
+    labels: {
+      type: "array",
+      description: "Labels of the frame's flow: it must have all of them.",
+      items: { type: "string" },
+    },
   },
 } as const;
 
@@ -89,6 +97,7 @@ const port = {
     },
     kernel: {
       type: "array",
+      maxItems: 64,
       description: "Traffic that is left to the kernel instead of entering the chain.",
       items: {
         type: ["string", "integer"],
@@ -97,6 +106,10 @@ const port = {
         minimum: 0x600,
         maximum: 0xffff,
       },
+    },
+    zone: {
+      $ref: "#/$defs/name",
+      description: "Ports of different zones may use the same addresses: their flows are kept apart.",
     },
   },
   if: { properties: { driver: { const: "afxdp" } } },
@@ -162,6 +175,7 @@ export const chainSchema = {
         additionalProperties: { $ref: "#/$defs/branch" },
       },
     },
+    flows: flowsSchema,
   },
   $defs: {
     name,
@@ -214,6 +228,7 @@ export interface PortDeclaration {
   readonly mode?: AfxdpMode;
   readonly ringSize?: number;
   readonly kernel?: readonly (string | number)[];
+  readonly zone?: string;
 }
 
 export interface FunctionDeclaration {
@@ -231,6 +246,7 @@ export interface MatchDeclaration {
   readonly vlans?: readonly number[];
   readonly dscps?: readonly (string | number)[];
   readonly etherTypes?: readonly (string | number)[];
+  readonly labels?: readonly string[];
 }
 
 export interface BranchDeclaration {
@@ -251,4 +267,5 @@ export interface ChainDocument {
   readonly paths: readonly PathDeclaration[];
   /** By function, then by the name of the branch. */
   readonly branches?: Readonly<Record<string, Readonly<Record<string, BranchDeclaration>>>>;
+  readonly flows?: FlowsDeclaration;
 }

@@ -15,6 +15,11 @@ const allowedImports: Readonly<Record<string, string>> = {
   "sluice.config_error": "(i32, i32) -> ()",
   "sluice.port": "(i32) -> i32",
   "sluice.branch": "(i32) -> i32",
+  "sluice.column": "(i32, i32) -> i32",
+  "sluice.segment": "(i32) -> i32",
+  "sluice.segment_bytes": "(i32) -> i32",
+  "sluice.event": "(i32) -> i32",
+  "sluice.label": "(i32) -> i32",
   "sluice.log": "(i32, i32) -> ()",
 };
 
@@ -29,6 +34,8 @@ const allowedExports: Readonly<Record<string, AllowedExport>> = {
   nf_configure: { signature: "(i32) -> i32", required: true },
   nf_process: { signature: "() -> ()", required: true },
   nf_tick: { signature: "() -> ()", required: false },
+  nf_events: { signature: "() -> ()", required: false },
+  nf_stream: { signature: "() -> ()", required: false },
   __new: { signature: "(i32, i32) -> i32", required: true },
   __pin: { signature: "(i32) -> i32", required: true },
   __unpin: { signature: "(i32) -> ()", required: true },
@@ -56,6 +63,7 @@ export function admit(wasm: Uint8Array, manifest: Manifest): void {
   const module = decode(wasm, where);
   checkImports(module, report);
   checkExports(module, report);
+  checkPurpose(module, manifest, report);
   checkAbi(module, report);
   checkMemory(module, manifest, report);
   for (const body of module.functions) checkInstructions(body, report);
@@ -104,6 +112,17 @@ function checkExports(module: DecodedModule, report: Report): void {
     const help = name.startsWith("__") ? "build it with `sluice function build`" : undefined;
     report("module-not-function", `it does not export ${name}`, help);
   }
+}
+
+/** What is exported and would never be called, or declared and could not be. */
+function checkPurpose(module: DecodedModule, { stream = false, events = {} }: Manifest, report: Report): void {
+  const exports = (name: string) => module.exports.some((found) => found.name === name);
+  if (stream && !exports("nf_stream"))
+    report("module-not-function", 'its manifest says "stream": true, and it does not export nf_stream');
+  if (!stream && exports("nf_stream"))
+    report("module-not-function", "it exports nf_stream, and its manifest asks for no stream", 'add "stream": true');
+  if ((events.subscribes ?? []).length === 0 && exports("nf_events"))
+    report("module-not-function", "it exports nf_events, and its manifest subscribes to no event");
 }
 
 /** Read from the code, so that a module for another host, or no function at all, is never run. */

@@ -1,7 +1,7 @@
 // Proves from a compiled module that nothing is allocated on the packet path.
 import { type DecodedModule, decodeModule, MEMORY_GROW, type ModuleFunction } from "./module.ts";
 
-const packetPath = ["nf_process", "nf_tick"];
+const packetPath = ["nf_process", "nf_tick", "nf_events", "nf_stream"];
 
 /** An indirect call may reach every function of the table. */
 const CALL_INDIRECT = 0x11;

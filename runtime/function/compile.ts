@@ -17,6 +17,8 @@ export const compilerFlags: readonly string[] = [
   ...["--sourceMap", "--debug"],
 ];
 
+type DiagnosticMessage = import("assemblyscript/asc").DiagnosticMessage;
+
 /** The compiler takes a second to load: only when something is to be compiled. */
 const loadCompiler = async () => (await import("assemblyscript/asc")).default;
 
@@ -84,10 +86,7 @@ interface Finding {
 const CATEGORY_ERROR = 3;
 
 /** `texts` holds what the compiler read. */
-function describe(
-  { category, code, message, range }: asc.DiagnosticMessage,
-  texts: ReadonlyMap<string, string>,
-): Finding {
+function describe({ category, code, message, range }: DiagnosticMessage, texts: ReadonlyMap<string, string>): Finding {
   const what = `${message} (AS${code})`;
   const severe = category === CATEGORY_ERROR;
   if (range === null) return { where: "", what, severe };

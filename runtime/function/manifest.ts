@@ -1,14 +1,14 @@
 // A function's manifest: what it is, and all that it can touch.
-import { ABI_VERSION, MEMORY_BASE } from "../../nfs/sdk/abi.ts";
+import { ABI_VERSION } from "../../nfs/sdk/abi.ts";
+import { type ColumnDeclarations, columnTypes, FLOW_COLUMN } from "../chain/columns.ts";
+import { builtInEvents, type EventDeclarations } from "../chain/events.ts";
 import { throwFaults } from "../chain/faults.ts";
 import type { FrameAccess } from "../chain/plan.ts";
 import { findSchemaFaults } from "../chain/schema-faults.ts";
 import { parseSource, type SourceText } from "../chain/source-text.ts";
 import { compileSchema, type JsonSchema } from "../chain/validator.ts";
+import { FRAMES_ADDRESS, WINDOWS_ADDRESS } from "../dataplane/memory-map.ts";
 import type { Fault } from "../errors.ts";
-
-const columnTypes = ["u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "f32", "f64"] as const;
-export type ColumnType = (typeof columnTypes)[number];
 
 export interface Manifest {
   readonly name: string;
@@ -22,17 +22,27 @@ export interface Manifest {
   /** JSON Schema of the configuration; absent: the function takes none. */
   readonly config?: JsonSchema;
   /** Per-flow fields: those that it owns, and those of others that it reads. */
-  readonly columns?: { readonly writes?: Readonly<Record<string, ColumnType>>; readonly reads?: readonly string[] };
+  readonly columns?: ColumnDeclarations;
+  /** Memory of its own that outlives an instance. */
   readonly segments?: Readonly<Record<string, { readonly bytes: number; readonly layout: number }>>;
-  readonly events?: { readonly defines?: readonly string[]; readonly subscribes?: readonly string[] };
-  /** It takes TCP payload in order. */
+  readonly events?: EventDeclarations;
+  /** It takes payload in order: TCP's, and UDP datagrams in the same form. */
   readonly stream?: boolean;
+  /** Labels that it may set on flows. */
+  readonly labels?: readonly string[];
 }
 
 /** 1 GiB: with the windows below it, well under what a 32-bit memory can be. */
 export const MEMORY_PAGES_MAX = 16384;
 
-const fieldNames = { type: "array", items: { $ref: "#/$defs/fieldName" }, uniqueItems: true } as const;
+const SEGMENT_BYTES_MAX = FRAMES_ADDRESS - WINDOWS_ADDRESS;
+
+const sharedName = {
+  type: "string",
+  maxLength: 63,
+  pattern: "^[a-z][a-z0-9_-]*\\.[a-z][a-z0-9_-]*$",
+  title: "a name of the form word.word, such as nat.port (lower-case letters, digits, '_' and '-')",
+} as const;
 
 export const manifestSchema = {
   $schema: "https://json-schema.org/draft/2020-12/schema",
@@ -59,32 +69,42 @@ export const manifestSchema = {
       properties: {
         writes: {
           type: "object",
-          propertyNames: { $ref: "#/$defs/fieldName" },
-          additionalProperties: { enum: columnTypes },
+          propertyNames: { $ref: "#/$defs/sharedName" },
+          additionalProperties: { $ref: "#/$defs/writtenColumn" },
         },
-        reads: fieldNames,
+        reads: { type: "array", items: { $ref: "#/$defs/readColumn" }, uniqueItems: true },
       },
     },
     segments: {
       type: "object",
       description: "Memory that outlives an instance.",
-      propertyNames: { $ref: "#/$defs/fieldName" },
+      propertyNames: { $ref: "#/$defs/name" },
       additionalProperties: {
         type: "object",
         additionalProperties: false,
         required: ["bytes", "layout"],
         properties: {
-          bytes: { type: "integer", minimum: 1, maximum: MEMORY_BASE },
+          bytes: { type: "integer", minimum: 1, maximum: SEGMENT_BYTES_MAX },
           layout: { type: "integer", minimum: 0, description: "Version of what lies in it." },
         },
       },
     },
     events: {
       type: "object",
+      description: "Events of flows: those that it raises, and those that it is told of.",
       additionalProperties: false,
-      properties: { defines: fieldNames, subscribes: fieldNames },
+      properties: {
+        defines: { type: "array", items: { $ref: "#/$defs/sharedName" }, uniqueItems: true },
+        subscribes: { type: "array", items: { $ref: "#/$defs/event" }, uniqueItems: true },
+      },
     },
-    stream: { type: "boolean", description: "It takes TCP payload in order." },
+    stream: { type: "boolean", description: "It takes payload in order." },
+    labels: {
+      type: "array",
+      description: "Labels that it may set on flows.",
+      items: { $ref: "#/$defs/name" },
+      uniqueItems: true,
+    },
     memoryPages: {
       type: "integer",
       minimum: 1,
@@ -97,7 +117,44 @@ export const manifestSchema = {
     },
   },
   $defs: {
-    fieldName: {
+    sharedName,
+    columnType: { enum: columnTypes },
+    writtenColumn: {
+      if: { type: "object" },
+      // biome-ignore lint/suspicious/noThenProperty: the JSON Schema keyword
+      then: {
+        additionalProperties: false,
+        required: ["type"],
+        properties: {
+          type: { $ref: "#/$defs/columnType" },
+          export: { type: "boolean", description: "Its value is part of what is reported of a flow." },
+        },
+      },
+      else: { $ref: "#/$defs/columnType" },
+    },
+    readColumn: {
+      if: { type: "object" },
+      // biome-ignore lint/suspicious/noThenProperty: the JSON Schema keyword
+      then: {
+        additionalProperties: false,
+        required: ["name"],
+        properties: {
+          name: { $ref: "#/$defs/sharedName" },
+          type: { $ref: "#/$defs/columnType" },
+        },
+      },
+      else: {
+        ...sharedName,
+        pattern: `^${FLOW_COLUMN}$|${sharedName.pattern}`,
+        title: `"${FLOW_COLUMN}", the host's own record, or ${sharedName.title}`,
+      },
+    },
+    event: {
+      ...sharedName,
+      pattern: `^(${builtInEvents.join("|")})$|${sharedName.pattern}`,
+      title: `one of ${builtInEvents.join(", ")}, or ${sharedName.title}`,
+    },
+    name: {
       type: "string",
       pattern: "^[A-Za-z][A-Za-z0-9_.-]{0,62}$",
       title: "a name (a letter, then up to 62 letters, digits, '_', '.' or '-')",
@@ -111,7 +168,11 @@ export function validateManifest(text: string, file: string): Manifest {
   const shape = findSchemaFaults(source.value, manifestSchema, "manifest-invalid", source.locate);
   throwFaults([...source.faults, ...shape].map((fault) => ({ ...fault, code: "manifest-invalid" })));
   const manifest = source.value as Manifest;
-  throwFaults([...findAbiFault(manifest, source), ...findConfigFault(manifest, source)]);
+  throwFaults([
+    ...findAbiFault(manifest, source),
+    ...findStreamFault(manifest, source),
+    ...findConfigFault(manifest, source),
+  ]);
   return manifest;
 }
 
@@ -119,6 +180,13 @@ function findAbiFault({ name, abi }: Manifest, source: SourceText): Fault[] {
   if (abi === ABI_VERSION) return [];
   const what = `${name} is for ABI version ${abi}; this host speaks version ${ABI_VERSION}`;
   return [{ code: "abi-version", where: source.locate("/abi"), what, pointer: "/abi" }];
+}
+
+/** In-order payload is handed over where it lies. */
+function findStreamFault({ stream = false, frames }: Manifest, source: SourceText): Fault[] {
+  if (!stream || frames !== "none") return [];
+  const what = '"stream": true needs "frames": "read" or "write": payload is read where it lies, in frames';
+  return [{ code: "manifest-invalid", where: source.locate("/stream"), what, pointer: "/stream" }];
 }
 
 function findConfigFault({ config }: Manifest, source: SourceText): Fault[] {

@@ -2,7 +2,10 @@
 // Runs in a process of its own, with V8's flags as in the data plane: `hop-rounds.ts PACKAGE_FOLDER`.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { planFlows } from "../../runtime/chain/flows.ts";
 import type { Plan } from "../../runtime/chain/plan.ts";
+import { planFunction } from "../../runtime/chain/plan-functions.ts";
+import { planCommon } from "../../runtime/chain/planner.ts";
 import { turn } from "../../runtime/dataplane/breathe.ts";
 import { type Lane, openLane } from "../../runtime/dataplane/lane.ts";
 import { loadAddon } from "../../runtime/dataplane/load-addon.ts";
@@ -24,20 +27,18 @@ const ROUNDS = 41;
 const PACKETS_PER_ROUND = 1 << 18;
 
 function chainOf(length: number, functionPackage: FunctionPackage): Plan {
-  const { name, version, frames, memoryPages } = functionPackage.manifest;
+  const { manifest } = functionPackage;
+  const common = planCommon([], () => {});
   return {
     chain: "bench",
     description: "",
-    ports: [{ name: "loop", driver: "memory", device: "", queues: [0], kernel: [] }],
-    functions: Array.from({ length }, (_, index) => ({
-      name: `${name}-${index}`,
-      package: { name, version },
-      frames,
-      memoryPages,
-      config: {},
-      onFault: "drop",
-      branches: [],
-    })),
+    ports: [{ name: "loop", driver: "memory", device: "", queues: [0], kernel: [], zone: 0 }],
+    functions: Array.from({ length }, (_, index) =>
+      planFunction(
+        { name: `${manifest.name}-${index}`, declaration: { use: manifest.name }, manifest, branches: [] },
+        common,
+      ),
+    ),
     hops: Array.from({ length }, (_, index) => ({
       function: index,
       path: 0,
@@ -45,6 +46,9 @@ function chainOf(length: number, functionPackage: FunctionPackage): Plan {
       branches: [],
     })),
     paths: [{ from: 0, match: null, first: { kind: "hop", hop: 0 } }],
+    ...common,
+    zones: [""],
+    flows: planFlows(),
   };
 }
 

@@ -1,12 +1,12 @@
-// `npm run bench [-- --only twins|hops|veth]`: what the engine costs, each figure beside a peer measured in the same run.
+// `npm run bench [-- --only twins|hops|flows|veth]`: what the engine costs, each figure beside a peer measured in the same run.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { compileFunction } from "../../runtime/function/compile.ts";
 import { afxdpObstacle } from "../support/afxdp.ts";
-import { projectRoot } from "../support/run-sluice.ts";
 import { compareTwins, formatComparison } from "./classifier.bench.ts";
+import { compareFlowLookups, flowPeerObstacle, printFlowComparisons } from "./flow-rounds.ts";
 import type { HopComparison } from "./hop-rounds.ts";
 import { compareOnVeth } from "./veth-rounds.ts";
 
@@ -37,6 +37,12 @@ function benchHops(folder: string): void {
   }
 }
 
+async function benchFlows(): Promise<void> {
+  const obstacle = flowPeerObstacle();
+  if (obstacle !== null) console.log(`\nrte_hash skipped: ${obstacle}`);
+  printFlowComparisons(await compareFlowLookups());
+}
+
 async function benchVeth(folder: string): Promise<void> {
   console.log(
     "\nthe engine with a no-op chain against a bare C AF_XDP forwarder, veth, 60-byte frames (aim: at least 0.95)",
@@ -61,6 +67,7 @@ try {
   await buildNoop(folder);
   if (only === undefined || only === "twins") await benchTwins();
   if (only === undefined || only === "hops") benchHops(folder);
+  if (only === undefined || only === "flows") await benchFlows();
   if (only === undefined || only === "veth") await benchVeth(folder);
 } finally {
   rmSync(folder, { recursive: true, force: true });

@@ -89,7 +89,7 @@ describe("sluice replay", () => {
       [encodePacket(web), noon + SECOND],
     ]);
     expect(run.read("verdicts.jsonl")).toBe(
-      '{"n":1,"port":"a","verdict":"forward","to":"b"}\n{"n":2,"port":"a","verdict":"forward","to":"b"}\n',
+      '{"n":1,"port":"a","verdict":"forward","to":"b","flow":1}\n{"n":2,"port":"a","verdict":"forward","to":"b","flow":2}\n',
     );
     expect(run.stats()).toMatchObject({
       received: { a: 2, b: 0 },
@@ -100,7 +100,11 @@ describe("sluice replay", () => {
       host: {},
       functions: { count: { package: "hello@1.0.0", frames: 2, counters: { "packets{family=ipv4}": 2 } } },
     });
-    expect([run.read("eve.jsonl"), run.read("flows.jsonl")]).toEqual(["", ""]);
+    expect(run.read("eve.jsonl")).toBe("");
+    expect(run.lines("flows.jsonl")).toMatchObject([
+      { flow: 1, proto: "UDP", src_ip: "10.0.0.1", src_port: 5000, packets_to_server: 1, packets_to_client: 0 },
+      { flow: 2, proto: "TCP", dest_port: 80, packets_to_server: 1, state: "syn_sent", reason: "timeout" },
+    ]);
   });
 
   it("names the function and its reason of a drop, and the engine's reason alone", () => {
@@ -108,10 +112,10 @@ describe("sluice replay", () => {
     const wan = packets([web, dns], noon + SECOND / 2n);
     const run = replay(gate, { lan: encodePcap(lan), wan: encodePcap(wan) });
     expect(run.lines("verdicts.jsonl")).toEqual([
-      { n: 1, port: "lan", verdict: "drop", function: "fw", reason: "rule:2" },
-      { n: 2, port: "wan", verdict: "drop", reason: "no-path" },
-      { n: 3, port: "lan", verdict: "forward", to: "wan" },
-      { n: 4, port: "wan", verdict: "consume" },
+      { n: 1, port: "lan", verdict: "drop", function: "fw", reason: "rule:2", flow: 1 },
+      { n: 2, port: "wan", verdict: "drop", reason: "no-path", flow: 2 },
+      { n: 3, port: "lan", verdict: "forward", to: "wan", flow: 2 },
+      { n: 4, port: "wan", verdict: "consume", flow: 1 },
     ]);
     expect(run.stats()).toMatchObject({
       received: { lan: 2, wan: 2 },
@@ -134,7 +138,7 @@ describe("sluice replay", () => {
     });
     const common = { event_type: "drop", in_iface: "a", pkt_src: "wire/pcap" };
     const timestamps = [0, 1, 2, 3, 4].map((second) => `2025-11-21T04:40:0${second}.000000+0000`);
-    expect(run.lines("eve.jsonl")).toEqual([
+    expect(run.lines("eve.jsonl")).toMatchObject([
       {
         ...common,
         timestamp: timestamps[0],
@@ -239,9 +243,9 @@ describe("an injected fault", () => {
     const run = replay(wire, { a: encodePcap(packets([dns, web, dns])) }, "--fault", "2:count");
     expect(run.status).toBe(0);
     expect(run.lines("verdicts.jsonl")).toEqual([
-      { n: 1, port: "a", verdict: "forward", to: "b" },
-      { n: 2, port: "a", verdict: "fault", function: "count", reason: "fault" },
-      { n: 3, port: "a", verdict: "forward", to: "b" },
+      { n: 1, port: "a", verdict: "forward", to: "b", flow: 1 },
+      { n: 2, port: "a", verdict: "fault", function: "count", reason: "fault", flow: 2 },
+      { n: 3, port: "a", verdict: "forward", to: "b", flow: 1 },
     ]);
     expect(run.lines("eve.jsonl")).toMatchObject([{ pcap_cnt: 2, drop: { reason: "fault", function: "count" } }]);
     expect(run.stats()).toMatchObject({
@@ -313,7 +317,14 @@ describe("wrong usage", () => {
     [["--in", "c=/dev/null"], /^error\[usage\] --in c=\/dev\/null: the chain has no port "c"\nhelp: did you mean/],
     [["--in", "a"], /^error\[usage\] --in a: is not PORT=FILE\n/],
     [["--in", "a=/none.pcap"], /^error\[file-unreadable\] \/none\.pcap: No such file/],
-    [["--lanes", "2"], /^error\[usage\] --lanes 2: replay has one lane\n/],
+    [["--lanes", "17"], /^error\[usage\] --lanes: "17" is not a number from 1 to 16\n/],
+    [
+      ["--lanes", "2", "--batch", "2"],
+      /^error\[usage\] --lanes 2: swaps, faults and batches .*\nhelp: leave --lanes out/,
+    ],
+    [["--lanes", "2", "--fault", "1:count"], /^error\[usage\] --lanes 2: swaps, faults/],
+    [["--lanes", "2", "--swap", "1:count=hello@1"], /^error\[usage\] --lanes 2: swaps, faults/],
+    [["--lanes", "2", "--swap-every", "1:count=hello@1"], /^error\[usage\] --lanes 2: swaps, faults/],
     [["--lanes", "many"], /^error\[usage\] --lanes: "many" is not a number/],
     [["--batch", "257"], /^error\[usage\] --batch: "257" is not a number from 1 to 256\n/],
     [["--batch", "2", "--fault", "1:count"], /^error\[usage\] --batch 2: swaps and faults have their place/],

@@ -3,6 +3,8 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { LINK_ETHERNET, LINK_NULL, LINK_RAW, LINK_SLL, RECORD_LINK } from "../../nfs/sdk/abi.ts";
+import { planFlows } from "../../runtime/chain/flows.ts";
+import { planCommon } from "../../runtime/chain/planner.ts";
 import { turn } from "../../runtime/dataplane/breathe.ts";
 import { type Lane, openLane } from "../../runtime/dataplane/lane.ts";
 import { SHARED_RECORDS_OFFSET } from "../../runtime/dataplane/layout.ts";
@@ -28,7 +30,14 @@ const wire = (file: string): Partial<FilePortOptions> => ({ inputs: [file] });
 
 /** in ──▶ out, one frame per turn. */
 function openWire(input: Partial<FilePortOptions>, output: Partial<FilePortOptions>, slotBytes = 4096): Lane {
-  const ports = ["in", "out"].map((name) => ({ name, driver: "pcap" as const, device: "", queues: [0], kernel: [] }));
+  const ports = ["in", "out"].map((name) => ({
+    name,
+    driver: "pcap" as const,
+    device: "",
+    queues: [0],
+    kernel: [],
+    zone: 0,
+  }));
   const options = [input, output];
   return openLane({
     native,
@@ -39,6 +48,9 @@ function openWire(input: Partial<FilePortOptions>, output: Partial<FilePortOptio
       functions: [],
       hops: [],
       paths: [{ from: 0, match: null, first: { kind: "port", port: 1 } }],
+      ...planCommon([], () => {}),
+      zones: [""],
+      flows: planFlows(),
     },
     packages: [],
     slots: 8,
@@ -340,6 +352,59 @@ describe("a port's description", () => {
       { index: 0, oversize: 0, damage: [], writeError: null },
       { index: 1, oversize: 0, damage: [], writeError: null },
     ]);
+  });
+});
+
+describe("an output that ports share", () => {
+  /** Two wires into one file; returns them with the frames that each is to copy. */
+  function openTwo(output: string): Lane[] {
+    const folder = makeFolder();
+    const lanes: Lane[] = [];
+    for (const [index, times] of [
+      [noon, noon + 2n],
+      [noon + 1n, noon + 3n],
+    ].entries()) {
+      const input = join(folder, `in-${index}`);
+      writeFileSync(
+        input,
+        encodePcap(
+          times.map((timeNs) => ({ bytes: frame, timeNs })),
+          { nanoseconds: true },
+        ),
+      );
+      const first = lanes[0]?.ports[1] as FilePort | undefined;
+      lanes.push(openWire(wire(input), first === undefined ? { output } : { sharedOutput: first.output }));
+    }
+    return lanes;
+  }
+  const errorsOf = (lanes: readonly Lane[]) => lanes.map(({ ports }) => (ports[1] as FilePort).writeError);
+
+  it("has the frames of all in the order in which they were transmitted, whichever is closed first", () => {
+    for (const first of [0, 1]) {
+      const out = join(makeFolder(), "out.pcap");
+      const lanes = openTwo(out);
+      for (let round = 0; round < 3; round++) for (const lane of lanes) turn(lane);
+      for (const index of [first, 1 - first]) lanes[index]?.close();
+      expect(errorsOf(lanes)).toEqual([null, null]);
+      expect(decodePcap(readFileSync(out)).packets.map(({ timeNs }) => timeNs - noon)).toEqual([0n, 1n, 2n, 3n]);
+    }
+  });
+
+  it("goes on when the port that opened it is closed", () => {
+    const out = join(makeFolder(), "out.pcap");
+    const [opener, other] = openTwo(out) as [Lane, Lane];
+    turn(opener);
+    opener.close();
+    while (turn(other));
+    other.close();
+    expect(decodePcap(readFileSync(out)).packets.map(({ timeNs }) => timeNs - noon)).toEqual([0n, 1n, 3n]);
+  });
+
+  it("that cannot be written is reported by the last port that is closed", () => {
+    const lanes = openTwo(full);
+    for (const lane of lanes) while (turn(lane));
+    for (const lane of lanes) lane.close();
+    expect(errorsOf(lanes)).toEqual([null, "No space left on device"]);
   });
 });
 

@@ -183,18 +183,22 @@ describe("what rules do not speak of", () => {
       { action: "permit", destinations: ["192.0.2.1"] },
     ];
     const later = (to: string) => `ip 10.0.0.1 > ${to} proto udp frag id 7 offset 1480 payload "end"`;
-    const packets = [
-      'udp 10.0.0.1:5 > 192.0.2.1:53 frag id 7 more payload "start..."',
-      ...[later("192.0.2.1"), later("192.0.2.2"), later("192.0.2.3"), "udp 10.0.0.1:5 > 192.0.2.3:53"],
-    ];
-    expect(judge({ rules }, packets)).toEqual([...["drop rule:1", "permit", "drop default", "permit", "drop default"]]);
+    // The host holds fragments back until it has seen the first one of their packet.
+    const first = (to: string) => `udp 10.0.0.1:5 > ${to}:53 frag id 7 more zeros 1472`;
+    const packets = ["192.0.2.1", "192.0.2.2", "192.0.2.3"].flatMap((to) => [first(to), later(to)]);
+    expect(judge({ rules }, packets)).toEqual([
+      ...["drop rule:1", "permit"],
+      ...["permit", "drop default"],
+      ...["drop default", "permit"],
+    ]);
   });
 
-  it("drops a fragment that would overwrite a TCP header, whatever the rules say", () => {
-    const fragment = (proto: string, offset: number) =>
-      `ip 10.0.0.1 > 10.0.0.2 proto ${proto} frag id 7 offset ${offset} payload "12345678"`;
-    const packets = [fragment("tcp", 8), fragment("tcp", 16), fragment("udp", 8)];
-    expect(judge({ rules: [{ action: "permit" }] }, packets)).toEqual(["drop tiny-fragment", "permit", "permit"]);
+  it("sees no fragment that would overwrite a TCP header: the host drops it first", () => {
+    const packets = [
+      'tcp 10.0.0.1:5 > 10.0.0.2:80 syn frag id 7 more payload "1234"',
+      'ip 10.0.0.1 > 10.0.0.2 proto tcp frag id 7 offset 8 payload "12345678"',
+    ];
+    expect(judge({ rules: [{ action: "permit" }] }, packets)).toEqual(["permit", "drop fragment-tiny"]);
   });
 
   it("drops damaged frames before any rule, unless they are to pass", () => {

@@ -45,9 +45,35 @@ describe("the proof", () => {
     expect(findAllocations(await compile(functionOf("calls[i & 1]();", before)))).toHaveLength(1);
   });
 
-  it("looks at nf_tick, too", async () => {
-    const before = "let keep = ''; export function nf_tick(): void { keep += 'x'; }";
+  it.each(["nf_tick", "nf_events", "nf_stream"])("looks at %s, too", async (name) => {
+    const before = `let keep = ''; export function ${name}(): void { keep += 'x'; }`;
     const [found] = findAllocations(await compile(functionOf("batch.packet(i).drop();", before)));
-    expect(found).toMatch(/^nf_tick → /);
+    expect(found).toMatch(new RegExp(`^${name} → `));
+  });
+
+  it("holds for all that the SDK does with flows, events, streams and the outbox", async () => {
+    const before = `
+      import { chunks, Column, CustomEvent, EVENT_START, events, Flow, Label, LOG_INFO, outbox } from "sluice/sdk";
+      const score = new Column<u32>("x.score");
+      const scan = new CustomEvent("x.scan");
+      const suspect = new Label("suspect");
+      function use(flow: Flow): void {
+        score.set(flow, score.get(flow) + flow.rtt);
+        scan.raise(flow, 1);
+        suspect.set(flow);
+        suspect.clear(flow);
+        outbox.bind4(flow, 1, 2, 3, 4);
+        outbox.bind6(flow, 1, 2, 3, 4, 5, 6);
+        outbox.timeout(flow, 1);
+        outbox.close(flow);
+        outbox.log(LOG_INFO, "hello", flow);
+        if (outbox.reserve(60) != 0) outbox.emit(1, 60, flow);
+      }
+      export function nf_events(): void {
+        for (let i = 0; i < events.count; i++) if (events.at(i).kind == EVENT_START) use(events.at(i).flow);
+      }
+      export function nf_stream(): void { for (let i = 0; i < chunks.count; i++) use(chunks.at(i).flow); }`;
+    const statement = "const flow = batch.packet(i).flow; if (flow !== null) use(flow);";
+    expect(findAllocations(await compile(functionOf(statement, before)))).toEqual([]);
   });
 });

@@ -34,6 +34,27 @@ const rewriting = `
     }
   }`;
 
+const keeping = `
+  import { batch, Column, EVENT_START, Label, Reason, Segment } from "sluice/sdk";
+  export { nf_abi } from "sluice/sdk/exports";
+  const port = new Column<u16>("nat.port");
+  const score = new Column<u64>("ids.score");
+  const suspect = new Label("suspect");
+  const table = new Segment("table");
+  const bad = new Reason("bad");
+  export function nf_configure(json: string): bool { return json.length > 0; }
+  export function nf_process(): void {
+    for (let i = 0; i < batch.count; i++) {
+      const packet = batch.packet(i);
+      const flow = packet.flow;
+      if (flow === null) continue;
+      if (packet.has(EVENT_START)) port.set(flow, <u16>packet.sourcePort);
+      score.set(flow, score.get(flow) + flow.packets(packet.direction));
+      store<u32>(table.address + (flow.number << 2), port.get(flow));
+      if (suspect.isOn(packet)) packet.drop(bad);
+    }
+  }`;
+
 const processOf = (wasm: Uint8Array) => {
   const module = decodeModule(wasm);
   const index = module.exports.find(({ name }) => name === "nf_process")?.index;
@@ -53,5 +74,12 @@ describe("the packet path", () => {
     const { calls, end, start } = processOf(wasm);
     expect([...calls]).toEqual([]);
     expect(end - start).toBeGreaterThan(300);
+  });
+
+  it("of a function that keeps state per flow calls nothing", async () => {
+    const { wasm } = await compileFunction(makeFolder({ "index.ts": keeping }));
+    const { calls, end, start } = processOf(wasm);
+    expect([...calls]).toEqual([]);
+    expect(end - start).toBeLessThan(300);
   });
 });

@@ -10,12 +10,27 @@ export const SCRATCH = 0x400000;
 export const BATCH = 0x20000;
 export const RESULTS = 0x30000;
 export const RECORDS = 0x40000;
+export const EVENTS = 0x60000;
+export const CHUNKS = 0x70000;
+export const OUTBOX = 0x80000;
 export const COUNTERS = 0x100000;
 export const FRAMES = 0x200000;
 export const SLOT_BYTES = 2048;
 export const SLOTS = 8;
 export const PORTS = ["lan", "wan"];
 export const BRANCHES = ["suspect"];
+export const FLOW_CAPACITY = 100;
+/** Columns that a module finds, with the bytes of their values. */
+export const COLUMNS = {
+  flow: { address: 0x500000, bytes: abi.FLOW_BYTES },
+  "nat.port": { address: 0x510000, bytes: 2 },
+  "nat.address": { address: 0x511000, bytes: 4 },
+  "ids.score": { address: 0x512000, bytes: 8 },
+} as const;
+export const SEGMENTS = { table: { address: 0x600000, bytes: 12_345 } } as const;
+/** Events with the numbers of their bits, and labels with their bits. */
+export const EVENT_NUMBERS = { start: 0, "ids.scan": 16, "ids.flood": 31 } as const;
+export const LABELS = { suspect: 1, bulk: 0x80000000 } as const;
 
 type Call = (...args: (number | bigint)[]) => number | bigint | undefined;
 
@@ -61,6 +76,14 @@ export async function runAssembly(source: string, memoryPages = 64): Promise<Ass
       config_error: (path: number, what: number) => void faults.push(`${readString(path)}: ${readString(what)}`),
       port: (name: number) => PORTS.indexOf(readString(name)),
       branch: (name: number) => BRANCHES.indexOf(readString(name)),
+      column: (name: number, bytes: number) => {
+        const column = find(COLUMNS, readString(name));
+        return column?.bytes === bytes ? column.address : 0;
+      },
+      segment: (name: number) => find(SEGMENTS, readString(name))?.address ?? 0,
+      segment_bytes: (name: number) => find(SEGMENTS, readString(name))?.bytes ?? 0,
+      event: (name: number) => find(EVENT_NUMBERS, readString(name)) ?? -1,
+      label: (name: number) => find(LABELS, readString(name)) ?? 0,
       log: (level: number, message: number) => void logged.push(`${level} ${readString(message)}`),
     },
   });
@@ -74,6 +97,10 @@ export async function runAssembly(source: string, memoryPages = 64): Promise<Ass
     ...{ wasm, exports: calls, memory, bytes: new Uint8Array(linear.buffer), newString, readString },
     ...{ faults, counters, reasons, logged },
   };
+}
+
+function find<Value>(known: Readonly<Record<string, Value>>, name: string): Value | undefined {
+  return Object.hasOwn(known, name) ? known[name] : undefined;
 }
 
 async function compileText(source: string): Promise<Uint8Array> {
@@ -96,6 +123,10 @@ function writeContext(memory: DataView): void {
   set(abi.CONTEXT_BATCH_ADDRESS, BATCH);
   set(abi.CONTEXT_RESULTS_ADDRESS, RESULTS);
   set(abi.CONTEXT_COUNTERS_ADDRESS, COUNTERS);
+  set(abi.CONTEXT_FLOW_CAPACITY, FLOW_CAPACITY);
+  set(abi.CONTEXT_OUTBOX_ADDRESS, OUTBOX);
+  set(abi.CONTEXT_EVENTS_ADDRESS, EVENTS);
+  set(abi.CONTEXT_CHUNKS_ADDRESS, CHUNKS);
   set(abi.CONTEXT_LANE, 1);
   set(abi.CONTEXT_LANE_COUNT, 2);
   set(abi.CONTEXT_PORT_COUNT, PORTS.length);

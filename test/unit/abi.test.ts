@@ -2,8 +2,10 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import * as abi from "../../nfs/sdk/abi.ts";
-import { RECORDS_CAPACITY } from "../../runtime/dataplane/layout.ts";
+import * as layout from "../../runtime/dataplane/layout.ts";
+import * as map from "../../runtime/dataplane/memory-map.ts";
 
+const { PAGE_BYTES } = map;
 const specification = readFileSync(new URL("../../nfs/sdk/ABI.md", import.meta.url), "utf8");
 const constants: Readonly<Record<string, number>> = { ...abi };
 
@@ -17,7 +19,7 @@ function readFields(prefix: string): { name: string; offset: number; bytes: numb
   const rows = specification.matchAll(/^\| `([A-Z0-9_]+)` \| (\d+) \| [ui](\d+)(?:\[(\w+)\])?[:,]? /gm);
   return [...rows]
     .map(([, name = "", offset = "", bits = "", count]) => {
-      const elements = count === undefined ? 1 : (constants[count] as number);
+      const elements = count === undefined ? 1 : (constants[count] ?? Number(count));
       return { name, offset: Number(offset), bytes: (Number(bits) / 8) * elements };
     })
     .filter(({ name }) => name.startsWith(prefix))
@@ -32,10 +34,17 @@ describe("ABI.md", () => {
   });
 
   it.each([
-    { structure: "CONTEXT_", bytes: abi.CONTEXT_BYTES, fields: 12 },
+    { structure: "CONTEXT_", bytes: abi.CONTEXT_BYTES, fields: 16 },
     { structure: "BATCH_", bytes: abi.BATCH_BYTES, fields: 4 },
     { structure: "RECORD_", bytes: abi.RECORD_BYTES, fields: 29 },
     { structure: "RESULT_", bytes: abi.RESULT_BYTES, fields: 7 },
+    { structure: "FLOW_", bytes: abi.FLOW_PRIVATE, fields: 21 },
+    { structure: "EVENTS_", bytes: abi.EVENTS_ENTRIES, fields: 2 },
+    { structure: "EVENT_ENTRY_", bytes: abi.EVENT_ENTRY_BYTES, fields: 5 },
+    { structure: "CHUNKS_", bytes: abi.CHUNKS_ENTRIES, fields: 1 },
+    { structure: "CHUNK_", bytes: abi.CHUNK_BYTES, fields: 8 },
+    { structure: "OUTBOX_", bytes: abi.OUTBOX_MESSAGES, fields: 2 },
+    { structure: "MESSAGE_", bytes: abi.MESSAGE_HEAD_BYTES, fields: 5 },
   ])("lays $structure out without overlap, aligned, within its size", ({ structure, bytes, fields }) => {
     const found = readFields(structure);
     expect(found.map(({ name }) => name)).toHaveLength(fields);
@@ -51,15 +60,54 @@ describe("ABI.md", () => {
       Object.entries(constants)
         .filter(([name]) => name.startsWith(prefix))
         .map(([, value]) => value);
-    for (const prefix of ["RECORD_FLAG_", "RESULT_FLAG_"])
+    for (const prefix of ["RECORD_FLAG_", "RESULT_FLAG_", "FLOW_FLAG_", "CHUNK_FLAG_"])
       expect(values(prefix)).toEqual(values(prefix).map((_, index) => 1 << index));
-    for (const prefix of ["VERDICT_", "MALFORMED_", "LINK_", "TUNNEL_", "LOG_", "COUNTER_KIND_"])
+    for (const prefix of [
+      "VERDICT_",
+      "MALFORMED_",
+      "LINK_",
+      "TUNNEL_",
+      "LOG_",
+      "COUNTER_KIND_",
+      "FLOW_STATE_",
+      "FLOW_END_",
+    ])
       expect(values(prefix)).toEqual(values(prefix).map((_, index) => index));
+  });
+
+  it("has pages that hold all their entries, and as many custom events as there are bits for", () => {
+    expect(abi.EVENTS_BYTES).toBe(abi.EVENTS_ENTRIES + abi.EVENTS_CAPACITY * abi.EVENT_ENTRY_BYTES);
+    expect(abi.CHUNKS_BYTES).toBe(abi.CHUNKS_ENTRIES + abi.CHUNKS_CAPACITY * abi.CHUNK_BYTES);
+    expect(abi.EVENT_CUSTOM * 2 ** (abi.EVENT_CUSTOM_COUNT - 1)).toBe(2 ** 31);
+    expect((abi.OUTBOX_BYTES - abi.OUTBOX_MESSAGES) % 8).toBe(0);
+  });
+
+  it("has room for them in a function's segment and in its memory, page by page", () => {
+    const pages = (bytes: number) => Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES;
+    const parts = [
+      [0, abi.CONTEXT_BYTES],
+      [layout.STATE_COUNTERS_OFFSET, abi.COUNTERS_CAPACITY * abi.COUNTER_BYTES],
+      [layout.STATE_OUTBOX_OFFSET, abi.OUTBOX_BYTES],
+      [layout.STATE_EVENTS_OFFSET, abi.EVENTS_BYTES],
+      [layout.STATE_CHUNKS_OFFSET, abi.CHUNKS_BYTES],
+    ] as const;
+    const ends = parts.map(([offset, bytes]) => offset + pages(bytes));
+    expect(ends).toEqual([...parts.slice(1).map(([offset]) => offset), layout.STATE_BYTES]);
+    const windows = [
+      [map.COUNTERS_ADDRESS, map.COUNTERS_BYTES],
+      [map.OUTBOX_ADDRESS, abi.OUTBOX_BYTES],
+      [map.EVENTS_ADDRESS, abi.EVENTS_BYTES],
+      [map.CHUNKS_ADDRESS, abi.CHUNKS_BYTES],
+    ] as const;
+    windows.forEach(([address, bytes], index) => {
+      expect(address % PAGE_BYTES).toBe(0);
+      expect(address + pages(bytes)).toBeLessThan(windows[index + 1]?.[0] ?? map.WINDOWS_ADDRESS);
+    });
   });
 
   it("leaves the SDK a byte for each record that may be in a batch", () => {
     const packet = readFileSync(new URL("../../nfs/sdk/packet.ts", import.meta.url), "utf8");
-    expect(packet).toContain(`memory.data(${RECORDS_CAPACITY})`);
+    expect(packet).toContain(`memory.data(${layout.RECORDS_CAPACITY})`);
     expect(abi.BATCH_CAPACITY).toBeLessThanOrEqual(256);
   });
 });

@@ -18,8 +18,10 @@ async function compile(source: string, flags: readonly string[] = compilerFlags)
   return (await compileFunction(makeFolder({ "index.ts": source }), flags)).wasm;
 }
 
-const faultsOf = (wasm: Uint8Array, pages = 4) =>
-  collectFaults(() => admit(wasm, { ...manifest, memoryPages: pages })).map(({ code, what }) => `${code}: ${what}`);
+const faultsOf = (wasm: Uint8Array, pages = 4, parts: Partial<Manifest> = {}) =>
+  collectFaults(() => admit(wasm, { ...manifest, memoryPages: pages, ...parts })).map(
+    ({ code, what }) => `${code}: ${what}`,
+  );
 
 const without = (flag: string) => {
   const at = compilerFlags.indexOf(flag);
@@ -42,6 +44,36 @@ describe("admission", () => {
   it("lets the optional nf_tick and SIMD in", async () => {
     const tick = "export function nf_tick(): void { v128.store(0x30000, i8x16.splat(0)); }";
     expect(faultsOf(await compile(`${sound}\n${tick}`, [...compilerFlags, "--enable", "simd"]))).toEqual([]);
+  });
+
+  it("lets nf_events and nf_stream in where the manifest asks for what they are called with", async () => {
+    const both = await compile(`${sound}\nexport function nf_events(): void {}\nexport function nf_stream(): void {}`);
+    expect(faultsOf(both, 4, { stream: true, events: { subscribes: ["start"] } })).toEqual([]);
+    expect(faultsOf(both, 4, { events: { defines: ["x.y"] } })).toEqual([
+      "module-not-function: it exports nf_stream, and its manifest asks for no stream",
+      "module-not-function: it exports nf_events, and its manifest subscribes to no event",
+    ]);
+    const neither = await compile(sound);
+    expect(faultsOf(neither, 4, { events: { subscribes: ["start"] } })).toEqual([]);
+    expect(faultsOf(neither, 4, { stream: true })).toEqual([
+      'module-not-function: its manifest says "stream": true, and it does not export nf_stream',
+    ]);
+  });
+
+  it("lets every import of the SDK in", async () => {
+    const source = `
+      import { Column, CustomEvent, Flow, Label, Segment } from "sluice/sdk";
+      const x = new Column<u16>("x.y");
+      const y = new Segment("y");
+      const z = new Label("z");
+      const w = new CustomEvent("x.w");
+      ${sound.replace("nf_process(): void {}", "nf_process(): void { use(changetype<Flow>(<usize>load<u32>(0x30000))); }")}
+      function use(flow: Flow): void {
+        x.set(flow, <u16>(flow.state + y.bytes + <u32>y.address));
+        z.set(flow);
+        w.raise(flow);
+      }`;
+    expect(faultsOf(await compile(source))).toEqual([]);
   });
 
   it.each([

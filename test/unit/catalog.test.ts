@@ -17,10 +17,11 @@ describe("a manifest", () => {
   it("holds what the contract lists", () => {
     const manifest = {
       ...base,
-      columns: { writes: { score: "u16" }, reads: ["nat.port"] },
+      columns: { writes: { "hello.score": "u16" }, reads: ["nat.port"] },
       segments: { table: { bytes: 4096, layout: 1 } },
-      events: { defines: ["scan"], subscribes: ["start", "end"] },
+      events: { defines: ["hello.scan"], subscribes: ["start", "nat.full"] },
       stream: true,
+      labels: ["suspect"],
       config: { type: "object", properties: { level: { type: "integer" } } },
     };
     expect(validateManifest(JSON.stringify(manifest), "manifest.json")).toEqual(manifest);

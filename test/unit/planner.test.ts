@@ -86,10 +86,19 @@ paths: [{ from: tap, to: out }]
 `);
     expect(planned.ports).toEqual([
       {
-        ...{ name: "tap", driver: "afxdp", device: "eth1", queues: [0], mode: undefined, ringSize: undefined },
+        ...{ name: "tap", driver: "afxdp", device: "eth1", queues: [0], mode: undefined, ringSize: undefined, zone: 0 },
         kernel: [{ etherType: 0x0806 }, { etherType: 0x88cc }, { ipProto: 6, destinationPort: 22 }, { ipProto: 1 }],
       },
-      { name: "out", driver: "afxdp", device: "eth2", queues: [1, 3], mode: "copy", ringSize: 512, kernel: [] },
+      {
+        name: "out",
+        driver: "afxdp",
+        device: "eth2",
+        queues: [1, 3],
+        mode: "copy",
+        ringSize: 512,
+        kernel: [],
+        zone: 0,
+      },
     ]);
   });
 
@@ -135,6 +144,7 @@ paths:
       vlans: [0, 4094],
       dscps: [46, 34, 7],
       etherTypes: [0x0800, 0x86dd],
+      labels: 0,
     });
   });
 

@@ -1,0 +1,78 @@
+// The JSON Schema of `flows` in a chain document.
+
+import { flowDefaults, RETRANSMISSIONS, timeoutDefaults } from "./flows.ts";
+
+const YEAR_S = 31_536_000;
+const HOUR_MS = 3_600_000;
+
+function number(value: number, minimum: number, maximum: number, description?: string) {
+  return { type: "integer", minimum, maximum, default: value, ...(description && { description }) } as const;
+}
+
+function object<Properties extends object>(properties: Properties, description: string) {
+  return { type: "object", description, additionalProperties: false, properties } as const;
+}
+
+function seconds(defaults: Readonly<Record<string, number>>, description: string) {
+  const entries = Object.entries(defaults).map(([state, value]) => [state, number(value, 1, YEAR_S)] as const);
+  return object(Object.fromEntries(entries), description);
+}
+
+const { streams, fragments } = flowDefaults;
+
+export const flowsSchema = object(
+  {
+    capacity: number(
+      flowDefaults.capacity,
+      1,
+      1 << 24,
+      "Flows at the most. When it is full, those go first that nobody has answered.",
+    ),
+    timeouts: object(
+      {
+        tcp: seconds(timeoutDefaults.tcp, "By state; unacknowledged: for data that nobody acknowledges."),
+        udp: seconds(timeoutDefaults.udp, "Before and after there was a reply."),
+        icmp: seconds(timeoutDefaults.icmp, "ICMP and ICMPv6."),
+        sctp: seconds(timeoutDefaults.sctp, "By state."),
+        other: seconds(timeoutDefaults.other, "All other protocols."),
+      },
+      "Seconds without a frame until a flow ends.",
+    ),
+    retransmissions: number(
+      RETRANSMISSIONS,
+      1,
+      255,
+      "After so many in a row, a TCP flow's timeout is that of unacknowledged data.",
+    ),
+    midstream: {
+      type: "boolean",
+      default: flowDefaults.midstream,
+      description: "TCP connections may be picked up without their handshake.",
+    },
+    liberal: { type: "boolean", default: flowDefaults.liberal, description: "TCP windows are not checked." },
+    overlap: {
+      enum: ["first", "last"],
+      default: flowDefaults.overlap,
+      description: "Which bytes count when TCP segments disagree.",
+    },
+    streams: object(
+      {
+        bytes: number(streams.bytes, 1 << 16, 1 << 27, "For all flows together."),
+        flowBytes: number(streams.flowBytes, 1 << 12, 1 << 24, "For one flow, both directions together."),
+        holdMs: number(streams.holdMs, 1, HOUR_MS, "After that, what is missing is given up and reported as a gap."),
+      },
+      "TCP payload that waits for what is missing before it.",
+    ),
+    fragments: object(
+      {
+        packets: number(fragments.packets, 1, 1 << 20, "Fragmented packets under way at the same time."),
+        fragments: number(fragments.fragments, 2, 8192, "Fragments of one packet."),
+        held: number(fragments.held, 0, 1 << 16, "Frames that wait for their first fragment."),
+        heldPerPacket: number(fragments.heldPerPacket, 0, 8192, "The same, of one packet."),
+        timeoutMs: number(fragments.timeoutMs, 1, HOUR_MS, "For all fragments of a packet to come."),
+      },
+      "Fragmented IP packets.",
+    ),
+  },
+  "How flows are kept, in each lane.",
+);

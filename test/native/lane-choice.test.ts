@@ -1,0 +1,137 @@
+// Which lane a frame belongs to, as every lane of a replay decides for itself.
+import fc from "fast-check";
+import { afterAll, describe, expect, it } from "vitest";
+import { encodePacket } from "../../runtime/testing/packet-text.ts";
+import { cutIntoFragments } from "../support/fragment-cuts.ts";
+import { LineHarness } from "../support/line-harness.ts";
+import { packetLine } from "../support/packet-arbitraries.ts";
+
+const LANES = 16;
+const harness = new LineHarness("lane_choice_harness");
+afterAll(() => harness.close());
+
+const lanesOf = async (frames: readonly Uint8Array[], lanes = LANES) =>
+  (await harness.askAll(frames.map((frame) => `${lanes} ${frame.toHex()}`))) as number[];
+const lanesOfLines = (lines: readonly string[]) => lanesOf(lines.map(encodePacket));
+const hosts = Array.from({ length: 200 }, (_, index) => index);
+
+const families = [
+  {
+    family: "IPv4",
+    address: (host: number) => `10.0.${host >> 8}.${host & 255}`,
+    endpoint: (host: number, port: number) => `10.0.${host >> 8}.${host & 255}:${port}`,
+    server: "192.0.2.1",
+    serverEndpoint: (port: number) => `192.0.2.1:${port}`,
+    icmp: "icmp",
+    errors: ["unreachable", "time-exceeded", "redirect"],
+    router: "172.16.0.1",
+    ipBytes: 20,
+  },
+  {
+    family: "IPv6",
+    address: (host: number) => `2001:db8::${host.toString(16)}`,
+    endpoint: (host: number, port: number) => `[2001:db8::${host.toString(16)}]:${port}`,
+    server: "2001:db8:1::1",
+    serverEndpoint: (port: number) => `[2001:db8:1::1]:${port}`,
+    icmp: "icmp6",
+    errors: ["unreachable", "time-exceeded", "too-big mtu 1280"],
+    router: "2001:db8:2::1",
+    ipBytes: 40,
+  },
+] as const;
+
+describe.each(families)("the lane of a frame of $family", (of) => {
+  it("is the same for both directions, all ports, protocols and VLANs of a pair of addresses", async () => {
+    for (const host of hosts.slice(0, 20)) {
+      const [there, back] = [
+        `${of.endpoint(host, 1024 + host)} > ${of.serverEndpoint(80)}`,
+        `${of.serverEndpoint(80)} > ${of.endpoint(host, 1024 + host)}`,
+      ];
+      const lanes = await lanesOfLines([
+        `tcp ${there} syn`,
+        `tcp ${back} syn ack`,
+        `udp ${there}`,
+        `udp ${of.serverEndpoint(9)} > ${of.endpoint(host, 7)}`,
+        `vlan 7 sctp ${there}`,
+        `${of.icmp} ${of.address(host)} > ${of.server} echo id ${host}`,
+        `${of.icmp} ${of.server} > ${of.address(host)} echo-reply id ${host}`,
+        `ip ${of.address(host)} > ${of.server} proto 99`,
+      ]);
+      expect(new Set(lanes).size).toBe(1);
+    }
+  });
+
+  it("spreads pairs of addresses evenly", async () => {
+    const lanes = await lanesOfLines(hosts.map((host) => `udp ${of.endpoint(host, 5000)} > ${of.serverEndpoint(53)}`));
+    const counts = Array.from({ length: LANES }, (_, lane) => lanes.filter((each) => each === lane).length);
+    expect(Math.min(...counts)).toBeGreaterThan(0);
+    expect(Math.max(...counts)).toBeLessThan((3 * hosts.length) / LANES);
+  });
+
+  it("is the same for a packet and all fragments of it", async () => {
+    for (const host of hosts.slice(0, 20)) {
+      const whole = encodePacket(`udp ${of.endpoint(host, 5000)} > ${of.serverEndpoint(53)} zeros 300`);
+      const lanes = await lanesOf([whole, ...cutIntoFragments(whole, [4, 9, 20], host)]);
+      expect(new Set(lanes).size).toBe(1);
+    }
+  });
+
+  it("is, for an ICMP error, that of the packet that it quotes, whoever sends it", async () => {
+    for (const host of hosts.slice(0, 20)) {
+      const packet = `udp ${of.endpoint(host, 5000)} > ${of.serverEndpoint(53)}`;
+      const errors = of.errors.map(
+        (type) => `${of.icmp} ${of.router} > ${of.address(host)} ${type} payload (${packet})`,
+      );
+      const lanes = await lanesOfLines([packet, ...errors]);
+      expect(new Set(lanes).size).toBe(1);
+    }
+  });
+
+  it("is, for an ICMP error that quotes too little, that of its own addresses", async () => {
+    const ends = `${of.router} > ${of.address(1)}`;
+    const short = encodePacket(`udp ${of.endpoint(1, 5000)} > ${of.serverEndpoint(53)}`).slice(14, 14 + of.ipBytes + 2);
+    for (const type of of.errors) {
+      const [error, own] = await lanesOfLines([
+        `${of.icmp} ${ends} ${type} payload ${short.toHex()}`,
+        `ip ${ends} proto 99`,
+      ]);
+      expect(error).toBe(own);
+    }
+  });
+
+  it("is, for an ICMP error in fragments, that of its own addresses for all of them", async () => {
+    for (const host of hosts.slice(0, 20)) {
+      const quote = `(udp ${of.endpoint(host, 5000)} > ${of.serverEndpoint(53)} zeros 200)`;
+      const error = encodePacket(`${of.icmp} ${of.router} > ${of.address(host)} ${of.errors[0]} payload ${quote}`);
+      const [own] = await lanesOfLines([`ip ${of.router} > ${of.address(host)} proto 99`]);
+      expect(new Set(await lanesOf(cutIntoFragments(error, [10, 20], host)))).toEqual(new Set([own]));
+    }
+  });
+});
+
+describe("the lane of any frame", () => {
+  it("is the first if it has no IP header", async () => {
+    const lines = ["arp who-has 10.0.0.2 tell 10.0.0.1", "type 0x88cc payload 0102", "raw 00"];
+    expect(await lanesOfLines(lines)).toEqual([0, 0, 0]);
+  });
+
+  it("is one of those that there are, whatever the frame holds", async () => {
+    const cut = fc.tuple(packetLine, fc.nat(), fc.nat(), fc.nat({ max: 255 })).map(([line, length, at, value]) => {
+      const frame = encodePacket(line);
+      frame[at % frame.length] = value;
+      return frame.slice(0, 1 + (length % frame.length));
+    });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.oneof(packetLine.map(encodePacket), cut),
+        fc.integer({ min: 1, max: 16 }),
+        async (frame, lanes) => {
+          const [lane] = await lanesOf([frame], lanes);
+          expect(lane).toBeGreaterThanOrEqual(0);
+          expect(lane).toBeLessThan(lanes);
+        },
+      ),
+      { numRuns: 2000 },
+    );
+  });
+});

@@ -1,0 +1,320 @@
+// Plays the steps of flow-arbitraries.ts through a real lane, one frame per batch, and says what became of them. One lane
+// serves any number of sequences; time goes on from one to the next.
+import * as abi from "../../nfs/sdk/abi.ts";
+import { type FlowsDeclaration, planFlows } from "../../runtime/chain/flows.ts";
+import { turn } from "../../runtime/dataplane/breathe.ts";
+import {
+  type FlowEndpoint,
+  type FlowReport,
+  flowEnds,
+  flowStates,
+  readFlowReports,
+} from "../../runtime/dataplane/flow-reports.ts";
+import { type Lane, openLane } from "../../runtime/dataplane/lane.ts";
+import { FLOW_REPORT_BYTES, functionCounters, SHARED_RECORDS_OFFSET } from "../../runtime/dataplane/layout.ts";
+import { loadAddon } from "../../runtime/dataplane/load-addon.ts";
+import type { MemoryPort } from "../../runtime/dataplane/native.ts";
+import { type Outcome, readOutcomes } from "../../runtime/dataplane/outcomes.ts";
+import { admit } from "../../runtime/function/admission.ts";
+import { compileFunction } from "../../runtime/function/compile.ts";
+import { validateManifest } from "../../runtime/function/manifest.ts";
+import { planAlone } from "../../runtime/testing/function-plan.ts";
+import { type FlowStep, frameOf, type PlayedStep } from "./flow-arbitraries.ts";
+import type { Endpoint } from "./flow-frame.ts";
+import type { FlowEnd, FrameOutcome, ReplyTuple } from "./flow-model.ts";
+import { makeFolder } from "./temporary-folder.ts";
+
+/** What became of one frame. */
+export interface SeenFrame {
+  /** Of the sequence, counted from 1. */
+  readonly frame: number;
+  readonly verdict: "pass" | "drop";
+  readonly reason: string;
+  /** Of the sequence, counted from 1 as they begin; 0 for none. */
+  readonly flow: number;
+  readonly direction: number;
+  readonly isIcmpError: boolean;
+  /** Of ICMP errors about a flow nobody is told. */
+  readonly started: boolean;
+}
+
+/** What is reported of a flow's end. */
+export interface SeenEnd {
+  readonly flow: number;
+  readonly end: string;
+  readonly state: string;
+  readonly conversation: string;
+  readonly isBound: boolean;
+  /** Start, last frame and end, in ns after the sequence's start. */
+  readonly times: readonly [bigint, bigint, bigint];
+  readonly packets: readonly number[];
+  readonly octets: readonly number[];
+  readonly tcpFlags: readonly number[];
+}
+
+export interface SeenStep {
+  /** In the order in which they met their ends. */
+  readonly frames: readonly SeenFrame[];
+  /** By flow. */
+  readonly ended: readonly SeenEnd[];
+  /** Of a second tuple. */
+  readonly bound?: boolean;
+}
+
+const CONTROL_TYPE = 0x88b5;
+/** In a control frame, from here on: u32 flow, u32 IP version (0: nothing but time passes), the body of MESSAGE_BIND. */
+const CONTROL_OFFSET = 16;
+const CONTROL_BYTES = 60;
+
+const bindingFunction = `
+import { batch, Flow, outbox } from "sluice/sdk";
+export { nf_abi } from "sluice/sdk/exports";
+
+function bind(at: usize): void {
+  const flow = changetype<Flow>(<usize>load<u32>(at));
+  const version = load<u32>(at, 4);
+  const sourcePort: u32 = load<u16>(at, 40);
+  const destinationPort: u32 = load<u16>(at, 42);
+  if (version == 4) {
+    outbox.bind4(flow, bswap<u32>(load<u32>(at, 8)), sourcePort, bswap<u32>(load<u32>(at, 24)), destinationPort);
+  } else if (version == 6) {
+    outbox.bind6(
+      flow,
+      bswap<u64>(load<u64>(at, 8)),
+      bswap<u64>(load<u64>(at, 16)),
+      sourcePort,
+      bswap<u64>(load<u64>(at, 24)),
+      bswap<u64>(load<u64>(at, 32)),
+      destinationPort,
+    );
+  }
+}
+
+export function nf_configure(json: string): bool {
+  return json.length > 0;
+}
+
+export function nf_process(): void {
+  for (let i = 0; i < batch.count; i++) {
+    const packet = batch.packet(i);
+    if (packet.etherType == ${CONTROL_TYPE}) bind(packet.frame + ${CONTROL_OFFSET});
+  }
+}`;
+
+/** A lane whose ports have these zones. */
+export async function openFlowPlayer(zones: readonly number[], flows: FlowsDeclaration): Promise<FlowPlayer> {
+  const folder = makeFolder({ "binder/index.ts": bindingFunction });
+  const { wasm } = await compileFunction(`${folder}/binder`);
+  const description = { name: "binder", version: "1.0.0", abi: 1, description: "Binds.", frames: "read", memoryPages: 16 };
+  const manifest = validateManifest(JSON.stringify(description), "binder/manifest.json");
+  admit(wasm, manifest);
+  const names = zones.map((_, index) => `port${index}`);
+  const alone = planAlone(manifest, { flows }, names, 0);
+  const plan = {
+    ...alone,
+    ports: alone.ports.map((port, index) => ({ ...port, zone: zones[index] as number })),
+    hops: alone.hops.map((hop) => ({ ...hop, next: { kind: "none" as const } })),
+    flows: planFlows(flows),
+  };
+  const lane = openLane({
+    native: loadAddon(),
+    plan,
+    packages: [{ manifest, wasm, origin: folder }],
+    ...{ slots: 256, slotBytes: 2048, batchLimit: 1, keepOutcomes: true, virtualClock: true },
+    openPort: (native) => native.openMemoryPort(),
+  });
+  return new FlowPlayer(lane);
+}
+
+const START_NS = 1_000_000_000_000_000_000n;
+const MILLISECOND_NS = 1_000_000n;
+/** Longer than any timeout, so that a sequence finds nothing of the one before. */
+const PAUSE_NS = 7_200_000_000_000n;
+
+export class FlowPlayer {
+  readonly lane: Lane;
+  readonly #records: DataView;
+  /** Where refused messages are counted. */
+  readonly #refused: number;
+  #timeNs = START_NS;
+  #startNs = START_NS;
+  /** Flows that began before this sequence. */
+  #flowsBefore = 0;
+  #entered = 0;
+  #ended = 0;
+  /** Frames of the sequence by their number in the lane, and numbers of flows in the engine by those of the sequence. */
+  #frames = new Map<number, number>();
+  #numbers = new Map<number, number>();
+
+  constructor(lane: Lane) {
+    this.lane = lane;
+    this.#records = new DataView(lane.memory.shared.buffer, SHARED_RECORDS_OFFSET);
+    this.#refused = (lane.counterLayout.functions[0] as number) + functionCounters.indexOf("refused_messages");
+  }
+
+  /** What became of each step, and at last what ends when all timers have run out. */
+  play(steps: readonly FlowStep[], model: readonly PlayedStep[]): SeenStep[] {
+    this.#timeNs += PAUSE_NS;
+    this.#startNs = this.#timeNs;
+    this.#flowsBefore = this.#ended;
+    this.#frames.clear();
+    this.#numbers.clear();
+    const seen = steps.map((step, index) => this.#play(step, model[index] as PlayedStep));
+    return [...seen, this.#runOut()];
+  }
+
+  close(): void {
+    this.lane.close();
+  }
+
+  #play(step: FlowStep, model: PlayedStep): SeenStep {
+    this.#timeNs += BigInt(step.waitMs) * MILLISECOND_NS;
+    const frames: SeenFrame[] = step.waitMs > 0 ? this.#control(0, undefined) : [];
+    if (step.kind === "frame") {
+      this.#frames.set(this.#entered + 1, this.#frames.size + 1);
+      frames.push(...this.#enter(step.port, frameOf(step.line)));
+    }
+    if (step.kind !== "bind") return { frames, ended: this.#takeEnds() };
+    const before = this.#refusedMessages;
+    const flow = this.#numbers.get(model.bound?.flow ?? 0);
+    const isSent = flow !== undefined && model.bound?.isAsked === true;
+    if (isSent) frames.push(...this.#control(flow, step.reply));
+    return { frames, ended: this.#takeEnds(), bound: isSent && this.#refusedMessages === before };
+  }
+
+  #runOut(): SeenStep {
+    const frames: SeenFrame[] = [];
+    while (this.lane.native.runOut()) frames.push(...this.#takeFrames());
+    return { frames, ended: this.#takeEnds() };
+  }
+
+  get #refusedMessages(): bigint {
+    return this.lane.counters[this.#refused] as bigint;
+  }
+
+  /** A frame of no flow: time passes, or the function binds. */
+  #control(flow: number, reply: ReplyTuple | undefined): SeenFrame[] {
+    const frame = new Uint8Array(CONTROL_BYTES);
+    const view = new DataView(frame.buffer);
+    view.setUint16(12, CONTROL_TYPE);
+    if (reply !== undefined) writeBind(view, flow, reply);
+    return this.#enter(0, frame);
+  }
+
+  #enter(port: number, bytes: Uint8Array): SeenFrame[] {
+    this.#entered += 1;
+    (this.lane.ports[port] as MemoryPort).inject(bytes, this.#timeNs);
+    const frames: SeenFrame[] = [];
+    while (turn(this.lane)) frames.push(...this.#takeFrames());
+    return frames;
+  }
+
+  #takeFrames(): SeenFrame[] {
+    return readOutcomes(this.lane).flatMap((outcome) => {
+      const frame = this.#frames.get(outcome.number);
+      return frame === undefined ? [] : [this.#see(outcome, frame)];
+    });
+  }
+
+  #see({ kind, reason, flow, record }: Outcome, frame: number): SeenFrame {
+    const at = record * abi.RECORD_BYTES;
+    const events = this.#records.getUint32(at + abi.RECORD_EVENTS, true);
+    const number = flow === 0 ? 0 : flow - this.#flowsBefore;
+    const isIcmpError = (events & abi.EVENT_ICMP_ERROR) !== 0;
+    if (number > 0) this.#numbers.set(number, this.#records.getUint32(at + abi.RECORD_FLOW, true));
+    return {
+      frame,
+      verdict: kind === "consume" ? "pass" : "drop",
+      reason,
+      flow: number,
+      direction: this.#records.getUint8(at + abi.RECORD_DIRECTION),
+      isIcmpError,
+      started: (events & abi.EVENT_START) !== 0,
+    };
+  }
+
+  #takeEnds(): SeenEnd[] {
+    const bytes = this.lane.native.takeFlowReports();
+    const reports = readFlowReports(bytes, 0);
+    this.#ended += reports.length;
+    const timeOf = (index: number) => new DataView(bytes as ArrayBuffer).getBigUint64(index * FLOW_REPORT_BYTES + 8, true);
+    const seen = reports.map((report, index) => seeEnd(report, timeOf(index), this.#flowsBefore, this.#startNs));
+    return seen.toSorted((a, b) => a.flow - b.flow);
+  }
+}
+
+function writeBind(view: DataView, flow: number, { source, destination }: ReplyTuple): void {
+  const bytes = new Uint8Array(view.buffer, CONTROL_OFFSET);
+  view.setUint32(CONTROL_OFFSET, flow, true);
+  view.setUint32(CONTROL_OFFSET + 4, source.address.length === 8 ? 4 : 6, true);
+  bytes.set(Uint8Array.fromHex(source.address), 8);
+  bytes.set(Uint8Array.fromHex(destination.address), 24);
+  view.setUint16(CONTROL_OFFSET + 40, source.port, true);
+  view.setUint16(CONTROL_OFFSET + 42, destination.port, true);
+}
+
+function seeEnd(report: FlowReport, endNs: bigint, flowsBefore: number, startNs: bigint): SeenEnd {
+  const { zone, vlan, ipVersion, ipProto, source, destination, packets, octets, tcpFlags } = report;
+  const ends = [source, destination].map(({ address, port }: FlowEndpoint) => ({ address: address.toHex(), port }));
+  return {
+    flow: report.serial - flowsBefore,
+    end: report.end,
+    state: report.state,
+    conversation: describe(zone, vlan, ipVersion, ipProto, ends),
+    isBound: report.reply !== null,
+    times: [report.startNs - startNs, report.lastNs - startNs, endNs - startNs],
+    ...{ packets, octets, tcpFlags },
+  };
+}
+
+const describe = (zone: number, vlan: number, version: number, proto: number, ends: readonly Endpoint[]) =>
+  `zone ${zone} vlan ${vlan} IPv${version} proto ${proto} ${ends.map(({ address, port }) => `${address}:${port}`).join(" > ")}`;
+
+/** What the model says of a step, in the same words. */
+export function describeStep(played: Pick<PlayedStep, "outcome" | "abandoned" | "ended" | "bound">, startNs: bigint): SeenStep {
+  const { outcome, abandoned, ended, bound } = played;
+  const outcomes = outcome === undefined ? [] : [outcome, ...outcome.released];
+  const frames = outcomes.filter(({ verdict }) => verdict !== "hold").map(describeFrame);
+  return {
+    frames: [...abandoned.map(describeAbandoned), ...frames],
+    ended: ended.map((end) => describeEnd(end, startNs)).toSorted((a, b) => a.flow - b.flow),
+    ...(bound && { bound: bound.done }),
+  };
+}
+
+function describeFrame({ frame, verdict, reason, flow, direction, isIcmpError, started }: FrameOutcome): SeenFrame {
+  return {
+    frame,
+    verdict: verdict === "drop" ? "drop" : "pass",
+    reason: reason ?? "",
+    flow,
+    direction,
+    isIcmpError,
+    started: started && !isIcmpError,
+  };
+}
+
+const describeAbandoned = (frame: number): SeenFrame => ({
+  frame,
+  verdict: "drop",
+  reason: "fragment-incomplete",
+  flow: 0,
+  direction: 0,
+  isIcmpError: false,
+  started: false,
+});
+
+function describeEnd(flow: FlowEnd, startNs: bigint): SeenEnd {
+  const { version, proto, source, destination } = flow.conversation;
+  return {
+    flow: flow.flow,
+    end: flowEnds[flow.end] as string,
+    state: flowStates[flow.state] as string,
+    conversation: describe(flow.zone, flow.vlan, version, proto, [source, destination]),
+    isBound: flow.keys.length > 1,
+    times: [flow.startNs - startNs, flow.lastNs - startNs, flow.endNs - startNs],
+    packets: flow.packets,
+    octets: flow.octets,
+    tcpFlags: flow.tcpFlags,
+  };
+}

@@ -157,7 +157,7 @@ class ColdImports {
     });
   }
 
-  #cold(call: (...args: number[]) => number | undefined): (...args: number[]) => number | undefined {
+  #cold(call: (...args: number[]) => unknown): (...args: number[]) => unknown {
     return (...args) => {
       if (!this.#configuring) throw new Error("a host import was called on the packet path");
       return call(...args);

@@ -107,10 +107,23 @@ void FlowEngine::Track(std::span<Record> records, std::span<const HeldFragment> 
     if (position + kFetchAhead < count_) Prefetch(position + kFetchAhead);
     // Frames that have a time of their own are tracked by it, whatever batch they came in.
     while (passed <= index) PassTime(held[passed++].frame.time_ns);
+    tracked_ = records.first(index);
     TrackOne(position, records[index], bytes_of(records[index]), time_ns_, &arrivals[index]);
     if (streams_) PushStream(records[index], index, bytes_of(records[index]), umem, time_ns_);
   }
+  tracked_ = {};
   while (passed < held.size()) PassTime(held[passed++].frame.time_ns);
+}
+
+// A full table gives a number again at once: frames of the batch that belong to its last owner must not seem to be the
+// next one's.
+void FlowEngine::Disown(uint32_t flow) {
+  for (Record& record : tracked_) {
+    if (record.flow == flow) record.flow = 0;
+  }
+  for (Chunk& chunk : std::span(chunks_).first(chunk_count_)) {
+    if (chunk.flow == flow) chunk.flow = 0;
+  }
 }
 
 void FlowEngine::Prefetch(uint32_t position) const {
@@ -290,6 +303,7 @@ void FlowEngine::End(uint32_t flow, uint8_t reason, uint64_t now_ns) {
   timers_->Clear(flow);
   timers_->RemoveUnassured(flow);
   table_->Remove(flow);
+  if (!tracked_.empty()) Disown(flow);
   table_changed_ = true;
   ++counters_.ended;
 }

@@ -143,6 +143,7 @@ class FlowEngine {
 
   void AttachTimers();
   void Prefetch(uint32_t position) const;
+  void Disown(uint32_t flow);
   bool ReadKey(uint32_t index, Record& record, const uint8_t* bytes, const HeldFragment& held, uint64_t now_ns,
                Arrival* arrival);
   void TrackOne(uint32_t position, Record& record, const uint8_t* bytes, uint64_t now_ns, Arrival* arrival);
@@ -168,6 +169,7 @@ class FlowEngine {
   std::array<uint8_t, abi::kBatchCapacity> sides_;
   std::array<FlowHit, abi::kBatchCapacity> hits_;
   std::array<FlowKey, abi::kBatchCapacity> quotes_;
+  std::span<Record> tracked_;  // while a batch is tracked: the records before the one that is looked at
   uint64_t time_ns_ = 0;  // never goes back
   uint32_t count_ = 0;
   std::unique_ptr<uint32_t[]> serials_;  // by flow: counted from 1 as flows begin; numbers of flows come again

@@ -1,6 +1,6 @@
 // libFuzzer target of the flow engine: few endpoints, a small table, fragments, streams, second tuples and time that
-// jumps. Input: six bytes of configuration, then a step each twelve bytes (Step). Frames are made from templates, so
-// that most are sound, and then damaged. Each lies in a slot of which only its own bytes may be touched.
+// jumps. Input: six bytes of configuration, then a step each twelve bytes (FlowStep). Each frame lies in a slot of
+// which only its own bytes may be touched.
 #include <sanitizer/asan_interface.h>
 
 #include <algorithm>
@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "flow_engine.h"
+#include "flow_frames.h"
 #include "parser.h"
 
 namespace {
@@ -29,147 +30,6 @@ constexpr uint32_t kSlotBytes = 2048;
 constexpr uint32_t kBatch = 32;
 constexpr uint32_t kFramesAddress = 0x10000;
 constexpr uint32_t kStreamBytes = 8 * kStreamBlockBytes;
-constexpr uint8_t kProtos[] = {6, 6, 6, 17, 17, 1, 58, 132, 50};
-
-struct Step {
-  uint8_t kind;      // see Run
-  uint8_t ends;      // IP version, hosts, ports
-  uint8_t flags;     // of TCP; ICMP: type
-  int8_t seq, ack;   // ICMP: identifier
-  uint8_t payload;   // bytes of it; ICMP errors: what they quote
-  uint8_t fragment;  // none, or which piece of which packet
-  uint8_t place;     // port, VLAN
-  uint8_t time;      // how far the clock moves before
-  uint8_t damage_at, damage;
-  uint8_t cut;  // bytes that the capture cut off, if above 0xf0; see the requests
-};
-static_assert(sizeof(Step) == 12);
-
-void PutBig(uint8_t* at, uint32_t value, int bytes) {
-  for (int i = 0; i < bytes; ++i) at[i] = static_cast<uint8_t>(value >> (8 * (bytes - 1 - i)));
-}
-
-struct Host {
-  uint8_t bytes[16];
-};
-
-Host HostOf(uint32_t version, uint32_t number) {
-  Host host = {{10, 0, 0, static_cast<uint8_t>(1 + number)}};
-  if (version == 6) host = {{0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, static_cast<uint8_t>(1 + number)}};
-  return host;
-}
-
-uint32_t VersionOf(const Step& step) { return step.ends & 1 ? 6 : 4; }
-
-Endpoints EndpointsOf(const Step& step) {
-  Endpoints ends = {};
-  const Host source = HostOf(VersionOf(step), step.ends >> 1 & 1),
-             destination = HostOf(VersionOf(step), step.ends >> 2 & 1);
-  std::memcpy(ends.source, source.bytes, sizeof(ends.source));
-  std::memcpy(ends.destination, destination.bytes, sizeof(ends.destination));
-  ends.source_port = 1 + (step.ends >> 3 & 7);
-  ends.destination_port = 1 + (step.ends >> 6 & 3);
-  return ends;
-}
-
-std::vector<uint8_t> TransportOf(const Step& step, uint8_t ip_proto, uint32_t depth);
-
-// From the network header on.
-std::vector<uint8_t> PacketOf(const Step& step, uint8_t ip_proto, uint32_t depth) {
-  static constexpr struct {
-    uint16_t offset, bytes;
-    bool more;
-  } kPieces[] = {{0, 24, true}, {24, 8, true}, {32, 16, false}, {24, 24, false}, {16, 16, true}, {0, 48, false}};
-  const uint32_t version = VersionOf(step);
-  const bool fragmented = depth == 0 && step.fragment % 4 == 3;
-  const auto& piece = kPieces[step.fragment / 4 % 6];
-  const uint32_t identification = step.fragment / 32;
-  std::vector<uint8_t> data = TransportOf(step, ip_proto, depth);
-  if (fragmented) {
-    if (piece.offset > 0) data.assign(piece.bytes, 0xf7);
-    data.resize(piece.bytes);
-  }
-  std::vector<uint8_t> packet(version == 4 ? 20 : fragmented ? 48 : 40);
-  const uint32_t total = static_cast<uint32_t>(packet.size() + data.size());
-  const Endpoints ends = EndpointsOf(step);
-  packet[0] = static_cast<uint8_t>(version << 4 | 5);
-  if (version == 4) {
-    PutBig(&packet[2], total, 2);
-    if (fragmented) {
-      PutBig(&packet[4], identification, 2);
-      PutBig(&packet[6], (piece.more ? 0x2000u : 0u) | piece.offset / 8u, 2);
-    }
-    packet[8] = 64;
-    packet[9] = ip_proto;
-    std::memcpy(&packet[12], ends.source, 4);
-    std::memcpy(&packet[16], ends.destination, 4);
-  } else {
-    PutBig(&packet[4], total - 40, 2);
-    packet[6] = fragmented ? 44 : ip_proto;
-    std::memcpy(&packet[8], ends.source, 16);
-    std::memcpy(&packet[24], ends.destination, 16);
-    if (fragmented) {
-      packet[40] = ip_proto;
-      PutBig(&packet[42], piece.offset | (piece.more ? 1u : 0u), 2);
-      PutBig(&packet[44], identification, 4);
-    }
-  }
-  packet.insert(packet.end(), data.begin(), data.end());
-  return packet;
-}
-
-std::vector<uint8_t> TransportOf(const Step& step, uint8_t ip_proto, uint32_t depth) {
-  static constexpr uint8_t kErrors[] = {3, 11, 4, 5}, kErrors6[] = {1, 3, 2, 4};
-  const Endpoints ends = EndpointsOf(step);
-  const uint32_t payload = step.payload & 0x80 ? (step.payload & 0x7f) * 10u : step.payload;
-  std::vector<uint8_t> bytes(ip_proto == 6 ? 20 : ip_proto == 132 ? 12 : ip_proto == 50 ? 0 : 8);
-  if (ip_proto == 6 || ip_proto == 17 || ip_proto == 132) {
-    PutBig(&bytes[0], ends.source_port, 2);
-    PutBig(&bytes[2], ends.destination_port, 2);
-  }
-  if (ip_proto == 6) {
-    PutBig(&bytes[4], static_cast<uint32_t>(step.seq) * (step.flags & 0x80 ? 100u : 1u), 4);
-    PutBig(&bytes[8], static_cast<uint32_t>(step.ack) * (step.flags & 0x80 ? 100u : 1u), 4);
-    bytes[12] = 0x50;
-    bytes[13] = step.flags & 0x3f;
-    PutBig(&bytes[14], 0x7fff, 2);
-  }
-  if (ip_proto == 17) PutBig(&bytes[4], 8 + payload, 2);
-  if (ip_proto == 1 || ip_proto == 58) {
-    const bool error = depth == 0 && step.flags % 2 == 1;
-    const uint8_t echo = static_cast<uint8_t>((ip_proto == 1 ? 0 : 128) + (step.flags & 2 ? 0 : ip_proto == 1 ? 8 : 1));
-    bytes[0] = error ? (ip_proto == 1 ? kErrors : kErrors6)[step.flags / 2 % 4] : echo;
-    if (!error) PutBig(&bytes[4], static_cast<uint8_t>(step.seq) % 4, 2);
-    if (error) {
-      Step quoted = step;
-      quoted.ends = static_cast<uint8_t>((step.ends & 1) | (step.payload & 0xfe));
-      quoted.payload = 0;
-      const std::vector<uint8_t> packet = PacketOf(quoted, kProtos[static_cast<uint8_t>(step.seq) % 9], 1);
-      bytes.insert(bytes.end(), packet.begin(), packet.end());
-      return bytes;
-    }
-  }
-  for (uint32_t i = 0; i < payload; ++i) bytes.push_back(static_cast<uint8_t>(i));
-  if (ip_proto == 132 && bytes.size() >= 20) {
-    bytes[12] = step.flags % 16;
-    PutBig(&bytes[14], 8, 2);
-    PutBig(&bytes[16], 1 + static_cast<uint8_t>(step.ack) % 3, 4);
-  }
-  return bytes;
-}
-
-std::vector<uint8_t> FrameOf(const Step& step) {
-  std::vector<uint8_t> frame(12);
-  if (step.place & 4) frame.insert(frame.end(), {0x81, 0, 0, static_cast<uint8_t>(1 + (step.place >> 3 & 1))});
-  frame.push_back(VersionOf(step) == 4 ? 8 : 0x86);
-  frame.push_back(VersionOf(step) == 4 ? 0 : 0xdd);
-  const uint8_t ip_proto = kProtos[step.kind / 8 % 9];
-  const std::vector<uint8_t> packet = PacketOf(step, ip_proto, 0);
-  frame.insert(frame.end(), packet.begin(), packet.end());
-  if (step.damage != 0) frame[step.damage_at % frame.size()] ^= step.damage;
-  return frame;
-}
-
 std::shared_ptr<Segment> OpenSegment(uint64_t bytes) {
   SystemError error;
   return Segment::Open(bytes, "", &error);
@@ -186,13 +46,13 @@ class Checker {
   explicit Checker(const uint8_t* config);
   ~Checker() { ASAN_UNPOISON_MEMORY_REGION(umem_.get(), kSlots * kSlotBytes); }
 
-  void Run(const Step& step);
+  void Run(const FlowStep& step);
   void Finish();
 
  private:
   void Attach();
-  void Ask(const Step& step);
-  void Add(const Step& step);
+  void Ask(const FlowStep& step);
+  void Add(const FlowStep& step);
   void Put(const Frame& frame, uint64_t number, uint8_t port);
   void Flush();
   void Settle(uint32_t index);
@@ -275,7 +135,7 @@ void Checker::Attach() {
   }
 }
 
-void Checker::Run(const Step& step) {
+void Checker::Run(const FlowStep& step) {
   static constexpr uint64_t kUnits[] = {0, 1'000'000, 50'000'000, 1'000'000'000, 30'000'000'000, 700'000'000'000};
   now_ns_ += kUnits[step.time % 6] * (step.time / 6);
   if (step.kind % 8 == 0) return Ask(step);
@@ -283,7 +143,7 @@ void Checker::Run(const Step& step) {
   if (count_ == kBatch || step.kind % 8 == 1) Flush();
 }
 
-void Checker::Ask(const Step& step) {
+void Checker::Ask(const FlowStep& step) {
   const uint32_t flow = AnyFlow(step.cut);
   const bool live = engine_->IsLive(flow);
   switch (step.kind / 8) {
@@ -329,7 +189,7 @@ void Checker::Ask(const Step& step) {
   CheckFlows();
 }
 
-void Checker::Add(const Step& step) {
+void Checker::Add(const FlowStep& step) {
   const std::vector<uint8_t> bytes = FrameOf(step);
   if (free_.empty() || bytes.size() > kSlotBytes / 2) return;
   const auto wire = static_cast<uint32_t>(bytes.size());
@@ -514,8 +374,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   constexpr size_t kConfigBytes = 6;
   if (size < kConfigBytes) return 0;
   Checker checker(data);
-  for (size_t at = kConfigBytes; at + sizeof(Step) <= size; at += sizeof(Step)) {
-    Step step;
+  for (size_t at = kConfigBytes; at + sizeof(FlowStep) <= size; at += sizeof(FlowStep)) {
+    FlowStep step;
     std::memcpy(&step, data + at, sizeof(step));
     checker.Run(step);
   }

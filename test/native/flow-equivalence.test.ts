@@ -4,7 +4,8 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import * as abi from "../../nfs/sdk/abi.ts";
 import { type FlowStep, flowSteps, playSteps } from "../support/flow-arbitraries.ts";
 import { defaultTimeouts, FlowModel, type FlowModelConfig } from "../support/flow-model.ts";
-import { describeStep, openFlowPlayer, type SeenStep } from "../support/flow-player.ts";
+import { openFlowPlayer } from "../support/flow-player.ts";
+import { describeStep, type SeenStep } from "../support/flow-sight.ts";
 
 const SEQUENCES = 100_000;
 const START_NS = 1_000_000_000_000_000_000n;

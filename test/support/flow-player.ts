@@ -1,15 +1,8 @@
-// Plays the steps of flow-arbitraries.ts through a real lane, one frame per batch, and says what became of them. One lane
-// serves any number of sequences; time goes on from one to the next.
+// Plays the steps of flow-arbitraries.ts through a real lane, one frame per batch, and says what became of them.
 import * as abi from "../../nfs/sdk/abi.ts";
 import { type FlowsDeclaration, planFlows } from "../../runtime/chain/flows.ts";
 import { turn } from "../../runtime/dataplane/breathe.ts";
-import {
-  type FlowEndpoint,
-  type FlowReport,
-  flowEnds,
-  flowStates,
-  readFlowReports,
-} from "../../runtime/dataplane/flow-reports.ts";
+import { readFlowReports } from "../../runtime/dataplane/flow-reports.ts";
 import { type Lane, openLane } from "../../runtime/dataplane/lane.ts";
 import { FLOW_REPORT_BYTES, functionCounters, SHARED_RECORDS_OFFSET } from "../../runtime/dataplane/layout.ts";
 import { loadAddon } from "../../runtime/dataplane/load-addon.ts";
@@ -20,49 +13,12 @@ import { compileFunction } from "../../runtime/function/compile.ts";
 import { validateManifest } from "../../runtime/function/manifest.ts";
 import { planAlone } from "../../runtime/testing/function-plan.ts";
 import { type FlowStep, frameOf, type PlayedStep } from "./flow-arbitraries.ts";
-import type { Endpoint } from "./flow-frame.ts";
-import type { FlowEnd, FrameOutcome, ReplyTuple } from "./flow-model.ts";
+import type { ReplyTuple } from "./flow-model.ts";
+import { type SeenEnd, type SeenFrame, type SeenStep, seeEnd } from "./flow-sight.ts";
 import { makeFolder } from "./temporary-folder.ts";
 
-/** What became of one frame. */
-export interface SeenFrame {
-  /** Of the sequence, counted from 1. */
-  readonly frame: number;
-  readonly verdict: "pass" | "drop";
-  readonly reason: string;
-  /** Of the sequence, counted from 1 as they begin; 0 for none. */
-  readonly flow: number;
-  readonly direction: number;
-  readonly isIcmpError: boolean;
-  /** Of ICMP errors about a flow nobody is told. */
-  readonly started: boolean;
-}
-
-/** What is reported of a flow's end. */
-export interface SeenEnd {
-  readonly flow: number;
-  readonly end: string;
-  readonly state: string;
-  readonly conversation: string;
-  readonly isBound: boolean;
-  /** Start, last frame and end, in ns after the sequence's start. */
-  readonly times: readonly [bigint, bigint, bigint];
-  readonly packets: readonly number[];
-  readonly octets: readonly number[];
-  readonly tcpFlags: readonly number[];
-}
-
-export interface SeenStep {
-  /** In the order in which they met their ends. */
-  readonly frames: readonly SeenFrame[];
-  /** By flow. */
-  readonly ended: readonly SeenEnd[];
-  /** Of a second tuple. */
-  readonly bound?: boolean;
-}
-
 const CONTROL_TYPE = 0x88b5;
-/** In a control frame, from here on: u32 flow, u32 IP version (0: nothing but time passes), the body of MESSAGE_BIND. */
+/** In a control frame, from here on: u32 flow, u32 IP version (0: only time passes), the body of MESSAGE_BIND. */
 const CONTROL_OFFSET = 16;
 const CONTROL_BYTES = 60;
 
@@ -105,8 +61,8 @@ export function nf_process(): void {
 export async function openFlowPlayer(zones: readonly number[], flows: FlowsDeclaration): Promise<FlowPlayer> {
   const folder = makeFolder({ "binder/index.ts": bindingFunction });
   const { wasm } = await compileFunction(`${folder}/binder`);
-  const description = { name: "binder", version: "1.0.0", abi: 1, description: "Binds.", frames: "read", memoryPages: 16 };
-  const manifest = validateManifest(JSON.stringify(description), "binder/manifest.json");
+  const base = { name: "binder", version: "1.0.0", abi: 1, description: "Binds.", memoryPages: 16 };
+  const manifest = validateManifest(JSON.stringify({ ...base, frames: "read" }), "binder/manifest.json");
   admit(wasm, manifest);
   const names = zones.map((_, index) => `port${index}`);
   const alone = planAlone(manifest, { flows }, names, 0);
@@ -126,11 +82,14 @@ export async function openFlowPlayer(zones: readonly number[], flows: FlowsDecla
   return new FlowPlayer(lane);
 }
 
+/** In a report: u64, when the flow ended (native/src/flow_engine.h). */
+const END_TIME = 8;
 const START_NS = 1_000_000_000_000_000_000n;
 const MILLISECOND_NS = 1_000_000n;
 /** Longer than any timeout, so that a sequence finds nothing of the one before. */
 const PAUSE_NS = 7_200_000_000_000n;
 
+/** Serves any number of sequences; time goes on from one to the next. */
 export class FlowPlayer {
   readonly lane: Lane;
   readonly #records: DataView;
@@ -142,8 +101,9 @@ export class FlowPlayer {
   #flowsBefore = 0;
   #entered = 0;
   #ended = 0;
-  /** Frames of the sequence by their number in the lane, and numbers of flows in the engine by those of the sequence. */
+  /** Frames of the sequence by their number in the lane. */
   #frames = new Map<number, number>();
+  /** Numbers of flows in the engine by those of the sequence. */
   #numbers = new Map<number, number>();
 
   constructor(lane: Lane) {
@@ -237,8 +197,10 @@ export class FlowPlayer {
     const bytes = this.lane.native.takeFlowReports();
     const reports = readFlowReports(bytes, 0);
     this.#ended += reports.length;
-    const timeOf = (index: number) => new DataView(bytes as ArrayBuffer).getBigUint64(index * FLOW_REPORT_BYTES + 8, true);
-    const seen = reports.map((report, index) => seeEnd(report, timeOf(index), this.#flowsBefore, this.#startNs));
+    const view = new DataView(bytes ?? new ArrayBuffer());
+    const seen = reports.map((report, index) =>
+      seeEnd(report, view.getBigUint64(index * FLOW_REPORT_BYTES + END_TIME, true), this.#flowsBefore, this.#startNs),
+    );
     return seen.toSorted((a, b) => a.flow - b.flow);
   }
 }
@@ -251,70 +213,4 @@ function writeBind(view: DataView, flow: number, { source, destination }: ReplyT
   bytes.set(Uint8Array.fromHex(destination.address), 24);
   view.setUint16(CONTROL_OFFSET + 40, source.port, true);
   view.setUint16(CONTROL_OFFSET + 42, destination.port, true);
-}
-
-function seeEnd(report: FlowReport, endNs: bigint, flowsBefore: number, startNs: bigint): SeenEnd {
-  const { zone, vlan, ipVersion, ipProto, source, destination, packets, octets, tcpFlags } = report;
-  const ends = [source, destination].map(({ address, port }: FlowEndpoint) => ({ address: address.toHex(), port }));
-  return {
-    flow: report.serial - flowsBefore,
-    end: report.end,
-    state: report.state,
-    conversation: describe(zone, vlan, ipVersion, ipProto, ends),
-    isBound: report.reply !== null,
-    times: [report.startNs - startNs, report.lastNs - startNs, endNs - startNs],
-    ...{ packets, octets, tcpFlags },
-  };
-}
-
-const describe = (zone: number, vlan: number, version: number, proto: number, ends: readonly Endpoint[]) =>
-  `zone ${zone} vlan ${vlan} IPv${version} proto ${proto} ${ends.map(({ address, port }) => `${address}:${port}`).join(" > ")}`;
-
-/** What the model says of a step, in the same words. */
-export function describeStep(played: Pick<PlayedStep, "outcome" | "abandoned" | "ended" | "bound">, startNs: bigint): SeenStep {
-  const { outcome, abandoned, ended, bound } = played;
-  const outcomes = outcome === undefined ? [] : [outcome, ...outcome.released];
-  const frames = outcomes.filter(({ verdict }) => verdict !== "hold").map(describeFrame);
-  return {
-    frames: [...abandoned.map(describeAbandoned), ...frames],
-    ended: ended.map((end) => describeEnd(end, startNs)).toSorted((a, b) => a.flow - b.flow),
-    ...(bound && { bound: bound.done }),
-  };
-}
-
-function describeFrame({ frame, verdict, reason, flow, direction, isIcmpError, started }: FrameOutcome): SeenFrame {
-  return {
-    frame,
-    verdict: verdict === "drop" ? "drop" : "pass",
-    reason: reason ?? "",
-    flow,
-    direction,
-    isIcmpError,
-    started: started && !isIcmpError,
-  };
-}
-
-const describeAbandoned = (frame: number): SeenFrame => ({
-  frame,
-  verdict: "drop",
-  reason: "fragment-incomplete",
-  flow: 0,
-  direction: 0,
-  isIcmpError: false,
-  started: false,
-});
-
-function describeEnd(flow: FlowEnd, startNs: bigint): SeenEnd {
-  const { version, proto, source, destination } = flow.conversation;
-  return {
-    flow: flow.flow,
-    end: flowEnds[flow.end] as string,
-    state: flowStates[flow.state] as string,
-    conversation: describe(flow.zone, flow.vlan, version, proto, [source, destination]),
-    isBound: flow.keys.length > 1,
-    times: [flow.startNs - startNs, flow.lastNs - startNs, flow.endNs - startNs],
-    packets: flow.packets,
-    octets: flow.octets,
-    tcpFlags: flow.tcpFlags,
-  };
 }

@@ -160,6 +160,15 @@ void SetFlowFunctions(Napi::Env env, Napi::Object object, const Shared& open) {
     lane.ClearLog();
     return bytes;
   });
+  Set(env, object, "flowRecovery", open, [](const Napi::CallbackInfo& info, Lane& lane) -> Napi::Value {
+    if (lane.flows() == nullptr) return info.Env().Null();
+    const FlowRecovery& recovery = lane.flows()->recovery();
+    Napi::Object object = Napi::Object::New(info.Env());
+    object.Set("fresh", recovery.fresh);
+    object.Set("kept", recovery.kept);
+    object.Set("dropped", recovery.dropped);
+    return object;
+  });
   Set(env, object, "takeFlowReports", open, [](const Napi::CallbackInfo& info, Lane& lane) -> Napi::Value {
     if (lane.flows() == nullptr) return info.Env().Null();
     const Napi::Value bytes = TakeBytes(info.Env(), lane.flows()->reports());

@@ -82,15 +82,18 @@ function printFault({ function: name, package: from, message, source, count }: F
   process.stderr.write(`fault ${name} (${from})${source === null ? "" : ` ${source}`}: ${message}${times}\n`);
 }
 
-function printStart({ description }: Engine, json: boolean): void {
+function printStart({ description, recovery }: Engine, json: boolean): void {
   if (json) {
-    process.stdout.write(`${JSON.stringify({ state: "running", ...description })}\n`);
+    process.stdout.write(`${JSON.stringify({ state: "running", ...description, recovery })}\n`);
     return;
   }
   printLine(`chain ${description.chain} is running (process ${description.pid})`);
   for (const { name, device, mode, refused } of description.ports) {
     const better = refused.map((refusal) => `${refusal.mode}: ${refusal.why}`).join("; ");
     printLine(`  port ${name}: ${device}, ${mode}${better === "" ? "" : ` (not ${better})`}`);
+  }
+  if (recovery?.fresh === false) {
+    printLine(`  flows: ${recovery.kept} of the process before go on, ${recovery.dropped} half-written ones dropped`);
   }
   for (const { name, package: from } of description.functions) printLine(`  function ${name}: ${from}`);
   printLine("watch it with `sluice top`; stop it with Ctrl-C");

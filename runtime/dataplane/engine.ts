@@ -7,7 +7,7 @@ import type { FunctionPackage } from "../function/catalog.ts";
 import type { LogLevel } from "./instance.ts";
 import type { FaultReport } from "./lane.ts";
 import { loadAddon } from "./load-addon.ts";
-import type { FrameAudit } from "./native.ts";
+import type { FlowRecovery, FrameAudit } from "./native.ts";
 import { type EngineDescription, processStartOf, StateFolder } from "./state-folder.ts";
 import { CONTROL_RUN, CONTROL_STOP, type WorkerMessage, type WorkerSetup } from "./worker-protocol.ts";
 
@@ -23,6 +23,8 @@ export interface EngineSetup {
 
 export interface Engine {
   readonly description: EngineDescription;
+  /** What was left of an earlier process; null if the chain keeps no flows. */
+  readonly recovery: FlowRecovery | null;
   readonly folder: string;
   /** Ends when the engine does: with the frame count, or with an error (device-vanished, internal). */
   readonly ended: Promise<FrameAudit>;
@@ -36,7 +38,7 @@ const SLOT_BYTES = 2048;
 /** Starts a chain. Throws chain-running, device-missing, not-permitted … with everything undone. */
 export async function startEngine(setup: EngineSetup): Promise<Engine> {
   const native = loadAddon();
-  const folder = StateFolder.claim(setup.plan.chain);
+  const folder = StateFolder.claim(setup.plan.chain, stateKeyOf(setup.plan));
   const control = new Int32Array(new SharedArrayBuffer(4));
   Atomics.store(control, 0, CONTROL_RUN);
   const worker = new Worker(new URL("worker.ts", import.meta.url), {
@@ -51,6 +53,7 @@ export async function startEngine(setup: EngineSetup): Promise<Engine> {
     ended.catch(() => {});
     return {
       description,
+      recovery: ready.recovery,
       folder: folder.path,
       ended,
       stop: () => {
@@ -80,6 +83,12 @@ function workerSetup(setup: EngineSetup, folder: StateFolder, control: SharedArr
   };
 }
 
+/** Segments hold what a function's code left there: only the same version of it takes them over. */
+function stateKeyOf({ flows, columns, functions, zones, ports }: Plan): string {
+  const packages = functions.map(({ name, package: from, segments }) => [name, from.name, from.version, segments]);
+  return JSON.stringify([flows.capacity, columns, packages, zones, ports.map((port) => port.zone)]);
+}
+
 type Ready = Extract<WorkerMessage, { kind: "ready" }>;
 
 function describe(plan: Plan, ready: Ready, tickHz: number): EngineDescription {
@@ -92,6 +101,7 @@ function describe(plan: Plan, ready: Ready, tickHz: number): EngineDescription {
     functions: ready.functions,
     hops: plan.hops.map((hop) => ({ function: hop.function, path: hop.path })),
     layout: ready.layout,
+    stateKey: stateKeyOf(plan),
     flowCapacity: plan.flows.capacity,
     tickHz,
   };

@@ -62,6 +62,13 @@ export interface NativeTimeouts {
   readonly tcpRetransmissions: number;
 }
 
+/** Flows of an earlier process that go on, and those that it died in the middle of writing. */
+export interface FlowRecovery {
+  readonly fresh: boolean;
+  readonly kept: number;
+  readonly dropped: number;
+}
+
 export interface NativeFlows {
   /** flowTableBytes(capacity); keeps what an earlier lane left in it. */
   readonly segment: Segment;
@@ -169,6 +176,8 @@ export interface NativeLane {
   runOut(): boolean;
   /** All flows end, whatever waits is dropped. */
   endFlows(): void;
+  /** What was in the flow table when the lane took it over; null if the chain keeps no flows. */
+  flowRecovery(): FlowRecovery | null;
   /** FLOW_REPORT_BYTES and 8 per exported column for every flow that ended since the last call; null for none. */
   takeFlowReports(): ArrayBuffer | null;
   /** What functions logged on the packet path since the last call: u32 function, level, bytes, UTF-8 text; or null. */

@@ -27,6 +27,8 @@ export interface EngineDescription {
   readonly functions: readonly FunctionDescription[];
   readonly hops: readonly { readonly function: number; readonly path: number }[];
   readonly layout: CounterLayout;
+  /** What the layout of flows, columns and segments depends on; equal keys can share them. */
+  readonly stateKey: string;
   /** Flows that its table holds at the most. */
   readonly flowCapacity: number;
   /** Ticks per second of the hops' "ticks" counters. */
@@ -61,8 +63,11 @@ export class StateFolder {
     this.path = path;
   }
 
-  /** Claims the folder of `chain` for this process. Throws chain-running if another one that lives has it. */
-  static claim(chain: string, root = stateRoot()): StateFolder {
+  /**
+   * Claims the folder of `chain` for this process. What a process that died left of flows, columns and segments stays if
+   * it had the same `stateKey`. Throws chain-running if another process that lives has the folder.
+   */
+  static claim(chain: string, stateKey: string, root = stateRoot()): StateFolder {
     const path = join(root, chain);
     const owner = readDescription(path);
     if (owner !== null && isAlive(owner)) {
@@ -73,7 +78,7 @@ export class StateFolder {
         help: "stop it first (SIGTERM or Ctrl-C), or use another chain name",
       });
     }
-    rmSync(path, { recursive: true, force: true });
+    clear(path, owner?.stateKey === stateKey);
     mkdirSync(path, { recursive: true, mode: 0o700 });
     requireTmpfs(path);
     return new StateFolder(path);
@@ -104,6 +109,16 @@ export function findEngines(root = stateRoot()): { readonly path: string; readon
       const engine = readDescription(path);
       return engine !== null && isAlive(engine) ? [{ path, engine }] : [];
     });
+}
+
+function clear(path: string, keepsState: boolean): void {
+  if (!keepsState) {
+    rmSync(path, { recursive: true, force: true });
+    return;
+  }
+  for (const name of readdirSync(path)) {
+    if (!/^(flows$|column-|segment-)/.test(name)) rmSync(join(path, name), { recursive: true, force: true });
+  }
 }
 
 // statfs(2)

@@ -5,7 +5,7 @@ import type { FunctionPackage } from "../function/catalog.ts";
 import type { CounterLayout } from "./counter-layout.ts";
 import type { LogLevel } from "./instance.ts";
 import type { FaultReport } from "./lane.ts";
-import type { FrameAudit } from "./native.ts";
+import type { FlowRecovery, FrameAudit } from "./native.ts";
 import type { FunctionDescription, PortDescription } from "./state-folder.ts";
 
 /** What the engine hands to a worker. */
@@ -30,6 +30,7 @@ export type WorkerMessage =
       readonly ports: readonly PortDescription[];
       readonly functions: readonly FunctionDescription[];
       readonly layout: CounterLayout;
+      readonly recovery: FlowRecovery | null;
     }
   | { readonly kind: "fault"; readonly fault: FaultReport }
   | { readonly kind: "log"; readonly level: LogLevel; readonly function: string; readonly message: string }

@@ -79,7 +79,7 @@ function deviceVanished(port: AfxdpPort): Fault {
   };
 }
 
-function describe(lane: Lane): Pick<WorkerMessage & { kind: "ready" }, "ports" | "functions" | "layout"> {
+function describe(lane: Lane): Pick<WorkerMessage & { kind: "ready" }, "ports" | "functions" | "layout" | "recovery"> {
   return {
     ports: lane.plan.ports.map((port, index) => {
       const { mode, refused } = lane.ports[index] as AfxdpPort;
@@ -92,6 +92,7 @@ function describe(lane: Lane): Pick<WorkerMessage & { kind: "ready" }, "ports" |
       counters: [...state.declaredCounters],
     })),
     layout: lane.counterLayout,
+    recovery: lane.native.flowRecovery(),
   };
 }
 

@@ -1,12 +1,13 @@
 import { execFile } from "node:child_process";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createNetwork, type Namespace, type Network, networkObstacle } from "../../runtime/testing/network.ts";
 import { encodePacket, formatPacket } from "../../runtime/testing/packet-text.ts";
 import { projectRoot, runSluice, sluicePath } from "../support/run-sluice.ts";
-import { RunningEngine, readTop } from "../support/running-engine.ts";
+import { RunningEngine, readFlows, readTop } from "../support/running-engine.ts";
 import { sendFrames } from "../support/send-frames.ts";
+import { makeFolder } from "../support/temporary-folder.ts";
 
 const execute = promisify(execFile);
 const obstacle = networkObstacle();
@@ -132,8 +133,27 @@ describe.skipIf(obstacle !== null)(`a chain between two namespaces${skipped}`, (
     engine = await RunningEngine.start(box, office, { stateFolder: killed.stateFolder });
     const { stdout } = await left.run("ping", "-c", "2", "-i", "0.1", "-W", "2", "10.9.0.2");
     expect(stdout).toContain("2 received");
+    expect(await readFlows(engine, "icmp")).toMatchObject([
+      { proto: "ICMP", src_ip: "10.9.0.1", packets_to_client: 2 },
+    ]);
     expect((await engine.end()).status).toBe(0);
     expect(existsSync(`${killed.stateFolder}/office`)).toBe(false);
+  });
+
+  it("keeps its flows when it is killed, and says so when it starts again", async () => {
+    const killed = await start();
+    await left.run("ping", "-c", "2", "-i", "0.1", "-W", "2", "10.9.0.2");
+    const before = await readFlows(killed, "icmp");
+    await killed.end("SIGKILL");
+    engine = await RunningEngine.start(box, office, { stateFolder: killed.stateFolder });
+    expect(before).toHaveLength(1);
+    expect(engine.description.recovery).toMatchObject({ fresh: false, dropped: 0 });
+    expect(engine.description.recovery.kept).toBeGreaterThanOrEqual(1);
+    expect(await readFlows(engine, "icmp")).toEqual(before);
+    await engine.end("SIGKILL");
+    const changed = makeFolder({ "office.yaml": `${readFileSync(office, "utf8")}flows: { capacity: 1024 }\n` });
+    engine = await RunningEngine.start(box, `${changed}/office.yaml`, { stateFolder: killed.stateFolder });
+    expect(engine.description.recovery).toMatchObject({ fresh: true, kept: 0 });
   });
 
   it("ends with one clear error when a device goes away, and releases the other", async () => {

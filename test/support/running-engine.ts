@@ -2,7 +2,10 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createInterface } from "node:readline";
+import { text } from "node:stream/consumers";
+import type { FlowRecovery } from "../../runtime/dataplane/native.ts";
 import type { EngineDescription } from "../../runtime/dataplane/state-folder.ts";
+import type { Rates } from "../../runtime/telemetry/rates.ts";
 import type { Namespace } from "../../runtime/testing/network.ts";
 import { sluicePath } from "./run-sluice.ts";
 
@@ -22,14 +25,14 @@ export interface EngineOptions {
 
 /** `sluice up --json` in a namespace, with a state folder of its own. */
 export class RunningEngine {
-  readonly description: EngineDescription;
+  readonly description: EngineDescription & { readonly recovery: FlowRecovery };
   readonly stateFolder: string;
   readonly #child: ChildProcess;
   readonly #said: () => { lines: string[]; stderr: string };
 
   private constructor(
     child: ChildProcess,
-    description: EngineDescription,
+    description: RunningEngine["description"],
     stateFolder: string,
     said: () => { lines: string[]; stderr: string },
   ) {
@@ -89,15 +92,20 @@ export class RunningEngine {
 }
 
 /** `sluice top --json` of a running engine: its counters. */
-export async function readTop(engine: RunningEngine): Promise<Record<string, unknown> & { ports: { port: string }[] }> {
-  const child = spawn(sluicePath, ["top", "--json", "--interval", "0.1"], {
+export async function readTop(engine: RunningEngine): Promise<Rates> {
+  return JSON.parse(await observe(engine, "top", "--json", "--interval", "0.1"));
+}
+
+/** `sluice flows --json` of a running engine, of one IP protocol: the kernel's own chatter is left out. */
+export async function readFlows(engine: RunningEngine, proto: string): Promise<Record<string, unknown>[]> {
+  return JSON.parse(await observe(engine, "flows", "--json", "--sort", "start", "--proto", proto)).flows;
+}
+
+async function observe(engine: RunningEngine, ...args: readonly string[]): Promise<string> {
+  const child = spawn(sluicePath, args, {
     env: { ...process.env, SLUICE_STATE_DIR: engine.stateFolder },
     stdio: ["ignore", "pipe", "inherit"],
   });
-  let text = "";
-  child.stdout.on("data", (chunk: Buffer) => {
-    text += chunk.toString();
-  });
-  await once(child, "close");
-  return JSON.parse(text);
+  const [output] = await Promise.all([text(child.stdout), once(child, "close")]);
+  return output;
 }

@@ -1,6 +1,6 @@
 // Builds what is out of date: the native addon with the XDP program (build/native), the functions (build/functions).
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -18,8 +18,15 @@ function step(name: string, command: string, args: readonly string[]): void {
   if (seconds > 2) process.stderr.write(`setup: ${name} (${seconds.toFixed(0)} s)\n`);
 }
 
-if (!existsSync(`${root}build/native/build.ninja`)) {
-  step("configured the native addon", "cmake", ["-S", "native", "-B", "build/native", "-G", "Ninja"]);
+/** CMake refuses a build folder that was made for another place: after the project was moved, it is made anew. */
+function isConfigured(): boolean {
+  const cache = `${root}build/native/CMakeCache.txt`;
+  if (!existsSync(cache) || !existsSync(`${root}build/native/build.ninja`)) return false;
+  return readFileSync(cache, "utf8").includes(`CMAKE_HOME_DIRECTORY:INTERNAL=${root}native\n`);
+}
+
+if (!isConfigured()) {
+  step("configured the native addon", "cmake", ["--fresh", "-S", "native", "-B", "build/native", "-G", "Ninja"]);
 }
 step("built the native addon", "cmake", ["--build", "build/native"]);
 step("built the functions", process.execPath, ["runtime/function/build-all.ts"]);

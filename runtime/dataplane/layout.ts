@@ -49,7 +49,7 @@ export const hopCounters = [
 /** Counters of what a function put into its outbox, in this order. */
 export const functionCounters = ["refused_messages", "bad_outboxes", "outbox_overflows"] as const;
 
-/** Counters of a lane, in this order. The drop reasons of the engine itself are DROP_REASONS. */
+/** Counters of a lane, in this order. The engine's own drop reasons follow them. */
 export const laneCounters = [
   "turns",
   "received",

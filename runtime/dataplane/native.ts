@@ -1,6 +1,6 @@
 // The native addon as TypeScript sees it. load-addon.ts is the only file that touches the addon itself.
 
-import type { AfxdpMode, KernelClass, Match } from "../chain/plan.ts";
+import type { AfxdpMode, FlowTimeouts, KernelClass, Match, PlannedFragments } from "../chain/plan.ts";
 
 /** A shared-memory file, mapped readable and writable in this process. `buffer` is a view of the very pages. */
 export interface Segment {
@@ -51,17 +51,6 @@ export interface NativeFunction {
   readonly counters: number;
 }
 
-/** Seconds by FLOW_STATE_*. */
-export interface NativeTimeouts {
-  readonly tcp: readonly number[];
-  readonly udp: readonly number[];
-  readonly icmp: readonly number[];
-  readonly sctp: readonly number[];
-  readonly other: readonly number[];
-  readonly tcpUnacknowledged: number;
-  readonly tcpRetransmissions: number;
-}
-
 /** Flows of an earlier process that go on, and those that it died in the middle of writing. */
 export interface FlowRecovery {
   readonly fresh: boolean;
@@ -80,16 +69,10 @@ export interface NativeFlows {
   /** Arrays of capacity + 1 entries. */
   readonly columns: readonly { readonly segment: Segment; readonly bytes: number; readonly exported: boolean }[];
   /** Absent: nf_conntrack's defaults. */
-  readonly timeouts?: NativeTimeouts;
+  readonly timeouts?: FlowTimeouts;
   readonly midstream: boolean;
   readonly liberal: boolean;
-  readonly fragments: {
-    readonly packets: number;
-    readonly fragments: number;
-    readonly held: number;
-    readonly heldPerPacket: number;
-    readonly timeoutMs: number;
-  };
+  readonly fragments: PlannedFragments;
   /** Null: no function reads streams. */
   readonly streamBuffer: Segment | null;
   readonly streamBufferAddress: number;

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <map>
+#include <mutex>
 #include <optional>
 #include <thread>
 
@@ -80,6 +82,19 @@ void Set(Napi::Env env, Napi::Object object, const char* name, const Shared& ope
   object.Set(name, Napi::Function::New(
                        env,
                        [open, function](const Napi::CallbackInfo& info) -> Napi::Value {
+                         Lane* lane = LaneOf(info.Env(), *open);
+                         return lane ? function(info, *lane) : info.Env().Undefined();
+                       },
+                       name));
+}
+
+// For what other threads than the lane's own may call.
+template <typename Function>
+void SetForAll(Napi::Env env, Napi::Object object, const char* name, const Shared& open, Function function) {
+  object.Set(name, Napi::Function::New(
+                       env,
+                       [open, function](const Napi::CallbackInfo& info) -> Napi::Value {
+                         const std::lock_guard lock(open->closing);
                          Lane* lane = LaneOf(info.Env(), *open);
                          return lane ? function(info, *lane) : info.Env().Undefined();
                        },
@@ -177,6 +192,74 @@ void SetFlowFunctions(Napi::Env env, Napi::Object object, const Shared& open) {
   });
 }
 
+constexpr napi_type_tag kProgramTag = {0x536c75696365, 0x50726f6772616d};
+using ProgramHolder = std::shared_ptr<Program>;
+
+ProgramHolder ProgramOf(const Napi::Value& value) {
+  if (!value.IsExternal()) return nullptr;
+  const auto external = value.As<Napi::External<ProgramHolder>>();
+  return external.CheckTypeTag(&kProgramTag) ? *external.Data() : nullptr;
+}
+
+Napi::Value MakeProgram(const Napi::CallbackInfo& info, Lane& lane) {
+  const Napi::Env env = info.Env();
+  ProgramHolder program = info[0].IsObject() ? ReadProgram(info[0].As<Napi::Object>(), lane.config()) : nullptr;
+  if (program == nullptr) {
+    ThrowError(env, "internal", "makeProgram", "an option is missing or out of range");
+    return env.Undefined();
+  }
+  auto external = Napi::External<ProgramHolder>::New(env, new ProgramHolder(std::move(program)),
+                                                     [](Napi::Env, ProgramHolder* held) { delete held; });
+  external.TypeTag(&kProgramTag);
+  return external;
+}
+
+Napi::Value Pulse(const Napi::CallbackInfo& info, Lane& lane) {
+  const Lane::Pulse pulse = lane.pulse();
+  Napi::Object object = Napi::Object::New(info.Env());
+  object.Set("turns", static_cast<double>(pulse.turns));
+  object.Set("waiting", pulse.waiting);
+  object.Set("hop", pulse.hop);
+  object.Set("cpuMs", static_cast<double>(pulse.cpu_ns) / 1e6);
+  return object;
+}
+
+void SetGenerationFunctions(Napi::Env env, Napi::Object object, const Shared& open) {
+  Set(env, object, "makeProgram", open, MakeProgram);
+  Set(env, object, "install", open, [](const Napi::CallbackInfo& info, Lane& lane) -> Napi::Value {
+    const ProgramHolder program = ProgramOf(info[0]);
+    if (program == nullptr) {
+      ThrowError(info.Env(), "internal", "install", "expects what makeProgram returned");
+    } else {
+      lane.Install(program);
+    }
+    return info.Env().Undefined();
+  });
+  Set(env, object, "takeOver", open, [](const Napi::CallbackInfo& info, Lane& lane) -> Napi::Value {
+    const ProgramHolder program = ProgramOf(info[0]);
+    if (program != nullptr) return Napi::Number::New(info.Env(), lane.TakeOver(program));
+    ThrowError(info.Env(), "internal", "takeOver", "expects what makeProgram returned");
+    return info.Env().Undefined();
+  });
+  Set(env, object, "quarantine", open, [](const Napi::CallbackInfo& info, Lane& lane) -> Napi::Value {
+    const uint32_t hop = info[0].ToNumber().Uint32Value();
+    if (hop < lane.hops()) {
+      lane.hop(hop).quarantined = true;
+      lane.hop(hop).bypass = info[1].ToBoolean().Value();
+    }
+    return info.Env().Undefined();
+  });
+  SetForAll(env, object, "pulse", open, Pulse);
+  SetForAll(env, object, "functionOf", open, [](const Napi::CallbackInfo& info, Lane& lane) -> Napi::Value {
+    const uint32_t hop = info[0].ToNumber().Uint32Value();
+    return Napi::Number::New(info.Env(), hop < lane.hops() ? static_cast<int32_t>(lane.hop(hop).function) : -1);
+  });
+  Set(env, object, "gonePort", open, [](const Napi::CallbackInfo& info, Lane& lane) -> Napi::Value {
+    return Napi::Number::New(info.Env(), lane.GonePort());
+  });
+  object.Set("id", open->id);
+}
+
 void SetFunctions(Napi::Env env, Napi::Object object, const Shared& open) {
   SetRaw(env, object, "inhale", Inhale, open);
   SetRaw(env, object, "advance", Advance, open);
@@ -197,12 +280,44 @@ void SetFunctions(Napi::Env env, Napi::Object object, const Shared& open) {
   Set(env, object, "audit", open,
       [](const Napi::CallbackInfo& info, Lane& lane) -> Napi::Value { return DescribeAudit(info.Env(), lane.pool()); });
   SetFlowFunctions(env, object, open);
+  SetGenerationFunctions(env, object, open);
   SetGetter(env, object, "received", open, [](Napi::Env inner, Lane& lane) -> Napi::Value {
     return Napi::Number::New(inner, static_cast<double>(lane.received()));
   });
   object.Set("wakeDescriptor", open->lane->wake_descriptor());
   object.Set("outcomes", Outcomes(env, *open->lane));
-  object.Set("close", Napi::Function::New(env, [open](const Napi::CallbackInfo&) { open->lane.reset(); }));
+  object.Set("close", Napi::Function::New(env, [open](const Napi::CallbackInfo&) {
+               const std::lock_guard lock(open->closing);
+               open->lane.reset();
+             }));
+}
+
+// All lanes of the process that anybody holds, by id.
+class Registry {
+ public:
+  static void Add(const Shared& open) {
+    const std::lock_guard lock(mutex_);
+    open->id = ++last_;
+    lanes_[open->id] = open;
+  }
+
+  static Shared Find(uint32_t id) {
+    const std::lock_guard lock(mutex_);
+    const auto found = lanes_.find(id);
+    return found == lanes_.end() ? nullptr : found->second.lock();
+  }
+
+ private:
+  static inline std::mutex mutex_;
+  static inline uint32_t last_ = 0;
+  static inline std::map<uint32_t, std::weak_ptr<OpenLane>> lanes_;
+};
+
+Napi::Object MakeObject(Napi::Env env, const Shared& open) {
+  Napi::Object object = Napi::Object::New(env);
+  SetFunctions(env, object, open);
+  BindPorts(env, object, open);
+  return object;
 }
 
 Napi::Value CreateLane(const Napi::CallbackInfo& info) {
@@ -213,17 +328,25 @@ Napi::Value CreateLane(const Napi::CallbackInfo& info) {
   }
   const auto options = info[0].As<Napi::Object>();
   std::optional<LaneConfig> config = ReadLaneConfig(options);
-  std::optional<Program> program = config ? ReadProgram(options, *config) : std::nullopt;
+  std::shared_ptr<Program> program = config ? ReadProgram(options, *config) : nullptr;
   if (!program) {
     ThrowError(env, "internal", "createLane", "an option is missing or out of range");
     return env.Undefined();
   }
   auto open = std::make_shared<OpenLane>();
-  open->lane = std::make_unique<Lane>(std::move(*config), std::move(*program));
-  Napi::Object object = Napi::Object::New(env);
-  SetFunctions(env, object, open);
-  BindPorts(env, object, open);
-  return object;
+  open->lane = std::make_unique<Lane>(std::move(*config), std::move(program));
+  Registry::Add(open);
+  return MakeObject(env, open);
+}
+
+// The same lane, for another thread's environment.
+Napi::Value AttachLane(const Napi::CallbackInfo& info) {
+  const Shared open = Registry::Find(info[0].ToNumber().Uint32Value());
+  if (open == nullptr || open->lane == nullptr) {
+    ThrowError(info.Env(), "internal", "attachLane", "there is no such lane");
+    return info.Env().Undefined();
+  }
+  return MakeObject(info.Env(), open);
 }
 
 Napi::Value PinThread(const Napi::CallbackInfo& info) {
@@ -261,6 +384,7 @@ Lane* LaneOf(Napi::Env env, const OpenLane& open) {
 
 void BindLanes(Napi::Env env, Napi::Object exports) {
   exports.Set("createLane", Napi::Function::New(env, CreateLane));
+  exports.Set("attachLane", Napi::Function::New(env, AttachLane));
   exports.Set("flowTableBytes", Napi::Function::New(env, [](const Napi::CallbackInfo& info) -> Napi::Value {
                 const uint64_t bytes = FlowTable::BytesFor(info[0].ToNumber().Uint32Value());
                 return Napi::Number::New(info.Env(), static_cast<double>(bytes));

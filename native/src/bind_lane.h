@@ -4,6 +4,7 @@
 #include <napi.h>
 
 #include <memory>
+#include <mutex>
 
 #include "lane.h"
 
@@ -12,6 +13,8 @@ namespace sluice {
 // What the object's functions share. `lane` is null once it is closed.
 struct OpenLane {
   std::unique_ptr<Lane> lane;
+  std::mutex closing;  // who looks at the lane from another thread holds it; so does who closes the lane
+  uint32_t id = 0;     // by which other threads' environments attach to it
 };
 
 void BindLanes(Napi::Env env, Napi::Object exports);

@@ -103,6 +103,7 @@ Hop ReadHop(const Napi::Object& object, const Segment& counters) {
   hop.reasons = Unsigned(object, "reasons");
   hop.bypass = Flag(object, "bypass");
   hop.writable = Flag(object, "writable");
+  hop.quarantined = Flag(object, "quarantined");
   return hop;
 }
 
@@ -123,6 +124,7 @@ bool ReadPage(const Napi::Object& object, const char* key, uint32_t bytes, std::
 
 bool ReadFunction(const Napi::Object& object, const Segment& counters, Program* program) {
   Function function;
+  function.name = object.Get("name").ToString().Utf8Value();
   function.subscribes = Unsigned(object, "subscribes");
   function.defines = Unsigned(object, "defines");
   function.labels = Unsigned(object, "labels");
@@ -178,16 +180,23 @@ FragmentLimits ReadFragmentLimits(const Napi::Object& object) {
           .timeout_ms = Unsigned(object, "timeoutMs")};
 }
 
-bool ReadColumns(const Napi::Array& list, uint32_t capacity, FlowEngineConfig* config) {
+bool ReadColumns(const Napi::Array& list, uint32_t capacity, FlowProgram* program) {
   for (uint32_t i = 0; i < list.Length(); ++i) {
     const auto object = list.Get(i).As<Napi::Object>();
     const auto segment = SegmentOf(object.Get("segment"));
     const uint32_t bytes = Unsigned(object, "bytes");
     if (!segment || bytes == 0 || bytes > 8 || segment->bytes() < (capacity + 1ull) * bytes) return false;
-    config->columns.push_back({segment->data(), bytes, Flag(object, "exported")});
-    config->segments.push_back(segment);
+    program->columns.push_back({segment->data(), bytes, Flag(object, "exported")});
+    program->segments.push_back(segment);
   }
   return true;
+}
+
+StreamLimits ReadStreamLimits(const Napi::Object& flows) {
+  return {.flows = Unsigned(flows, "capacity"),
+          .per_flow_bytes = Unsigned(flows, "streamBytesPerFlow"),
+          .hold_ms = Unsigned(flows, "streamHoldMs"),
+          .overlap = Flag(flows, "lastOverlapWins") ? OverlapPolicy::kLast : OverlapPolicy::kFirst};
 }
 
 bool ReadFlows(const Napi::Object& flows, LaneConfig* lane) {
@@ -199,19 +208,33 @@ bool ReadFlows(const Napi::Object& flows, LaneConfig* lane) {
   }
   bool lossless;
   if (flows.Get("seed").IsBigInt()) config.seed = flows.Get("seed").As<Napi::BigInt>().Uint64Value(&lossless);
-  config.tracker = ReadTracker(flows);
   config.fragments = ReadFragmentLimits(flows.Get("fragments").ToObject());
-  config.zones = Numbers<uint16_t>(List(flows, "zones"));
   config.stream_buffer = SegmentOf(flows.Get("streamBuffer"));
-  config.streams = {.flows = config.capacity,
-                    .per_flow_bytes = Unsigned(flows, "streamBytesPerFlow"),
-                    .hold_ms = Unsigned(flows, "streamHoldMs"),
-                    .overlap = Flag(flows, "lastOverlapWins") ? OverlapPolicy::kLast : OverlapPolicy::kFirst};
+  config.streams = ReadStreamLimits(flows);
   config.keep_reports = Flag(flows, "keepReports");
-  lane->stream_buffer_address = Unsigned(flows, "streamBufferAddress");
-  if (!ReadColumns(List(flows, "columns"), config.capacity, &config)) return false;
   lane->flows = std::make_unique<FlowEngine>(std::move(config));
   return true;
+}
+
+bool ReadFlowProgram(const Napi::Object& flows, const FlowEngine& engine, Program* program) {
+  program->flows.tracker = ReadTracker(flows);
+  program->flows.zones = Numbers<uint16_t>(List(flows, "zones"));
+  program->stream_buffer_address = Unsigned(flows, "streamBufferAddress");
+  program->flows.stream_buffer = SegmentOf(flows.Get("streamBuffer"));
+  if (program->flows.stream_buffer && !engine.has_streams()) {
+    const Segment& buffer = *program->flows.stream_buffer;
+    program->flows.streams = StreamTable::Make({buffer.data(), buffer.bytes()}, ReadStreamLimits(flows));
+  }
+  return ReadColumns(List(flows, "columns"), Unsigned(flows, "capacity"), &program->flows);
+}
+
+// A queue of events for each function that takes them.
+void AddSubscribers(Program* program) {
+  for (Function& function : program->functions) {
+    if (!function.events) continue;
+    function.subscriber = static_cast<uint32_t>(program->flows.subscribers.size());
+    program->flows.subscribers.push_back(FlowEngine::MakeSubscriber(function.name, function.subscribes));
+  }
 }
 
 }  // namespace
@@ -219,9 +242,8 @@ bool ReadFlows(const Napi::Object& flows, LaneConfig* lane) {
 std::optional<LaneConfig> ReadLaneConfig(const Napi::Object& options) {
   LaneConfig config{};
   config.umem = SegmentOf(options.Get("umem"));
-  config.shared = SegmentOf(options.Get("shared"));
   config.counters = SegmentOf(options.Get("counters"));
-  if (!config.umem || !config.shared || !config.counters) return std::nullopt;
+  if (!config.umem || !config.counters) return std::nullopt;
   config.slot_bytes = Unsigned(options, "slotBytes");
   config.frames_address = Unsigned(options, "framesAddress");
   config.batch_limit = Unsigned(options, "batchLimit");
@@ -240,8 +262,7 @@ std::optional<LaneConfig> ReadLaneConfig(const Napi::Object& options) {
   const bool sound = std::has_single_bit(config.slot_bytes) && config.slot_bytes > kHeadroomBytes &&
                      config.umem->bytes() % config.slot_bytes == 0 &&
                      config.umem->bytes() + config.frames_address <= abi::kMemoryBase &&
-                     config.shared->bytes() >= layout::kSharedBytes && config.batch_limit >= 1 &&
-                     config.batch_limit <= abi::kBatchCapacity && config.lane_index < config.lane_count &&
+                     config.batch_limit >= 1 && config.batch_limit <= abi::kBatchCapacity && config.lane_index < config.lane_count &&
                      config.lane_counters != nullptr;
   if (!sound) return std::nullopt;
   if (options.Get("flows").IsObject() && !ReadFlows(options.Get("flows").As<Napi::Object>(), &config)) {
@@ -250,11 +271,14 @@ std::optional<LaneConfig> ReadLaneConfig(const Napi::Object& options) {
   return config;
 }
 
-std::optional<Program> ReadProgram(const Napi::Object& options, const LaneConfig& config) {
-  Program program;
+std::shared_ptr<Program> ReadProgram(const Napi::Object& options, const LaneConfig& config) {
+  auto made = std::make_shared<Program>();
+  Program& program = *made;
+  program.shared = SegmentOf(options.Get("shared"));
+  if (!program.shared || program.shared->bytes() < layout::kSharedBytes) return nullptr;
   const Napi::Array functions = List(options, "functions");
   for (uint32_t i = 0; i < functions.Length(); ++i) {
-    if (!ReadFunction(functions.Get(i).As<Napi::Object>(), *config.counters, &program)) return std::nullopt;
+    if (!ReadFunction(functions.Get(i).As<Napi::Object>(), *config.counters, &program)) return nullptr;
   }
   const Napi::Array hops = List(options, "hops");
   for (uint32_t i = 0; i < hops.Length(); ++i) {
@@ -262,8 +286,13 @@ std::optional<Program> ReadProgram(const Napi::Object& options, const LaneConfig
   }
   const Napi::Array paths = List(options, "paths");
   for (uint32_t i = 0; i < paths.Length(); ++i) program.paths.push_back(ReadPath(paths.Get(i).As<Napi::Object>()));
-  if (!Sound(program, static_cast<uint32_t>(config.port_counters.size()))) return std::nullopt;
-  return program;
+  if (!Sound(program, static_cast<uint32_t>(config.port_counters.size()))) return nullptr;
+  if (config.flows && (!options.Get("flows").IsObject() || !ReadFlowProgram(options.Get("flows").ToObject(), *config.flows, &program))) {
+    return nullptr;
+  }
+  AddSubscribers(&program);
+  program.queues.resize(program.hops.size());
+  return made;
 }
 
 }  // namespace sluice

@@ -3,14 +3,15 @@
 
 #include <napi.h>
 
+#include <memory>
 #include <optional>
 
 #include "lane.h"
 
 namespace sluice {
 
-// Nothing if an option is missing, of the wrong type or out of range.
+// Nothing if an option is missing, of the wrong type or out of range. A program's counters are in the lane's segment.
 std::optional<LaneConfig> ReadLaneConfig(const Napi::Object& options);
-std::optional<Program> ReadProgram(const Napi::Object& options, const LaneConfig& config);
+std::shared_ptr<Program> ReadProgram(const Napi::Object& options, const LaneConfig& config);
 
 }  // namespace sluice

@@ -61,13 +61,45 @@ FlowEngine::FlowEngine(FlowEngineConfig config)
       timers_(FlowTimers::Make(config_.capacity, 0)),
       fragments_(FragmentTable::Make(config_.fragments, config_.seed)),
       serials_(std::make_unique<uint32_t[]>(config_.capacity + 1)) {
-  uint32_t exported = 0;
-  for (const FlowColumn& column : config_.columns) exported += column.exported;
-  report_bytes_ = sizeof(FlowReport) + exported * sizeof(uint64_t);
+  MeasureReports();
   if (config_.stream_buffer) {
     streams_ = StreamTable::Make({config_.stream_buffer->data(), config_.stream_buffer->bytes()}, config_.streams);
   }
   AttachTimers();
+}
+
+void FlowEngine::MeasureReports() {
+  uint32_t exported = 0;
+  for (const FlowColumn& column : config_.columns) exported += column.exported;
+  report_bytes_ = sizeof(FlowReport) + exported * sizeof(uint64_t);
+}
+
+void FlowEngine::Adopt(FlowProgram& program) {
+  config_.tracker = program.tracker;
+  config_.zones = program.zones;
+  config_.columns = program.columns;
+  config_.segments = program.segments;
+  MeasureReports();
+  if (!streams_ && program.streams) {
+    streams_ = std::move(program.streams);
+    config_.stream_buffer = program.stream_buffer;
+  }
+  if (subscribers_ == &program.subscribers) return;
+  wanted_ = 0;
+  for (FlowSubscriber& next : program.subscribers) {
+    wanted_ |= next.mask;
+    next.head = next.tail = 0;
+    next.missed = 0;
+    for (FlowSubscriber& before : *subscribers_) {
+      if (before.name != next.name) continue;
+      for (; before.tail != before.head; ++before.tail) {
+        const FlowEvent& event = before.ring[before.tail % kEventQueue];
+        if (next.mask & event.event) next.ring[next.head++ % kEventQueue] = event;
+      }
+      next.missed = std::exchange(before.missed, 0);
+    }
+  }
+  subscribers_ = &program.subscribers;
 }
 
 // The flows of an earlier process go on where they were.
@@ -335,14 +367,22 @@ void FlowEngine::Tell(uint32_t flow, uint8_t direction, uint32_t events, uint64_
   }
 }
 
+FlowSubscriber FlowEngine::MakeSubscriber(std::string name, uint32_t mask) {
+  FlowSubscriber subscriber;
+  subscriber.name = std::move(name);
+  subscriber.mask = mask;
+  subscriber.ring = std::make_unique<FlowEvent[]>(kEventQueue);
+  return subscriber;
+}
+
 uint32_t FlowEngine::Subscribe(uint32_t mask) {
-  subscribers_.push_back({mask, 0, 0, 0, std::make_unique<FlowEvent[]>(kEventQueue)});
+  subscribers_->push_back(MakeSubscriber("", mask));
   wanted_ |= mask;
-  return static_cast<uint32_t>(subscribers_.size() - 1);
+  return static_cast<uint32_t>(subscribers_->size() - 1);
 }
 
 void FlowEngine::Raise(const FlowEvent& event) {
-  for (Subscriber& subscriber : subscribers_) {
+  for (FlowSubscriber& subscriber : *subscribers_) {
     if ((subscriber.mask & event.event) == 0) continue;
     if (subscriber.head - subscriber.tail == kEventQueue) {
       ++subscriber.missed;
@@ -354,11 +394,12 @@ void FlowEngine::Raise(const FlowEvent& event) {
 }
 
 bool FlowEngine::HasEvents(uint32_t subscriber) const {
-  return subscribers_[subscriber].head != subscribers_[subscriber].tail;
+  const FlowSubscriber& each = (*subscribers_)[subscriber];
+  return each.head != each.tail;
 }
 
 uint32_t FlowEngine::TakeEvents(uint32_t index, std::span<FlowEvent> events, uint32_t* missed) {
-  Subscriber& subscriber = subscribers_[index];
+  FlowSubscriber& subscriber = (*subscribers_)[index];
   uint32_t count = 0;
   while (count < events.size() && subscriber.tail != subscriber.head) {
     events[count++] = subscriber.ring[subscriber.tail++ % kEventQueue];

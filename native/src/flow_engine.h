@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "abi.h"
@@ -29,6 +30,36 @@ struct FlowColumn {
   uint8_t* data;
   uint32_t bytes;  // per flow
   bool exported;   // copied into reports
+};
+
+// A flow event for those that subscribed.
+struct FlowEvent {
+  uint64_t time_ns;
+  uint32_t flow;
+  uint32_t event;
+  uint32_t value;
+  uint8_t direction;
+};
+
+// A ring of events that one subscriber has not taken yet.
+struct FlowSubscriber {
+  std::string name;
+  uint32_t mask = 0;
+  uint32_t missed = 0;
+  uint64_t head = 0;
+  uint64_t tail = 0;
+  std::unique_ptr<FlowEvent[]> ring;
+};
+
+// What of the engine a chain's generation decides; all else is the lane's for as long as it lives.
+struct FlowProgram {
+  TrackerConfig tracker;
+  std::vector<uint16_t> zones;  // by port
+  std::vector<FlowColumn> columns;
+  std::vector<std::shared_ptr<Segment>> segments;  // that the columns are in
+  std::vector<FlowSubscriber> subscribers;
+  std::unique_ptr<StreamTable> streams;  // for an engine that has none yet; it keeps it then
+  std::shared_ptr<Segment> stream_buffer;
 };
 
 struct FlowEngineConfig {
@@ -54,15 +85,6 @@ struct FlowReport {
   FlowState state;
 };
 static_assert(sizeof(FlowReport) == layout::kFlowReportBytes);
-
-// A flow event for those that subscribed.
-struct FlowEvent {
-  uint64_t time_ns;
-  uint32_t flow;
-  uint32_t event;
-  uint32_t value;
-  uint8_t direction;
-};
 
 class FlowEngine {
  public:
@@ -99,13 +121,20 @@ class FlowEngine {
   bool SetLabels(uint32_t flow, uint32_t labels, bool set);
   bool Close(uint32_t flow, uint64_t now_ns);
 
+  bool has_streams() const { return streams_ != nullptr; }
   const FlowTable& table() const { return *table_; }
   const FlowRecovery& recovery() const { return recovery_; }
   // Counted from 1 in the order in which flows began in this process.
   uint32_t SerialOf(uint32_t flow) const { return serials_[flow]; }
   bool IsLive(uint32_t flow) const { return table_->IsLive(flow); }
 
-  // Adds a queue for the events of `mask`; returns its number.
+  // Between two batches: another generation's tracker, zones, columns and subscribers, which it goes on to own.
+  // Events that were not taken yet go to the subscriber of the same name.
+  void Adopt(FlowProgram& program);
+
+  // A queue for the events of `mask`.
+  static FlowSubscriber MakeSubscriber(std::string name, uint32_t mask);
+  // Adds one; returns its number.
   uint32_t Subscribe(uint32_t mask);
   void Raise(const FlowEvent& event);
   // Takes up to events.size() of a subscriber's events, and how many found no room since the last call.
@@ -142,6 +171,7 @@ class FlowEngine {
   };
 
   void AttachTimers();
+  void MeasureReports();
   void Prefetch(uint32_t position) const;
   void Disown(uint32_t flow);
   bool ReadKey(uint32_t index, Record& record, const uint8_t* bytes, const HeldFragment& held, uint64_t now_ns,
@@ -176,16 +206,9 @@ class FlowEngine {
   uint32_t serial_ = 0;
   bool table_changed_ = false;
 
-  // A ring of events that one subscriber has not taken yet.
-  struct Subscriber {
-    uint32_t mask;
-    uint32_t missed;
-    uint64_t head;
-    uint64_t tail;
-    std::unique_ptr<FlowEvent[]> ring;
-  };
   uint32_t wanted_ = 0;  // the union of all masks
-  std::vector<Subscriber> subscribers_;
+  std::vector<FlowSubscriber> own_subscribers_;
+  std::vector<FlowSubscriber>* subscribers_ = &own_subscribers_;  // or those of the generation that runs
   std::unique_ptr<StreamTable> streams_;
   std::array<Chunk, abi::kChunksCapacity> chunks_;
   uint32_t chunk_count_ = 0;

@@ -1,6 +1,7 @@
 #include "lane.h"
 
 #include <poll.h>
+#include <pthread.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 #include <x86intrin.h>
@@ -40,22 +41,15 @@ uint64_t MachineTime() {
 
 }  // namespace
 
-Lane::Lane(LaneConfig config, Program program)
+Lane::Lane(LaneConfig config, std::shared_ptr<Program> program)
     : config_(std::move(config)),
-      program_(std::move(program)),
       pool_(static_cast<uint32_t>(config_.umem->bytes() / config_.slot_bytes), config_.slot_bytes),
-      batch_(reinterpret_cast<Batch*>(config_.shared->data() + layout::kSharedBatchOffset)),
-      results_(reinterpret_cast<Result*>(config_.shared->data() + layout::kSharedResultsOffset)),
-      records_(reinterpret_cast<Record*>(config_.shared->data() + layout::kSharedRecordsOffset)),
       slot_mask_(config_.slot_bytes - 1),
-      wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      hop_queues_(program_.hops.size()) {
+      wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   outcomes_ = std::make_shared<std::vector<Outcome>>(config_.keep_outcomes ? 2 * layout::kRecordsCapacity : 0);
   pending_.reserve(kPendingCapacity);
   log_.reserve(kLogBytes);
-  for (Function& function : program_.functions) {
-    if (function.events && config_.flows) function.subscriber = config_.flows->Subscribe(function.subscribes);
-  }
+  Install(std::move(program));
 }
 
 Lane::~Lane() {
@@ -68,6 +62,64 @@ uint32_t Lane::AddPort(std::unique_ptr<Port> port) {
   port_queues_.emplace_back();
   refused_.push_back(0);
   return static_cast<uint32_t>(ports_.size() - 1);
+}
+
+// ---- generations ----
+
+void Lane::Install(std::shared_ptr<Program> program) {
+  uint8_t* shared = program->shared->data();
+  batch_ = reinterpret_cast<Batch*>(shared + layout::kSharedBatchOffset);
+  results_ = reinterpret_cast<Result*>(shared + layout::kSharedResultsOffset);
+  records_ = reinterpret_cast<Record*>(shared + layout::kSharedRecordsOffset);
+  if (config_.flows) config_.flows->Adopt(program->flows);
+  clockid_t cpu_clock;
+  if (pthread_getcpuclockid(pthread_self(), &cpu_clock) == 0) cpu_clock_.store(cpu_clock, std::memory_order_relaxed);
+  program_ = std::move(program);
+}
+
+int32_t Lane::TakeOver(std::shared_ptr<Program> program) {
+  const int32_t hop = called_.load(std::memory_order_relaxed);
+  if (hop < 0) {
+    Install(std::move(program));
+    return -1;
+  }
+  const std::shared_ptr<Program> before = program_;
+  const Record* records = records_;
+  const bool alike = program->hops.size() == before->hops.size();
+  if (!alike) {
+    for (uint32_t index = 0; index < before->queues.size(); ++index) {
+      Queue& queue = before->queues[index];
+      for (uint32_t i = 0; i < queue.count; ++i) {
+        DropByEngine(queue.records[i], static_cast<int32_t>(index), kFault, layout::kOutcomeKindsFault);
+      }
+      queue.count = 0;
+    }
+  }
+  Install(std::move(program));
+  std::copy_n(records, layout::kRecordsCapacity, records_);
+  called_.store(-1, std::memory_order_relaxed);
+  if (!alike) return -1;
+  for (uint32_t index = 0; index < before->queues.size(); ++index) {
+    program_->queues[index] = before->queues[index];
+    before->queues[index].count = 0;
+  }
+  return Fault(static_cast<uint32_t>(hop));
+}
+
+Lane::Pulse Lane::pulse() const {
+  const std::atomic_ref turns(config_.lane_counters[layout::kLaneCountersTurns]);
+  timespec used{};
+  clock_gettime(cpu_clock_.load(std::memory_order_relaxed), &used);
+  return {turns.load(std::memory_order_relaxed), waiting_.load(std::memory_order_relaxed),
+          called_.load(std::memory_order_relaxed),
+          static_cast<uint64_t>(used.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(used.tv_nsec)};
+}
+
+int32_t Lane::GonePort() const {
+  for (uint32_t port = 0; port < ports_.size(); ++port) {
+    if (ports_[port]->gone()) return static_cast<int32_t>(port);
+  }
+  return -1;
 }
 
 // ---- inhale ----
@@ -201,7 +253,7 @@ void Lane::Classify() {
 }
 
 const Path* Lane::FindPath(const Record& record) const {
-  for (const Path& path : program_.paths) {
+  for (const Path& path : program_->paths) {
     if (path.from != record.port) continue;
     if (!path.match || Matches(*path.match, record, BytesOf(record))) return &path;
   }
@@ -216,29 +268,49 @@ const uint8_t* Lane::BytesOf(const Record& record) const {
 
 // Presents the frames of the first hop that has any.
 int32_t Lane::Prepare() {
-  const auto hops = static_cast<uint32_t>(hop_queues_.size());
-  while (next_hop_ < hops && hop_queues_[next_hop_].count == 0) ++next_hop_;
+  const auto hops = static_cast<uint32_t>(program_->queues.size());
+  for (; next_hop_ < hops; ++next_hop_) {
+    if (program_->queues[next_hop_].count == 0) continue;
+    if (!program_->hops[next_hop_].quarantined) break;
+    SkipQuarantined(next_hop_);
+  }
   if (next_hop_ == hops) return -1;
-  const Queue& queue = hop_queues_[next_hop_];
+  const Queue& queue = program_->queues[next_hop_];
   batch_->count = queue.count;
   batch_->hop = next_hop_;
   batch_->time_ns = clock_ns_;
   std::memcpy(batch_->input, queue.records.data(), queue.count * sizeof(uint16_t));
   std::memset(static_cast<void*>(results_), 0, queue.count * sizeof(Result));
-  const Function& function = program_.functions[program_.hops[next_hop_].function];
+  const Function& function = program_->functions[program_->hops[next_hop_].function];
   if (function.outbox) OutboxReader::Clear(function.outbox);
   if (function.chunks) FillChunks(function, queue);
-  uint64_t* counters = program_.hops[next_hop_].counters;
+  uint64_t* counters = program_->hops[next_hop_].counters;
   counters[layout::kHopCountersFrames] += queue.count;
   counters[layout::kHopCountersBatches] += 1;
+  called_.store(static_cast<int32_t>(next_hop_), std::memory_order_relaxed);
   ticks_ = __rdtsc();
   return static_cast<int32_t>(next_hop_);
 }
 
+void Lane::SkipQuarantined(uint32_t index) {
+  Queue& queue = program_->queues[index];
+  const Hop& hop = program_->hops[index];
+  if (hop.bypass) {
+    SendAll(queue, hop.next, static_cast<int32_t>(index));
+  } else {
+    for (uint32_t i = 0; i < queue.count; ++i) {
+      DropByEngine(queue.records[i], static_cast<int32_t>(index), layout::kEngineDropReasonsQuarantined,
+                   layout::kOutcomeKindsDrop);
+    }
+  }
+  queue.count = 0;
+}
+
 int32_t Lane::Advance(uint32_t index) {
-  const Hop& hop = program_.hops[index];
+  const Hop& hop = program_->hops[index];
   hop.counters[layout::kHopCountersTicks] += __rdtsc() - ticks_;
-  Queue& queue = hop_queues_[index];
+  called_.store(-1, std::memory_order_relaxed);
+  Queue& queue = program_->queues[index];
   Drain(hop.function, &queue);
   if (AllNext(queue.count)) {
     hop.counters[layout::kHopCountersNext] += queue.count;
@@ -261,7 +333,7 @@ bool Lane::AllNext(uint32_t count) const {
 // Carries out what the function of a hop said of one frame. Trusts nothing.
 void Lane::Carry(uint32_t index, uint32_t record_index, const Result& shared) {
   const Result result = shared;
-  const Hop& hop = program_.hops[index];
+  const Hop& hop = program_->hops[index];
   const auto from = static_cast<int32_t>(index);
   uint32_t why = 0;
   if (!Accept(hop, record_index, result, &why)) {
@@ -323,9 +395,10 @@ bool Lane::Resize(uint32_t record_index, const Result& result) {
 }
 
 int32_t Lane::Fault(uint32_t index) {
-  const Hop& hop = program_.hops[index];
-  Queue& queue = hop_queues_[index];
+  const Hop& hop = program_->hops[index];
+  Queue& queue = program_->queues[index];
   hop.counters[layout::kHopCountersTicks] += __rdtsc() - ticks_;
+  called_.store(-1, std::memory_order_relaxed);
   hop.counters[layout::kHopCountersFaults] += 1;
   hop.counters[layout::kHopCountersFaultFrames] += queue.count;
   if (hop.bypass) {
@@ -347,7 +420,7 @@ void Lane::Send(uint32_t record_index, Target target, int32_t hop) {
     Note(record_index, hop, layout::kOutcomeKindsConsume, 0, 0, 0, false);
     return Free(record_index);
   }
-  Queue& queue = IsHop(target) ? hop_queues_[target] : port_queues_[PortOf(target)];
+  Queue& queue = IsHop(target) ? program_->queues[target] : port_queues_[PortOf(target)];
   queue.records[queue.count++] = static_cast<uint16_t>(record_index);
 }
 
@@ -356,7 +429,7 @@ void Lane::SendAll(const Queue& from, Target target, int32_t hop) {
     for (uint32_t i = 0; i < from.count; ++i) Send(from.records[i], target, hop);
     return;
   }
-  Queue& to = IsHop(target) ? hop_queues_[target] : port_queues_[PortOf(target)];
+  Queue& to = IsHop(target) ? program_->queues[target] : port_queues_[PortOf(target)];
   std::memcpy(to.records.data() + to.count, from.records.data(), from.count * sizeof(uint16_t));
   to.count += from.count;
 }
@@ -433,7 +506,7 @@ void Lane::MoveClock() {
 }
 
 bool Lane::EventsAreDue() const {
-  for (const Function& function : program_.functions) {
+  for (const Function& function : program_->functions) {
     if (function.events && config_.flows && config_.flows->HasEvents(function.subscriber)) return true;
   }
   return false;
@@ -523,7 +596,9 @@ void Lane::Wait(int timeout_ms) {
     const int descriptor = port->gone() ? -1 : port->PollDescriptor();
     if (descriptor >= 0 && count < descriptors.size()) descriptors[count++] = {descriptor, POLLIN, 0};
   }
+  waiting_.store(true, std::memory_order_relaxed);
   poll(descriptors.data(), count, timeout_ms);
+  waiting_.store(false, std::memory_order_relaxed);
   uint64_t woken;
   if (descriptors[0].revents & POLLIN) [[maybe_unused]]
     const ssize_t drained = read(wake_, &woken, sizeof(woken));

@@ -5,10 +5,14 @@
 //      │        └──Fault──▶ …
 //      └ receive, parse, classify
 //
-// Used by one thread. Nothing between Inhale and Exhale allocates, throws or calls the kernel.
+// Used by one thread at a time: that of the generation which has the lane. Another generation takes it over between two
+// turns (Install), or from a thread that was ended within a function (TakeOver). Nothing between Inhale and Exhale
+// allocates, throws or calls the kernel.
 #pragma once
 
 #include <array>
+#include <atomic>
+#include <ctime>
 #include <memory>
 #include <vector>
 
@@ -44,7 +48,6 @@ static_assert(offsetof(Outcome, record) == layout::kOutcomeRecord);
 
 struct LaneConfig {
   std::shared_ptr<Segment> umem;
-  std::shared_ptr<Segment> shared;
   std::shared_ptr<Segment> counters;
   uint32_t slot_bytes;
   uint32_t frames_address;
@@ -55,14 +58,13 @@ struct LaneConfig {
   uint32_t lane_count = 1;
   uint32_t lane_index = 0;
   uint64_t* lane_counters;
-  std::unique_ptr<FlowEngine> flows;   // null: the chain keeps no flows
-  uint32_t stream_buffer_address = 0;  // where functions see the stream buffer
+  std::unique_ptr<FlowEngine> flows;  // null: the chain keeps no flows
   std::vector<uint64_t*> port_counters;
 };
 
 class Lane {
  public:
-  Lane(LaneConfig config, Program program);
+  Lane(LaneConfig config, std::shared_ptr<Program> program);
   ~Lane();
   Lane(const Lane&) = delete;
   Lane& operator=(const Lane&) = delete;
@@ -70,10 +72,30 @@ class Lane {
   uint32_t AddPort(std::unique_ptr<Port> port);
   LaneMemory memory() { return {config_.umem->data(), pool_}; }
   const Segment& umem() const { return *config_.umem; }
-  Hop& hop(uint32_t index) { return program_.hops[index]; }
-  uint32_t functions() const { return static_cast<uint32_t>(program_.functions.size()); }
+  const LaneConfig& config() const { return config_; }
+  Hop& hop(uint32_t index) { return program_->hops[index]; }
+  uint32_t functions() const { return static_cast<uint32_t>(program_->functions.size()); }
   FlowEngine* flows() { return config_.flows.get(); }
-  uint32_t hops() const { return static_cast<uint32_t>(program_.hops.size()); }
+  uint32_t hops() const { return static_cast<uint32_t>(program_->hops.size()); }
+  uint32_t ports() const { return static_cast<uint32_t>(ports_.size()); }
+  // The first port whose device is gone, or -1.
+  int32_t GonePort() const;
+
+  // Between two turns: from now on the lane executes `program`.
+  void Install(std::shared_ptr<Program> program);
+  // The same after the thread of the generation before ended within a function. The frames that this had are a fault
+  // of its hop; those that wait for other hops go on if `program` has the same hops, and are faults otherwise. Returns
+  // the first hop with work, or -1: what is left of the turn is the caller's.
+  int32_t TakeOver(std::shared_ptr<Program> program);
+  // For watchers on other threads: turns so far, whether it sleeps in Wait, and the hop whose function is being called
+  // or was last, -1 if none is.
+  struct Pulse {
+    uint64_t turns;
+    bool waiting;
+    int32_t hop;
+    uint64_t cpu_ns;  // what the thread that has the lane has used of a processor; 0 if it has ended
+  };
+  Pulse pulse() const;
 
   // The phases. Each returns the first hop that has frames, or -1.
   int32_t Inhale();
@@ -108,10 +130,7 @@ class Lane {
   const FramePool& pool() const { return pool_; }
 
  private:
-  struct Queue {
-    uint32_t count = 0;
-    std::array<uint16_t, layout::kRecordsCapacity> records;
-  };
+  using Queue = FrameQueue;
   // A received frame and its number among all that came in, also those of other lanes.
   struct Flight {
     Frame frame;
@@ -131,6 +150,7 @@ class Lane {
   const uint8_t* BytesOf(const Record& record) const;
 
   int32_t Prepare();
+  void SkipQuarantined(uint32_t hop);
   void FillChunks(const Function& function, const Queue& queue);
   void Drain(uint32_t function, const Queue* queue);
   bool Obey(const Function& function, const Message& message, const Queue* queue);
@@ -159,16 +179,16 @@ class Lane {
   void Count(uint32_t counter, uint64_t frames = 1) { config_.lane_counters[counter] += frames; }
 
   LaneConfig config_;
-  Program program_;
+  std::shared_ptr<Program> program_;
   FramePool pool_;
-  Batch* const batch_;
-  Result* const results_;
-  Record* const records_;
+  // In the program's shared pages.
+  Batch* batch_ = nullptr;
+  Result* results_ = nullptr;
+  Record* records_ = nullptr;
   const uint32_t slot_mask_;
   const int wake_;
 
   std::vector<std::unique_ptr<Port>> ports_;
-  std::vector<Queue> hop_queues_;
   std::vector<Queue> port_queues_;
   std::vector<uint64_t> refused_;  // by port: frames that it did not take
   // By record: those of the batch first, then emitted frames and what was given up.
@@ -188,6 +208,9 @@ class Lane {
   uint64_t clock_ns_ = 0;
   uint64_t next_tick_ns_ = 0;
   uint64_t ticks_ = 0;
+  std::atomic<int32_t> called_ = -1;
+  std::atomic<bool> waiting_ = false;
+  std::atomic<clockid_t> cpu_clock_;
   static constexpr size_t kLogBytes = 1 << 16;
   static constexpr size_t kLogHeadBytes = 12;
   std::vector<uint8_t> log_;  // reserved once

@@ -36,7 +36,7 @@ void Lane::FillChunks(const Function& function, const Queue& queue) {
     for (const Chunk& chunk : config_.flows->chunks()) {
       if (position[chunk.record] == kNoPosition) continue;
       uint8_t* entry = function.chunks + abi::kChunksEntries + count++ * abi::kChunkBytes;
-      const uint32_t base = chunk.in_buffer ? config_.stream_buffer_address : config_.frames_address;
+      const uint32_t base = chunk.in_buffer ? program_->stream_buffer_address : config_.frames_address;
       Put(entry + abi::kChunkOffset, chunk.offset);
       Put(entry + abi::kChunkData, chunk.length == 0 ? 0 : base + chunk.data);
       Put(entry + abi::kChunkLength, chunk.length);
@@ -51,7 +51,7 @@ void Lane::FillChunks(const Function& function, const Queue& queue) {
 }
 
 bool Lane::FillEvents(uint32_t index) {
-  const Function& function = program_.functions[index];
+  const Function& function = program_->functions[index];
   if (function.events == nullptr || !config_.flows) return false;
   std::array<FlowEvent, abi::kEventsCapacity> events;
   uint32_t missed;
@@ -81,7 +81,7 @@ void Lane::DrainEvents(uint32_t function) {
 
 // `queue` holds the frames that the function was called for: what it says of their flows shows in their records.
 void Lane::Drain(uint32_t index, const Queue* queue) {
-  const Function& function = program_.functions[index];
+  const Function& function = program_->functions[index];
   if (function.outbox == nullptr) return;
   OutboxReader outbox(function.outbox);
   Message message;
@@ -163,7 +163,7 @@ bool Lane::Emit(uint32_t port, std::span<const uint8_t> bytes) {
 
 bool Lane::Log(const Function& function, const Message& message) {
   if (log_.size() + message.body.size() + kLogHeadBytes > kLogBytes) return false;
-  const auto index = static_cast<uint32_t>(&function - program_.functions.data());
+  const auto index = static_cast<uint32_t>(&function - program_->functions.data());
   const uint32_t head[] = {index, message.flags, static_cast<uint32_t>(message.body.size())};
   const auto* bytes = reinterpret_cast<const uint8_t*>(head);
   log_.insert(log_.end(), bytes, bytes + sizeof(head));

@@ -1,11 +1,16 @@
-// What a lane executes: the plan of a chain, resolved into indices (runtime/chain/plan.ts).
+// What a lane executes: the plan of a chain, resolved into indices (runtime/chain/plan.ts), and the pages of one
+// generation's functions. A lane changes it between two turns (Lane::Install).
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
+#include "flow_engine.h"
+#include "layout.h"
 #include "match.h"
 #include "segment.h"
 
@@ -20,6 +25,7 @@ inline uint32_t PortOf(Target target) { return static_cast<uint32_t>(-1 - target
 
 // The pages that a function and its lane exchange besides batch and results; null for those that it has no use for.
 struct Function {
+  std::string name;  // in the chain: its events go on with the next generation's function of that name
   uint8_t* outbox = nullptr;     // abi::kOutbox*
   uint8_t* chunks = nullptr;     // abi::kChunks*
   uint8_t* events = nullptr;     // abi::kEvents*
@@ -38,6 +44,7 @@ struct Hop {
   uint32_t reasons;    // declared by the function, with "unspecified"
   bool bypass;
   bool writable;
+  bool quarantined;  // it is not called any more: its frames go on (bypass) or are dropped
 };
 
 struct Path {
@@ -46,11 +53,21 @@ struct Path {
   Target first;
 };
 
+// The frames that wait for a hop or a port, by their records.
+struct FrameQueue {
+  uint32_t count = 0;
+  std::array<uint16_t, layout::kRecordsCapacity> records;
+};
+
 struct Program {
+  std::shared_ptr<Segment> shared;  // layout::kSharedBytes: batch, results, records
   std::vector<std::shared_ptr<Segment>> segments;  // that the functions' pages are in
   std::vector<Function> functions;
   std::vector<Hop> hops;    // in topological order
   std::vector<Path> paths;  // first match wins
+  std::vector<FrameQueue> queues;      // by hop
+  uint32_t stream_buffer_address = 0;  // where functions see the stream buffer
+  FlowProgram flows;
 };
 
 }  // namespace sluice

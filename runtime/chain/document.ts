@@ -66,6 +66,16 @@ export function readEntries<Declaration>(document: ParsedDocument, section: stri
     .filter(({ pointer }) => document.isSound(pointer));
 }
 
+/** The same document with exact packages (`name@version`, by the function's name in the chain). */
+export function pinFunctions(document: ParsedDocument, uses: Readonly<Record<string, string>>): ParsedDocument {
+  const declared = Object.entries(document.value.functions ?? {});
+  const functions = declared.map(([name, declaration]) => [
+    name,
+    { ...declaration, use: uses[name] ?? declaration.use },
+  ]);
+  return { ...document, value: { ...document.value, functions: Object.fromEntries(functions) } };
+}
+
 /** The names that a section declares, sound or not: what names them is not at fault. */
 export function readNames(document: ParsedDocument, section: string): string[] {
   return Object.keys(readMap(document.value, section));

@@ -29,8 +29,15 @@ export interface EventDeclarations {
   readonly subscribes?: readonly string[];
 }
 
-/** Names by the number of their bit, "" where there is none. Reports what two define, or nobody, or what is too many. */
-export function planEvents(functions: readonly ResolvedFunction[], report: Report): string[] {
+/**
+ * Names by the number of their bit, "" where there is none; those that an earlier plan has keep theirs. Reports what two
+ * define, or nobody, or what is too many.
+ */
+export function planEvents(
+  functions: readonly ResolvedFunction[],
+  report: Report,
+  before: readonly string[] = [],
+): string[] {
   const owners = new Map<string, string>();
   for (const { name, pointer, manifest } of functions)
     for (const event of manifest.events?.defines ?? []) {
@@ -47,7 +54,7 @@ export function planEvents(functions: readonly ResolvedFunction[], report: Repor
     }
   const custom = Math.log2(EVENT_CUSTOM);
   const none = Array<string>(custom - builtInEvents.length).fill("");
-  const events = [...builtInEvents, ...none, ...owners.keys()];
+  const events = [...builtInEvents, ...none, ...numberEvents([...owners.keys()], before.slice(custom))];
   for (const { name, pointer, manifest } of functions)
     for (const event of manifest.events?.subscribes ?? []) {
       if (events.includes(event)) continue;
@@ -56,6 +63,17 @@ export function planEvents(functions: readonly ResolvedFunction[], report: Repor
       report("unknown-event", pointer, what, suggest(event, known, "events"));
     }
   return events;
+}
+
+/** A defined event that was there before has its old number; the others take what is left. */
+function numberEvents(defined: readonly string[], before: readonly string[]): string[] {
+  const numbered = before.map((event) => (defined.includes(event) ? event : ""));
+  for (const event of defined) {
+    if (numbered.includes(event)) continue;
+    const free = numbered.indexOf("");
+    numbered[free < 0 ? numbered.length : free] = event;
+  }
+  return numbered;
 }
 
 /** The bits of these names; names that are not there have none. */

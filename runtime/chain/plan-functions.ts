@@ -21,7 +21,9 @@ export interface PlannableManifest {
   /** Absent: the function takes no configuration. */
   readonly config?: JsonSchema;
   readonly columns?: ColumnDeclarations;
-  readonly segments?: Readonly<Record<string, { readonly bytes: number; readonly layout: number }>>;
+  readonly segments?: Readonly<
+    Record<string, { readonly bytes: number; readonly layout: number; readonly migratesFrom?: readonly number[] }>
+  >;
   readonly events?: EventDeclarations;
   readonly stream?: boolean;
   readonly labels?: readonly string[];
@@ -83,7 +85,9 @@ export function planFunction(
     package: { name: manifest.name, version: manifest.version },
     ...{ frames, memoryPages, config, onFault, branches, stream },
     columns: { writes: listWrites(columns), reads: listReads(columns).map((read) => read.name) },
-    segments: Object.entries(segments).map(([segment, { bytes, layout }]) => ({ name: segment, bytes, layout })),
+    segments: Object.entries(segments).map(([segment, { bytes, layout, migratesFrom = [] }]) => {
+      return { name: segment, bytes, layout, migratesFrom };
+    }),
     events: { defines: maskOf(defines, events), subscribes: maskOf(subscribes, events) },
     labels: maskOf(manifest.labels ?? [], labels),
   };

@@ -88,6 +88,8 @@ export interface PlannedSegment {
   readonly bytes: number;
   /** Version of what lies in it. */
   readonly layout: number;
+  /** Other layouts of which nf_migrate makes this one. */
+  readonly migratesFrom: readonly number[];
 }
 
 /** Seconds by FLOW_STATE_* until a flow of that protocol ends by itself. */

@@ -30,19 +30,22 @@ export interface PlannedChain {
   readonly warnings: readonly PlanWarning[];
 }
 
-/** Throws every fault of the document: of its shape, its references, its functions and their configuration. */
-export function planChain(document: ParsedDocument, source: FunctionSource): PlannedChain {
+/**
+ * Throws every fault of the document: of its shape, its references, its functions and their configuration. A plan that
+ * may follow the plan `before` while traffic flows gives labels, events and zones the numbers that they have there.
+ */
+export function planChain(document: ParsedDocument, source: FunctionSource, before?: Plan): PlannedChain {
   const faults: Fault[] = [...document.faults];
   const report: Report = (code, pointer, what, help) =>
     faults.push({ code, where: document.locate(pointer), what, help, pointer });
 
   const declaredPorts = readEntries<PortDeclaration>(document, "ports");
-  const zones = listZones(declaredPorts);
+  const zones = listZones(declaredPorts, before?.zones);
   const resolved = resolveFunctions(document, source, report, (found) => faults.push(...found));
   // What functions have in common is judged when all of them are known.
   const isComplete = resolved.length === readNames(document, "functions").length;
   const reportCommon: Report = isComplete ? report : () => {};
-  const common = planCommon(resolved, reportCommon);
+  const common = planCommon(resolved, reportCommon, before);
   const labels = isComplete ? common.labels : listMatchedLabels(document);
   const { paths, hops } = planPaths(document, labels, report);
   checkReaders(resolved, common.columns, hops, reportCommon);
@@ -63,18 +66,19 @@ export function planChain(document: ParsedDocument, source: FunctionSource): Pla
 export function planCommon(
   functions: readonly ResolvedFunction[],
   report: Report,
+  before?: Pick<Plan, "events" | "labels">,
 ): Pick<Plan, "columns" | "events" | "labels"> {
   return {
     columns: planColumns(functions, report),
-    events: planEvents(functions, report),
-    labels: planLabels(functions, report),
+    events: planEvents(functions, report, before?.events),
+    labels: planLabels(functions, report, before?.labels),
   };
 }
 
 /** In the order of their appearance; ports that name none are in zone 0. */
-function listZones(ports: readonly DocumentEntry<PortDeclaration>[]): string[] {
+function listZones(ports: readonly DocumentEntry<PortDeclaration>[], before: readonly string[] = []): string[] {
   const named = ports.map(({ declaration }) => declaration.zone).filter((zone) => zone !== undefined);
-  return ["", ...new Set(named)];
+  return [...new Set(["", ...before, ...named])];
 }
 
 /** With functions missing, every label that a path asks for counts as known. */

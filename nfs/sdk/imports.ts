@@ -77,6 +77,30 @@ export function segmentBytes(name: string): u32 {
   return <u32>segment_bytes(name);
 }
 
+@external("sluice", "previous")
+declare function previous(name: string): i32;
+
+/** Address of what the version before had in the segment of that name; 0 if there is nothing to migrate. */
+export function openPrevious(name: string): usize {
+  return <usize>previous(name);
+}
+
+@external("sluice", "previous_bytes")
+declare function previous_bytes(name: string): i32;
+
+/** Its size. */
+export function previousBytes(name: string): u32 {
+  return <u32>previous_bytes(name);
+}
+
+@external("sluice", "previous_layout")
+declare function previous_layout(name: string): i32;
+
+/** Its layout, as that version's manifest said. */
+export function previousLayout(name: string): u32 {
+  return <u32>previous_layout(name);
+}
+
 @external("sluice", "event")
 declare function event(name: string): i32;
 

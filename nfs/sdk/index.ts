@@ -37,7 +37,7 @@ export { Packet } from "./packet";
 export { Reason } from "./reasons";
 export { Record } from "./record";
 export { Sctp, SctpChunk } from "./sctp";
-export { Segment } from "./segments";
+export { PreviousSegment, Segment } from "./segments";
 export { Chunk, chunks } from "./streams";
 export * from "./tcp";
 export { Udp } from "./udp";

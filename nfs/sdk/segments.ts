@@ -1,6 +1,6 @@
 // Memory that the host keeps for a function: what lies in it outlives the instance.
 
-import { openSegment, segmentBytes } from "./imports";
+import { openPrevious, openSegment, previousBytes, previousLayout, segmentBytes } from "./imports";
 
 /**
  * Declared in the manifest and opened at the module's top level or in nf_configure:
@@ -15,5 +15,23 @@ export class Segment {
   constructor(name: string) {
     this.address = openSegment(name);
     this.bytes = segmentBytes(name);
+  }
+}
+
+/**
+ * What the version before left in the segment of that name in another layout, to be read in nf_migrate and only there:
+ * `const old = new PreviousSegment("table"); if (old.address != 0) …`
+ */
+@final
+export class PreviousSegment {
+  /** 0 if there is nothing to migrate. */
+  readonly address: usize;
+  readonly bytes: u32;
+  readonly layout: u32;
+
+  constructor(name: string) {
+    this.address = openPrevious(name);
+    this.bytes = previousBytes(name);
+    this.layout = previousLayout(name);
   }
 }

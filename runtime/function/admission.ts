@@ -18,6 +18,9 @@ const allowedImports: Readonly<Record<string, string>> = {
   "sluice.column": "(i32, i32) -> i32",
   "sluice.segment": "(i32) -> i32",
   "sluice.segment_bytes": "(i32) -> i32",
+  "sluice.previous": "(i32) -> i32",
+  "sluice.previous_bytes": "(i32) -> i32",
+  "sluice.previous_layout": "(i32) -> i32",
   "sluice.event": "(i32) -> i32",
   "sluice.label": "(i32) -> i32",
   "sluice.log": "(i32, i32) -> ()",
@@ -36,6 +39,7 @@ const allowedExports: Readonly<Record<string, AllowedExport>> = {
   nf_tick: { signature: "() -> ()", required: false },
   nf_events: { signature: "() -> ()", required: false },
   nf_stream: { signature: "() -> ()", required: false },
+  nf_migrate: { signature: "() -> i32", required: false },
   __new: { signature: "(i32, i32) -> i32", required: true },
   __pin: { signature: "(i32) -> i32", required: true },
   __unpin: { signature: "(i32) -> ()", required: true },
@@ -115,7 +119,8 @@ function checkExports(module: DecodedModule, report: Report): void {
 }
 
 /** What is exported and would never be called, or declared and could not be. */
-function checkPurpose(module: DecodedModule, { stream = false, events = {} }: Manifest, report: Report): void {
+function checkPurpose(module: DecodedModule, manifest: Manifest, report: Report): void {
+  const { stream = false, events = {}, segments = {} } = manifest;
   const exports = (name: string) => module.exports.some((found) => found.name === name);
   if (stream && !exports("nf_stream"))
     report("module-not-function", 'its manifest says "stream": true, and it does not export nf_stream');
@@ -123,6 +128,11 @@ function checkPurpose(module: DecodedModule, { stream = false, events = {} }: Ma
     report("module-not-function", "it exports nf_stream, and its manifest asks for no stream", 'add "stream": true');
   if ((events.subscribes ?? []).length === 0 && exports("nf_events"))
     report("module-not-function", "it exports nf_events, and its manifest subscribes to no event");
+  const migrates = Object.values(segments).some(({ migratesFrom = [] }) => migratesFrom.length > 0);
+  if (migrates && !exports("nf_migrate"))
+    report("module-not-function", 'a segment of its manifest has "migratesFrom", and it does not export nf_migrate');
+  if (!migrates && exports("nf_migrate"))
+    report("module-not-function", 'it exports nf_migrate, and no segment of its manifest has "migratesFrom"');
 }
 
 /** Read from the code, so that a module for another host, or no function at all, is never run. */

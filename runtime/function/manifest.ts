@@ -10,6 +10,12 @@ import { compileSchema, type JsonSchema } from "../chain/validator.ts";
 import { FRAMES_ADDRESS, WINDOWS_ADDRESS } from "../dataplane/memory-map.ts";
 import type { Fault } from "../errors.ts";
 
+export interface SegmentDeclaration {
+  readonly bytes: number;
+  readonly layout: number;
+  readonly migratesFrom?: readonly number[];
+}
+
 export interface Manifest {
   readonly name: string;
   readonly version: string;
@@ -24,7 +30,7 @@ export interface Manifest {
   /** Per-flow fields: those that it owns, and those of others that it reads. */
   readonly columns?: ColumnDeclarations;
   /** Memory of its own that outlives an instance. */
-  readonly segments?: Readonly<Record<string, { readonly bytes: number; readonly layout: number }>>;
+  readonly segments?: Readonly<Record<string, SegmentDeclaration>>;
   readonly events?: EventDeclarations;
   /** It takes payload in order: TCP's, and UDP datagrams in the same form. */
   readonly stream?: boolean;
@@ -86,6 +92,13 @@ export const manifestSchema = {
         properties: {
           bytes: { type: "integer", minimum: 1, maximum: SEGMENT_BYTES_MAX },
           layout: { type: "integer", minimum: 0, description: "Version of what lies in it." },
+          migratesFrom: {
+            type: "array",
+            description: "Other layouts of which nf_migrate makes this one.",
+            items: { type: "integer", minimum: 0 },
+            minItems: 1,
+            uniqueItems: true,
+          },
         },
       },
     },

@@ -86,7 +86,6 @@ describe("ABI.md", () => {
     const pages = (bytes: number) => Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES;
     const parts = [
       [0, abi.CONTEXT_BYTES],
-      [layout.STATE_COUNTERS_OFFSET, abi.COUNTERS_CAPACITY * abi.COUNTER_BYTES],
       [layout.STATE_OUTBOX_OFFSET, abi.OUTBOX_BYTES],
       [layout.STATE_EVENTS_OFFSET, abi.EVENTS_BYTES],
       [layout.STATE_CHUNKS_OFFSET, abi.CHUNKS_BYTES],

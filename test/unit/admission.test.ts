@@ -60,16 +60,29 @@ describe("admission", () => {
     ]);
   });
 
+  it("lets nf_migrate in exactly where a segment migrates", async () => {
+    const migrates = { segments: { y: { bytes: 8, layout: 2, migratesFrom: [1] } } };
+    const both = await compile(`${sound}\nexport function nf_migrate(): u32 { return 0; }`);
+    expect(faultsOf(both, 4, migrates)).toEqual([]);
+    expect(faultsOf(both)).toEqual([
+      'module-not-function: it exports nf_migrate, and no segment of its manifest has "migratesFrom"',
+    ]);
+    expect(faultsOf(await compile(sound), 4, migrates)).toEqual([
+      'module-not-function: a segment of its manifest has "migratesFrom", and it does not export nf_migrate',
+    ]);
+  });
+
   it("lets every import of the SDK in", async () => {
     const source = `
-      import { Column, CustomEvent, Flow, Label, Segment } from "sluice/sdk";
+      import { Column, CustomEvent, Flow, Label, PreviousSegment, Segment } from "sluice/sdk";
       const x = new Column<u16>("x.y");
       const y = new Segment("y");
+      const before = new PreviousSegment("y");
       const z = new Label("z");
       const w = new CustomEvent("x.w");
       ${sound.replace("nf_process(): void {}", "nf_process(): void { use(changetype<Flow>(<usize>load<u32>(0x30000))); }")}
       function use(flow: Flow): void {
-        x.set(flow, <u16>(flow.state + y.bytes + <u32>y.address));
+        x.set(flow, <u16>(flow.state + y.bytes + before.layout + <u32>y.address));
         z.set(flow);
         w.raise(flow);
       }`;

@@ -2,12 +2,13 @@
 
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { type ParsedDocument, parseDocument } from "../chain/document.ts";
+import { type ParsedDocument, parseDocument, pinFunctions } from "../chain/document.ts";
 import { parseOverride } from "../chain/override.ts";
 import type { Plan } from "../chain/plan.ts";
 import { type PlanWarning, planChain } from "../chain/planner.ts";
+import { parseFunctionReference } from "../chain/validator.ts";
 import { type Fault, SluiceError } from "../errors.ts";
-import { type Catalog, type FunctionPackage, openCatalog } from "../function/catalog.ts";
+import { Catalog, type FunctionPackage, openCatalog } from "../function/catalog.ts";
 
 /** The options `--set` and `--functions`, as commander collects them. */
 export interface ChainOptions {
@@ -26,13 +27,59 @@ export interface LoadedChain {
 
 /** Throws all faults of the document and of the overrides. */
 export function loadChain(file: string, options: ChainOptions = {}): LoadedChain {
+  const { document, catalog } = parseChain(file, options);
+  const { plan, warnings } = planChain(document, catalog);
+  return { document, plan, warnings, packages: requirePackages(catalog, plan), catalog };
+}
+
+function parseChain(file: string, options: ChainOptions): Pick<LoadedChain, "document" | "catalog"> {
   const text = readNamedFile(file, file);
   const overrides = (options.set ?? []).map((override) => parseOverride(override, (path) => readText(resolve(path))));
   const catalog = openCatalog({ folders: options.functions ?? [] });
   const document = parseDocument(text, file, { readText: (path) => readText(resolve(dirname(file), path)), overrides });
-  const { plan, warnings } = planChain(document, catalog);
-  const packages = plan.functions.map(({ package: { name, version } }) => requirePackage(catalog, name, version));
-  return { document, plan, warnings, packages, catalog };
+  return { document, catalog };
+}
+
+function requirePackages(catalog: Catalog, plan: Plan): FunctionPackage[] {
+  return plan.functions.map(({ package: { name, version } }) => requirePackage(catalog, name, version));
+}
+
+/**
+ * A change of the running chain: the document `file` with overrides and with other packages (`use`: FUNCTION=NAME@RANGE),
+ * planned as what may follow `before`.
+ */
+export function loadChange(
+  file: string,
+  options: ChainOptions & { readonly use: readonly string[] },
+  before: Plan,
+): Pick<LoadedChain, "plan" | "packages"> {
+  const { document, catalog } = parseChain(file, options);
+  const uses = Object.fromEntries(options.use.map((text) => readUse(text, document)));
+  const { plan } = planChain(pinFunctions(document, uses), catalog, before);
+  if (plan.chain !== before.chain) {
+    const what = `the document is of the chain "${plan.chain}"; the one that runs is "${before.chain}"`;
+    throw new SluiceError({ code: "change-refused", where: file, what });
+  }
+  return { plan, packages: requirePackages(catalog, plan) };
+}
+
+function readUse(text: string, document: ParsedDocument): [name: string, use: string] {
+  const [, name, use] = /^([^=]+)=(.+)$/.exec(text) ?? [];
+  const where = `--use ${text}`;
+  if (name === undefined || use === undefined || parseFunctionReference(use) === undefined) {
+    throw new SluiceError({ code: "usage", where, what: "is not FUNCTION=NAME@RANGE" });
+  }
+  if (document.value.functions?.[name] !== undefined) return [name, use];
+  throw new SluiceError({ code: "unknown-function", where, what: `the chain has no function "${name}"` });
+}
+
+/** The plan of the same document with these packages in the place of its functions' (by their index). */
+export function replanWith({ document, plan }: LoadedChain, packages: readonly FunctionPackage[]): Plan {
+  const uses = plan.functions.map(({ name }, index) => {
+    const { manifest } = packages[index] as FunctionPackage;
+    return [name, `${manifest.name}@${manifest.version}`] as const;
+  });
+  return planChain(pinFunctions(document, Object.fromEntries(uses)), new Catalog(packages), plan).plan;
 }
 
 function requirePackage(catalog: Catalog, name: string, version: string): FunctionPackage {

@@ -1,7 +1,9 @@
 // The options of `sluice replay`, checked against the chain.
 import { resolve } from "node:path";
+import { throwFaults } from "../chain/faults.ts";
 import { suggest } from "../chain/nearest.ts";
 import type { Plan } from "../chain/plan.ts";
+import { findStateFaults } from "../chain/state-changes.ts";
 import { parseFunctionReference } from "../chain/validator.ts";
 import type { ReplayFault, ReplaySwap, ReplaySwapEvery } from "../dataplane/replay/schedule.ts";
 import { type ErrorCode, SluiceError } from "../errors.ts";
@@ -43,17 +45,20 @@ function readExchange({ plan, catalog }: LoadedChain, option: string, text: stri
   const found = catalog.find(reference.name, reference.range);
   if (found === undefined) throw fault("function-not-found", where, `no function "${use}" is known`);
   const index = findFunction(plan, name, where);
-  requireSameShape(plan, index, found, where);
   admit(found.wasm, found.manifest);
   return { count: readCount(count, where), function: index, package: found };
 }
 
-/** What a function may touch is the plan's; a replacement lives within it. */
-function requireSameShape(plan: Plan, index: number, { manifest }: FunctionPackage, where: string): void {
-  const { frames, memoryPages } = plan.functions[index] as Plan["functions"][number];
-  if (manifest.frames === frames && manifest.memoryPages <= memoryPages) return;
-  const what = `${manifest.name}@${manifest.version} needs frames "${manifest.frames}" and ${manifest.memoryPages} memory pages`;
-  throw usage(where, `${what}, the chain has "${frames}" and ${memoryPages} in its place`);
+/** Throws what keeps any of the swaps from being made, before the first frame. */
+export function requireSwappable(
+  { plan, packages }: LoadedChain,
+  swaps: readonly Pick<ReplaySwap, "function" | "package">[],
+  replan: (packages: readonly FunctionPackage[]) => Plan,
+): void {
+  for (const swap of swaps) {
+    const next = replan(packages.with(swap.function, swap.package));
+    throwFaults(findStateFaults(plan, next, "--swap"));
+  }
 }
 
 export function readFault(plan: Plan, text: string): ReplayFault {

@@ -8,10 +8,11 @@ import { sumCounts } from "../dataplane/replay/tally.ts";
 import { LANES_MAX, type ReplaySetup, replay } from "../dataplane/replay.ts";
 import { type Fault, SluiceError } from "../errors.ts";
 import { admit } from "../function/admission.ts";
-import { type ChainOptions, loadChain } from "./load-chain.ts";
+import type { FunctionPackage } from "../function/catalog.ts";
+import { type ChainOptions, loadChain, replanWith } from "./load-chain.ts";
 import { printJson, printLine, printTable, printWarnings, type Warning } from "./output.ts";
 import { collect } from "./program.ts";
-import { readCount, readFault, readInputs, readSwap, readSwapEvery } from "./replay-options.ts";
+import { readCount, readFault, readInputs, readSwap, readSwapEvery, requireSwappable } from "./replay-options.ts";
 
 interface ReplayOptions extends ChainOptions {
   readonly in: readonly string[];
@@ -64,6 +65,10 @@ async function replayCommand(chain: string, options: ReplayOptions): Promise<voi
   const loaded = loadChain(chain, options);
   printWarnings(loaded.warnings);
   for (const { wasm, manifest } of loaded.packages) admit(wasm, manifest);
+  const swaps = (options.swap ?? []).map((text) => readSwap(loaded, text));
+  const swapEvery = options.swapEvery === undefined ? undefined : readSwapEvery(loaded, options.swapEvery);
+  const replan = (packages: readonly FunctionPackage[]) => replanWith(loaded, packages);
+  requireSwappable(loaded, swapEvery === undefined ? swaps : [...swaps, swapEvery], replan);
   const setup: Omit<ReplaySetup, "signal"> = {
     native: loadAddon(),
     plan: loaded.plan,
@@ -72,8 +77,9 @@ async function replayCommand(chain: string, options: ReplayOptions): Promise<voi
     out: options.out,
     batch,
     lanes,
-    swaps: (options.swap ?? []).map((text) => readSwap(loaded, text)),
-    swapEvery: options.swapEvery === undefined ? undefined : readSwapEvery(loaded, options.swapEvery),
+    swaps,
+    swapEvery,
+    replan,
     faults: (options.fault ?? []).map((text) => readFault(loaded.plan, text)),
     onLog: printFirstTime(),
   };
@@ -129,7 +135,7 @@ function printSummary(stats: ReplayStats, out: string): void {
     printTable(["function", "fault", "source", "times"], rows);
   }
   printLine();
-  const swaps = stats.swaps === 0 ? "" : `, ${stats.swaps} exchanges of functions`;
+  const swaps = stats.swaps === 0 ? "" : `, ${stats.swaps} changes of generation`;
   printLine(`${sumCounts(stats.received)} frames${swaps}; results in ${out}`);
 }
 

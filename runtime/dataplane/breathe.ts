@@ -11,8 +11,13 @@ export function breathe(lane: Lane): void {
 
 /** One turn: true if it received anything. */
 export function turn(lane: Lane): boolean {
+  return finishTurn(lane, lane.native.inhale()); // receive, parse, classify → the first hop with work, or -1
+}
+
+/** The rest of a turn, from the first hop with work on. */
+export function finishTurn(lane: Lane, first: number): boolean {
   const { native, hops } = lane;
-  let hop = native.inhale(); // receive, parse, classify → the first hop with work, or -1
+  let hop = first;
   while (hop >= 0) {
     try {
       (hops[hop] as Hop).process(); // one Wasm call; results are in shared pages

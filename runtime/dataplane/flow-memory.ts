@@ -2,10 +2,13 @@
 // function gets windows on what its manifest names, and on nothing else.
 import { FLOW_BYTES } from "../../nfs/sdk/abi.ts";
 import { FLOW_COLUMN } from "../chain/columns.ts";
-import type { Plan, PlannedFunction } from "../chain/plan.ts";
+import type { Plan, PlannedColumn, PlannedFunction, PlannedSegment } from "../chain/plan.ts";
+import { findMigration } from "../chain/state-changes.ts";
 import { listSeenColumns, type PlacedWindow, placeWindows, type WindowLayout } from "../chain/windows.ts";
-import { PAGE_BYTES } from "./memory-map.ts";
+import { SluiceError } from "../errors.ts";
+import { FRAMES_ADDRESS, PAGE_BYTES, WINDOWS_ADDRESS } from "./memory-map.ts";
 import type { NativeAddon, NativeFlows, Segment, Window } from "./native.ts";
+import type { SegmentStore } from "./segment-store.ts";
 
 /** What one function sees of flows and segments, and the answers to its questions while it is configured. */
 export interface FunctionWindows {
@@ -15,6 +18,10 @@ export interface FunctionWindows {
   /** Address, 0 if the function declares no such segment. */
   segment(name: string): number;
   segmentBytes(name: string): number;
+  /** What the generation before had of that name in another layout, for nf_migrate; 0 if nothing. */
+  previous(name: string): { readonly address: number; readonly bytes: number; readonly layout: number };
+  /** The segments that nf_migrate is to fill. */
+  readonly migrated: readonly { readonly name: string; readonly segment: Segment }[];
   /** Number of the event's bit, -1 if the function neither defines it nor subscribes to it. */
   event(name: string): number;
   /** The label's bit, 0 if the function does not declare it. */
@@ -33,24 +40,54 @@ export interface FlowMemory {
   describe(seed: bigint, keepReports: boolean): NativeFlows;
 }
 
-/** `pathOf` names the file of a segment; none keeps it anonymous. */
-export function openFlowMemory(native: NativeAddon, plan: Plan, pathOf?: (segment: string) => string): FlowMemory {
+/**
+ * A segment is the same for two generations if it has the same name here, which says all that its content depends on.
+ * The columns of the plan `before` begin as zeros with each flow, too, since its generation may go on after this one; and
+ * functions see its segments that they are to migrate.
+ */
+export function openFlowMemory(native: NativeAddon, plan: Plan, store: SegmentStore, before?: Plan): FlowMemory {
   const { capacity } = plan.flows;
   const layout = placeWindows(plan);
-  const open = (name: string, bytes: number) => native.openSegment(roundUp(bytes), pathOf?.(name));
+  const open = (name: string, bytes: number) => store.open(name, roundUp(bytes));
   const table = open("flows", native.flowTableBytes(capacity));
-  const columns = plan.columns.map(({ name }, index) => open(`column-${name}`, bytesOf(layout.columns[index])));
+  const columns = plan.columns.map((column, index) => open(nameColumn(column), bytesOf(layout.columns[index])));
+  const others = (before?.columns ?? []).filter(
+    (column) => !plan.columns.some((own) => nameColumn(own) === nameColumn(column)),
+  );
+  const cleared = others.map((column) => ({
+    segment: open(nameColumn(column), (capacity + 1) * column.bytes),
+    bytes: column.bytes,
+    exported: false,
+  }));
   const streams = layout.streams === null ? null : open("streams", layout.streams.bytes);
   const states = { segment: table, offset: native.flowStatesOffset(capacity) };
   const functions = plan.functions.map((planned, index) => {
     const segments = planned.segments.map((segment, place) =>
-      open(`segment-${planned.name}-${segment.name}`, bytesOf(layout.segments[index]?.[place])),
+      open(nameSegment(planned, segment), bytesOf(layout.segments[index]?.[place])),
     );
-    return new SeenMemory(plan, layout, index, { states, columns, streams, segments });
+    const migrations = listMigrations(planned, before).map(({ owner, from }) => {
+      return { ...from, segment: open(nameSegment(owner, from), roundUp(from.bytes)) };
+    });
+    return new SeenMemory(plan, layout, index, { states, columns, streams, segments, migrations });
   });
   const describe = (seed: bigint, keepReports: boolean) =>
-    describeFlows(plan, { table, columns, streams, layout }, seed, keepReports);
+    describeFlows(plan, { table, columns, streams, layout, cleared }, seed, keepReports);
   return { table, columns, streams, functions, describe };
+}
+
+export function nameColumn({ name, type }: Pick<PlannedColumn, "name" | "type">): string {
+  return `column-${name}-${type}`;
+}
+
+/** Another layout, size or package would read something else in the same bytes. */
+export function nameSegment(owner: PlannedFunction, { name, layout, bytes }: PlannedSegment): string {
+  return `segment-${owner.name}-${owner.package.name}-${name}-${layout}-${bytes}`;
+}
+
+/** The segments of a plan that hold what its functions wrote. */
+export function listStateSegments({ columns, functions }: Plan): string[] {
+  const segments = functions.flatMap((planned) => planned.segments.map((segment) => nameSegment(planned, segment)));
+  return [...columns.map(nameColumn), ...segments];
 }
 
 function bytesOf(placed: PlacedWindow | undefined): number {
@@ -66,11 +103,12 @@ interface LaneFlows {
   readonly columns: readonly Segment[];
   readonly streams: Segment | null;
   readonly layout: WindowLayout;
+  readonly cleared: NativeFlows["columns"];
 }
 
 function describeFlows(
   { flows, ports, columns: planned }: Plan,
-  { table, columns, streams, layout }: LaneFlows,
+  { table, columns, streams, layout, cleared }: LaneFlows,
   seed: bigint,
   keepReports: boolean,
 ): NativeFlows {
@@ -79,11 +117,14 @@ function describeFlows(
     capacity: flows.capacity,
     seed,
     zones: ports.map((port) => port.zone),
-    columns: planned.map(({ bytes, export: exported }, index) => ({
-      segment: columns[index] as Segment,
-      bytes,
-      exported,
-    })),
+    columns: [
+      ...planned.map(({ bytes, export: exported }, index) => ({
+        segment: columns[index] as Segment,
+        bytes,
+        exported,
+      })),
+      ...cleared,
+    ],
     timeouts: flows.timeouts,
     midstream: flows.midstream,
     liberal: flows.liberal,
@@ -97,16 +138,47 @@ function describeFlows(
   };
 }
 
+/** Behind the function's other windows, to be read only. Throws chain-limit if there is no room. */
+function placePrevious(
+  own: readonly Window[],
+  migrations: readonly (PlannedSegment & { readonly segment: Segment })[],
+): { readonly window: Window }[] {
+  let address = Math.max(WINDOWS_ADDRESS, ...own.map((each) => each.address + each.bytes + PAGE_BYTES));
+  return migrations.map(({ name, segment }) => {
+    const window = { address, segment, segmentOffset: 0, bytes: segment.bytes, writable: false };
+    address += segment.bytes + PAGE_BYTES;
+    if (address <= FRAMES_ADDRESS) return { window };
+    const what = `there is no room for the segment "${name}" in two layouts at once`;
+    throw new SluiceError({ code: "chain-limit", where: name, what });
+  });
+}
+
 interface SeenSegments {
   readonly states: { readonly segment: Segment; readonly offset: number };
   readonly columns: readonly Segment[];
   readonly streams: Segment | null;
   /** The function's own. */
   readonly segments: readonly Segment[];
+  /** Those of the generation before that it is to make another layout of. */
+  readonly migrations: readonly (PlannedSegment & { readonly segment: Segment })[];
+}
+
+function listMigrations(
+  heir: PlannedFunction,
+  before?: Plan,
+): { readonly owner: PlannedFunction; readonly from: PlannedSegment }[] {
+  const owner = before?.functions.find(({ name }) => name === heir.name);
+  if (owner === undefined) return [];
+  return heir.segments.flatMap(({ name }) => {
+    const from = findMigration(owner, heir, name);
+    return from === undefined ? [] : [{ owner, from }];
+  });
 }
 
 class SeenMemory implements FunctionWindows {
   readonly windows: readonly Window[];
+  readonly migrated: FunctionWindows["migrated"];
+  readonly #previous: readonly (PlannedSegment & { readonly address: number })[];
   readonly #plan: Plan;
   readonly #function: PlannedFunction;
   readonly #layout: WindowLayout;
@@ -117,7 +189,14 @@ class SeenMemory implements FunctionWindows {
     this.#layout = layout;
     this.#function = plan.functions[index] as PlannedFunction;
     this.#segments = layout.segments[index] as readonly PlacedWindow[];
-    this.windows = this.#place(index, seen);
+    const own = this.#place(index, seen);
+    const previous = placePrevious(own, seen.migrations);
+    this.windows = [...own, ...previous.map(({ window }) => window)];
+    this.#previous = seen.migrations.map((from, place) => ({ ...from, address: previous[place]?.window.address ?? 0 }));
+    this.migrated = seen.migrations.map(({ name }) => {
+      const segment = seen.segments[this.#function.segments.findIndex((each) => each.name === name)] as Segment;
+      return { name, segment };
+    });
   }
 
   #place(index: number, { states, columns, streams, segments }: SeenSegments): Window[] {
@@ -154,6 +233,10 @@ class SeenMemory implements FunctionWindows {
 
   segmentBytes(name: string): number {
     return this.#function.segments[this.#findSegment(name)]?.bytes ?? 0;
+  }
+
+  previous(name: string): { readonly address: number; readonly bytes: number; readonly layout: number } {
+    return this.#previous.find((each) => each.name === name) ?? { address: 0, bytes: 0, layout: 0 };
   }
 
   #findSegment(name: string): number {

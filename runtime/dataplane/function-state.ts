@@ -1,5 +1,5 @@
-// What the host keeps for one function of a chain on one lane, whatever instance runs it: its context page, its
-// counters, and the names that it declared.
+// What the host keeps for one function of a chain in one generation of a lane, whatever instance runs it: its context
+// page, what it exchanges with the lane, and the names that it declared. Its counters are those of all generations.
 import {
   ABI_VERSION,
   CONTEXT_ABI_VERSION,
@@ -32,7 +32,6 @@ import {
   SHARED_RESULTS_OFFSET,
   STATE_BYTES,
   STATE_CHUNKS_OFFSET,
-  STATE_COUNTERS_OFFSET,
   STATE_EVENTS_OFFSET,
   STATE_OUTBOX_OFFSET,
 } from "./layout.ts";
@@ -67,19 +66,37 @@ export interface FunctionPlace {
 }
 
 /** What of a planned function decides on its windows. */
-type Exchange = Pick<PlannedFunction, "frames" | "events" | "stream" | "labels">;
+type Exchange = Pick<PlannedFunction, "name" | "frames" | "events" | "stream" | "labels">;
+
+/** What the generation before declared: the same names keep their counters. */
+export interface DeclaredNames {
+  readonly reasons: readonly string[];
+  readonly counters: readonly DeclaredCounter[];
+}
+
+const UNSPECIFIED = "unspecified";
 
 export class FunctionState {
   readonly #segment: Segment;
+  readonly #counterSegment: Segment;
   readonly #counters: DeclaredCounter[] = [];
   readonly #counterIndices = new Map<string, number>();
   readonly #values: BigUint64Array;
-  #reasons: string[] = ["unspecified"];
+  #reasons: string[] = [UNSPECIFIED];
 
-  /** `path` empty: the state ends with the process. */
-  constructor(native: NativeAddon, memory: LaneMemory, place: FunctionPlace, path?: string) {
-    this.#segment = native.openSegment(STATE_BYTES, path);
-    this.#values = new BigUint64Array(this.#segment.buffer, STATE_COUNTERS_OFFSET, COUNTERS_CAPACITY);
+  /** `counters` has COUNTERS_BYTES. */
+  constructor(
+    native: NativeAddon,
+    memory: LaneMemory,
+    place: FunctionPlace,
+    counters: Segment,
+    before: DeclaredNames = { reasons: [], counters: [] },
+  ) {
+    this.#segment = native.openSegment(STATE_BYTES);
+    this.#counterSegment = counters;
+    this.#values = new BigUint64Array(counters.buffer, 0, COUNTERS_CAPACITY);
+    for (const { name, labels, kind } of before.counters) this.#addCounter(name, labels, kind);
+    for (const reason of before.reasons) this.declareReason(reason);
     this.#writeContext(memory, place);
   }
 
@@ -115,7 +132,13 @@ export class FunctionState {
     };
     const windows = [
       own(CONTEXT_ADDRESS, 0, CONTEXT_BYTES, false),
-      own(COUNTERS_ADDRESS, STATE_COUNTERS_OFFSET, STATE_COUNTERS_OFFSET + COUNTERS_BYTES, true),
+      {
+        address: COUNTERS_ADDRESS,
+        segment: this.#counterSegment,
+        segmentOffset: 0,
+        bytes: COUNTERS_BYTES,
+        writable: true,
+      },
       own(OUTBOX_ADDRESS, STATE_OUTBOX_OFFSET, STATE_EVENTS_OFFSET, true),
       ofLane(BATCH_ADDRESS, SHARED_BATCH_OFFSET, PAGE_BYTES, false),
       ofLane(RESULTS_ADDRESS, SHARED_RESULTS_OFFSET, PAGE_BYTES, true),
@@ -135,9 +158,10 @@ export class FunctionState {
   }
 
   /** What the lane reads and writes of it besides the counters. */
-  exchange({ events, stream, labels }: Exchange): Omit<NativeFunction, "counters"> {
+  exchange({ name, events, stream, labels }: Exchange): Omit<NativeFunction, "counters"> {
     const part = (offset: number) => ({ segment: this.#segment, offset });
     return {
+      name,
       outbox: part(STATE_OUTBOX_OFFSET),
       events: events.subscribes === 0 ? null : part(STATE_EVENTS_OFFSET),
       chunks: stream ? part(STATE_CHUNKS_OFFSET) : null,
@@ -152,14 +176,13 @@ export class FunctionState {
     const known = this.#counterIndices.get(key);
     if (known !== undefined) return known;
     if (this.#counters.length === COUNTERS_CAPACITY) return -1;
-    const index = this.#counters.push({ name, labels, kind: kind === COUNTER_KIND_GAUGE ? "gauge" : "counter" }) - 1;
-    this.#counterIndices.set(key, index);
-    return index;
+    return this.#addCounter(name, labels, kind === COUNTER_KIND_GAUGE ? "gauge" : "counter");
   }
 
-  /** A new instance declares its reasons from the start. */
-  resetReasons(): void {
-    this.#reasons = ["unspecified"];
+  #addCounter(name: string, labels: string, kind: DeclaredCounter["kind"]): number {
+    const index = this.#counters.push({ name, labels, kind }) - 1;
+    this.#counterIndices.set(`${name}{${labels}}`, index);
+    return index;
   }
 
   /** Index of the reason, or -1 if there are too many. */

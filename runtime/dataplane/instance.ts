@@ -36,6 +36,7 @@ interface FunctionExports extends Record<string, unknown> {
   readonly nf_tick?: () => void;
   readonly nf_events?: () => void;
   readonly nf_stream?: () => void;
+  readonly nf_migrate?: () => number;
 }
 
 export interface FunctionInstance {
@@ -48,6 +49,8 @@ export interface FunctionInstance {
   readonly tick: (() => void) | undefined;
   /** nf_events; absent likewise. */
   readonly events: (() => void) | undefined;
+  /** nf_migrate; absent likewise. Imports may be called then. */
+  readonly migrate: (() => number) | undefined;
   /** Takes all windows away: the function traps on the next thing that it reads. */
   readonly hideWindows: () => void;
 }
@@ -65,6 +68,7 @@ export function instantiate(setup: InstanceSetup): FunctionInstance {
     process: joinStream(exports),
     tick: exports.nf_tick,
     events: exports.nf_events,
+    migrate: host.allowing(exports.nf_migrate),
     hideWindows: () => native.overlay(buffer, []),
   };
 }
@@ -97,7 +101,6 @@ class ColdImports {
   constructor(setup: InstanceSetup, memory: WebAssembly.Memory) {
     this.#setup = setup;
     this.#memory = memory;
-    setup.state.resetReasons();
   }
 
   imports(): WebAssembly.Imports {
@@ -114,6 +117,9 @@ class ColdImports {
         column: this.#cold((name, bytes) => flows.column(text(name), bytes)),
         segment: this.#cold((name) => flows.segment(text(name))),
         segment_bytes: this.#cold((name) => flows.segmentBytes(text(name))),
+        previous: this.#cold((name) => flows.previous(text(name)).address),
+        previous_bytes: this.#cold((name) => flows.previous(text(name)).bytes),
+        previous_layout: this.#cold((name) => flows.previous(text(name)).layout),
         event: this.#cold((name) => flows.event(text(name))),
         label: this.#cold((name) => flows.label(text(name))),
         config_error: this.#cold((path, message) => this.#refuse(text(path), text(message))),
@@ -138,6 +144,19 @@ class ColdImports {
     const [first, ...rest] = this.#faults;
     if (first !== undefined) throw new SluiceError(first, ...rest);
     return raw;
+  }
+
+  /** The call, during which the function may ask the host as it may while it is configured. */
+  allowing(call: (() => number) | undefined): (() => number) | undefined {
+    if (call === undefined) return undefined;
+    return () => {
+      this.#configuring = true;
+      try {
+        return call() >>> 0;
+      } finally {
+        this.#configuring = false;
+      }
+    };
   }
 
   #refuse(pointer: string, what: string): void {

@@ -1,15 +1,15 @@
 // A lane as the host sees it: its memory, its functions, its hops; and what happens when a function traps.
-import type { Plan, PlannedPort, Target } from "../chain/plan.ts";
+import type { Plan, PlannedPort } from "../chain/plan.ts";
 import type { FunctionPackage } from "../function/catalog.ts";
 import { resolveTrap } from "../function/source-map.ts";
-import type { Hop } from "./breathe.ts";
-import { type CounterLayout, layOutCounters } from "./counter-layout.ts";
-import { type FlowMemory, openFlowMemory } from "./flow-memory.ts";
-import { FunctionState } from "./function-state.ts";
-import { type FunctionInstance, instantiate, type LogLevel, logLevels } from "./instance.ts";
+import { finishTurn, type Hop } from "./breathe.ts";
+import type { CounterLayout } from "./counter-layout.ts";
+import { Generation, type LaneFunction, type MigrationResult, type Predecessor } from "./generation.ts";
+import { type LogLevel, logLevels } from "./instance.ts";
 import { type LaneMemory, openLaneMemory } from "./lane-memory.ts";
 import { FRAMES_ADDRESS } from "./memory-map.ts";
-import { type FrameAudit, type NativeAddon, type NativeHop, type NativeLane, type OpenPort, target } from "./native.ts";
+import type { FrameAudit, NativeAddon, NativeLane, NativeProgram, OpenPort } from "./native.ts";
+import { SegmentStore } from "./segment-store.ts";
 
 export interface LaneSetup {
   readonly native: NativeAddon;
@@ -34,6 +34,10 @@ export interface LaneSetup {
   /** Names the file of a segment; without it all end with the process. */
   readonly pathOf?: (segment: string) => string;
   readonly isMine?: () => boolean;
+  /** Indices of functions that are not to be called. */
+  readonly quarantined?: readonly number[];
+  /** While nf_events or nf_tick of a function runs, the first word is its index + 1. */
+  readonly calling?: Int32Array;
   readonly onFault?: (fault: FaultReport) => void;
   readonly onLog?: (level: LogLevel, functionName: string, message: string) => void;
 }
@@ -55,31 +59,22 @@ const EMPTY_TURNS = 64;
 /** Kinds of fault remembered per lane; further ones are only counted. */
 const FAULT_KINDS = 1000;
 
-/** Opens a lane's memory, configures its functions and opens its ports; on any error everything is closed again. */
+/**
+ * Opens a lane's memory, configures its first generation's functions and opens its ports; on any error everything is
+ * closed again.
+ */
 export function openLane(setup: LaneSetup): Lane {
-  const counters = layOutCounters(setup.plan);
-  const memory = openLaneMemory(
-    setup.native,
-    { slots: setup.slots, slotBytes: setup.slotBytes, counters: counters.count },
-    setup.pathOf,
-  );
-  const flows = openFlowMemory(setup.native, setup.plan, setup.pathOf);
-  const functions = setup.plan.functions.map((_, index) => new LaneFunction(setup, memory, flows, index));
+  const store = new SegmentStore(setup.native, setup.pathOf);
+  const memory = openLaneMemory(setup.native, setup, store);
+  const generation = makeGeneration(setup, memory, store);
   const native = setup.native.createLane({
+    ...generation.describeProgram(),
     umem: memory.umem,
     slotBytes: setup.slotBytes,
-    shared: memory.shared,
     counters: memory.counters,
     framesAddress: FRAMES_ADDRESS,
-    paths: setup.plan.paths.map((path) => ({ from: path.from, match: path.match, first: codeOf(path.first) })),
-    functions: functions.map(({ state, planned }, index) => ({
-      ...state.exchange(planned),
-      counters: counters.functions[index] as number,
-    })),
-    hops: nativeHops(setup.plan, functions, counters),
-    flows: flows.describe(setup.seed ?? 0n, setup.keepOutcomes),
-    portCounters: counters.ports,
-    laneCounters: counters.lane,
+    portCounters: generation.counterLayout.ports,
+    laneCounters: generation.counterLayout.lane,
     keepOutcomes: setup.keepOutcomes,
     virtualClock: setup.virtualClock,
     batchLimit: setup.batchLimit,
@@ -87,165 +82,156 @@ export function openLane(setup: LaneSetup): Lane {
   });
   try {
     const ports = setup.plan.ports.map((port, index) => setup.openPort(native, port, index));
-    return new Lane(setup, { memory, native, functions, ports, counterLayout: counters });
+    return new Lane(setup, { memory, native, ports, store, generation });
   } catch (error) {
     native.close();
     throw error;
   }
 }
 
-function codeOf(to: Target): number {
-  if (to.kind === "hop") return target.hop(to.hop);
-  return to.kind === "port" ? target.port(to.port) : target.none;
+/**
+ * The lane `id`, which another thread has, seen from this one: with a generation that stands by until `install` or
+ * `takeOver`. The lane goes on undisturbed.
+ */
+export function attachLane(setup: Omit<LaneSetup, "openPort">, id: number, before: Predecessor): Lane {
+  const native = setup.native.attachLane(id);
+  const store = new SegmentStore(setup.native, setup.pathOf);
+  const memory = openLaneMemory(setup.native, setup, store);
+  const generation = makeGeneration(setup, memory, store, before);
+  // What it could not carry is known before the switchover, when it is done again on what lies there then.
+  const trial = generation.migrate();
+  generation.warmUp();
+  const lane = new Lane(setup, { memory, native, ports: [], store, generation, trial });
+  lane.prepare();
+  return lane;
 }
 
-function nativeHops(plan: Plan, functions: readonly LaneFunction[], counters: CounterLayout): NativeHop[] {
-  return plan.hops.map((hop, index) => {
-    const planned = plan.functions[hop.function] as Plan["functions"][number];
-    return {
-      function: hop.function,
-      next: codeOf(hop.next),
-      branches: hop.branches.map(codeOf),
-      counters: counters.hops[index] as number,
-      bypass: planned.onFault === "bypass",
-      writable: planned.frames === "write",
-      reasons: (functions[hop.function] as LaneFunction).state.reasons.length,
-    };
+function makeGeneration(
+  setup: Omit<LaneSetup, "openPort">,
+  memory: LaneMemory,
+  store: SegmentStore,
+  before?: Predecessor,
+): Generation {
+  const { native, plan, packages, onLog, quarantined } = setup;
+  return new Generation({
+    ...{ native, plan, packages, memory, store, before, onLog, quarantined },
+    lane: setup.lane ?? 0,
+    laneCount: setup.laneCount ?? 1,
+    seed: setup.seed ?? 0n,
+    keepReports: setup.keepOutcomes,
   });
-}
-
-/** One function of the chain on this lane: its state stays, its instance may be replaced. */
-export class LaneFunction {
-  readonly state: FunctionState;
-  readonly #setup: LaneSetup;
-  readonly #memory: LaneMemory;
-  readonly #flows: FlowMemory;
-  readonly #index: number;
-  #package: FunctionPackage;
-  #instance: FunctionInstance;
-  #trapNext = false;
-
-  constructor(setup: LaneSetup, memory: LaneMemory, flows: FlowMemory, index: number) {
-    this.#setup = setup;
-    this.#memory = memory;
-    this.#flows = flows;
-    this.#index = index;
-    this.#package = setup.packages[index] as FunctionPackage;
-    const place = {
-      lane: setup.lane ?? 0,
-      laneCount: setup.laneCount ?? 1,
-      portCount: setup.plan.ports.length,
-      flowCapacity: setup.plan.flows.capacity,
-      seed: setup.seed ?? 0n,
-    };
-    this.state = new FunctionState(setup.native, memory, place, setup.pathOf?.(`function-${this.planned.name}`));
-    this.#instance = this.#instantiate();
-  }
-
-  get planned(): Plan["functions"][number] {
-    return this.#setup.plan.functions[this.#index] as Plan["functions"][number];
-  }
-
-  get package(): FunctionPackage {
-    return this.#package;
-  }
-
-  get process(): () => void {
-    return this.#trapNext ? () => this.#trap() : this.#instance.process;
-  }
-
-  get tick(): (() => void) | undefined {
-    return this.#instance.tick;
-  }
-
-  get events(): (() => void) | undefined {
-    return this.#instance.events;
-  }
-
-  /** The next call of this function traps, in its own code. */
-  trapNext(): void {
-    this.#trapNext = true;
-  }
-
-  /** True if it had not come to that. */
-  cancelTrap(): boolean {
-    const waiting = this.#trapNext;
-    this.#trapNext = false;
-    return waiting;
-  }
-
-  /** A new instance, of the same package or of `next`, over the same state. */
-  renew(next: FunctionPackage = this.#package): void {
-    this.#trapNext = false;
-    const before = this.#package;
-    this.#package = next;
-    try {
-      this.#instance = this.#instantiate();
-    } catch (error) {
-      this.#package = before;
-      throw error;
-    }
-  }
-
-  #instantiate(): FunctionInstance {
-    const { native, plan, onLog } = this.#setup;
-    return instantiate({
-      native,
-      memory: this.#memory,
-      state: this.state,
-      flows: this.#flows.functions[this.#index] as FlowMemory["functions"][number],
-      function: this.planned,
-      package: this.#package,
-      ports: plan.ports.map((port) => port.name),
-      log: (level, message) => onLog?.(level, this.planned.name, message),
-    });
-  }
-
-  #trap(): void {
-    this.#instance.hideWindows();
-    this.#instance.process();
-    throw new WebAssembly.RuntimeError("injected fault");
-  }
 }
 
 interface LaneParts {
   readonly memory: LaneMemory;
   readonly native: NativeLane;
-  readonly functions: readonly LaneFunction[];
   readonly ports: readonly OpenPort[];
-  readonly counterLayout: CounterLayout;
+  readonly store: SegmentStore;
+  readonly generation: Generation;
+  readonly trial?: readonly MigrationResult[];
 }
 
-export class Lane implements LaneParts {
+export class Lane {
   readonly memory: LaneMemory;
   readonly native: NativeLane;
-  readonly functions: readonly LaneFunction[];
+  /** Those that this thread opened. */
   readonly ports: readonly OpenPort[];
-  readonly counterLayout: CounterLayout;
   /** All u64 counters of the lane, where counterLayout says. */
   readonly counters: BigUint64Array;
-  readonly hops: readonly Hop[];
   readonly isMine: () => boolean;
-  readonly #setup: LaneSetup;
+  /** What this generation's nf_migrate could not carry when it was tried. */
+  readonly migrations: readonly MigrationResult[];
+  /** Of the generation that runs. */
+  hops: readonly Hop[];
+  readonly #setup: Omit<LaneSetup, "openPort">;
+  readonly #store: SegmentStore;
+  readonly #calling: Int32Array;
   readonly #faults = new Map<string, FaultReport>();
-  #ticking: LaneFunction[];
+  #generation: Generation;
+  #program: NativeProgram | undefined;
+  #ticking: LaneFunction[] = [];
+  #hasMigrated = false;
   #emptyTurns = 0;
 
-  constructor(setup: LaneSetup, parts: LaneParts) {
+  constructor(setup: Omit<LaneSetup, "openPort">, { memory, native, ports, store, generation, trial }: LaneParts) {
     this.#setup = setup;
-    this.memory = parts.memory;
-    this.native = parts.native;
-    this.functions = parts.functions;
-    this.ports = parts.ports;
-    this.counterLayout = parts.counterLayout;
-    this.counters = new BigUint64Array(parts.memory.counters.buffer);
+    this.#store = store;
+    this.#calling = setup.calling ?? new Int32Array(1);
+    this.memory = memory;
+    this.native = native;
+    this.ports = ports;
+    this.counters = new BigUint64Array(memory.counters.buffer);
     this.isMine = setup.isMine ?? (() => true);
-    this.hops = setup.plan.hops.map((hop) => ({ process: this.#function(hop.function).process }));
-    this.#ticking = this.functions.filter((each) => each.tick !== undefined);
+    this.#generation = generation;
+    this.migrations = trial ?? [];
+    this.hops = generation.hops;
+    this.#findTicking();
   }
 
   get plan(): Plan {
-    return this.#setup.plan;
+    return this.#generation.plan;
+  }
+
+  get generation(): Generation {
+    return this.#generation;
+  }
+
+  get functions(): readonly LaneFunction[] {
+    return this.#generation.functions;
+  }
+
+  get counterLayout(): CounterLayout {
+    return this.#generation.counterLayout;
+  }
+
+  /** Allocates what `install` and `takeOver` need. */
+  prepare(): NativeProgram {
+    this.#program ??= this.native.makeProgram(this.#generation.describeProgram());
+    return this.#program;
+  }
+
+  /** Between two turns: this thread's generation has the lane from now on. The first time it takes over the state. */
+  install(): void {
+    if (!this.#hasMigrated && this.migrations.length > 0) this.#generation.migrate();
+    this.#hasMigrated = true;
+    this.native.install(this.prepare());
+  }
+
+  /**
+   * The same after the thread that had the lane was ended within a function, whose batch is a fault of its hop; finishes
+   * the turn that was under way. The function `offender` is not called any more.
+   */
+  takeOver(offender?: number): void {
+    if (offender !== undefined) {
+      this.#generation.quarantine(offender);
+      this.#program = undefined;
+    }
+    finishTurn(this, this.native.takeOver(this.prepare()));
+  }
+
+  /** Between two turns of this thread: the next generation is built, warmed and has the lane. */
+  change(plan: Plan, packages: readonly FunctionPackage[]): void {
+    const setup = { ...this.#setup, plan, packages };
+    const next = makeGeneration(setup, this.memory, this.#store, this.#generation.inheritance);
+    next.migrate();
+    next.warmUp();
+    const program = this.native.makeProgram(next.describeProgram());
+    this.native.install(program);
+    this.#program = program;
+    this.#generation = next;
+    this.hops = next.hops;
+    this.#findTicking();
+  }
+
+  /** The function is not called any more: its frames go on to the next hop, or are dropped. */
+  quarantine(index: number): void {
+    const bypass = this.#function(index).planned.onFault === "bypass";
+    this.#generation.quarantine(index);
+    this.#program = undefined;
+    this.plan.hops.forEach((hop, position) => {
+      if (hop.function === index) this.native.quarantine(position, bypass);
+    });
+    this.#ticking = this.#ticking.filter((each) => each !== this.functions[index]);
   }
 
   get faults(): readonly FaultReport[] {
@@ -283,23 +269,27 @@ export class Lane implements LaneParts {
     for (let index = 0; index < this.functions.length; index++) {
       const each = this.#function(index);
       if (each.events === undefined || !this.native.fillEvents(index)) continue;
+      this.#calling[0] = index + 1;
       try {
         each.events();
         this.native.drainEvents(index);
       } catch (trap) {
         this.#recover(each, trap);
       }
+      this.#calling[0] = 0;
     }
   }
 
   tick(): void {
     for (let i = 0; i < this.#ticking.length; i++) {
       const each = this.#ticking[i] as LaneFunction;
+      this.#calling[0] = this.functions.indexOf(each) + 1;
       try {
         each.tick?.();
       } catch (trap) {
         this.#recover(each, trap);
       }
+      this.#calling[0] = 0;
     }
   }
 
@@ -321,12 +311,6 @@ export class Lane implements LaneParts {
     const waiting = this.#function(index).cancelTrap();
     this.#attach(index);
     return waiting;
-  }
-
-  /** Between two batches: a new instance of the same function, or of another package, over the same state. */
-  replaceFunction(index: number, next?: FunctionPackage): void {
-    this.#function(index).renew(next);
-    this.#attach(index);
   }
 
   audit(): FrameAudit {
@@ -358,6 +342,10 @@ export class Lane implements LaneParts {
       (this.hops[position] as Hop).process = process;
       this.native.setReasons(position, state.reasons.length);
     });
+    this.#findTicking();
+  }
+
+  #findTicking(): void {
     this.#ticking = this.functions.filter((each) => each.tick !== undefined);
   }
 

@@ -9,12 +9,11 @@ export const SHARED_BYTES = 0x2000 + 0x8000;
 /** 512 records: the batch's, and as many that functions may add. */
 export const RECORDS_CAPACITY = 512;
 
-/** Layout of a function's own segment, page-aligned parts: its context page, its counters, and what it exchanges. */
-export const STATE_COUNTERS_OFFSET = 0x1000;
-export const STATE_OUTBOX_OFFSET = 0x81000;
-export const STATE_EVENTS_OFFSET = 0x91000;
-export const STATE_CHUNKS_OFFSET = 0x94000;
-export const STATE_BYTES = 0x9d000;
+/** Layout of what one instance of a function exchanges with its lane, page-aligned parts after its context page. */
+export const STATE_OUTBOX_OFFSET = 0x1000;
+export const STATE_EVENTS_OFFSET = 0x11000;
+export const STATE_CHUNKS_OFFSET = 0x14000;
+export const STATE_BYTES = 0x1d000;
 
 /** What NativeLane.exhale returns: something was received in this turn; functions may tick (at most once a millisecond). */
 export const EXHALE_BUSY = 1;
@@ -83,6 +82,7 @@ export const engineDropReasons = [
   "fragment-incomplete",
   "fragment-duplicate",
   "fragment-malformed",
+  "quarantined",
 ] as const;
 
 /** Counters of a lane's flows; they follow the engine's drop reasons. */

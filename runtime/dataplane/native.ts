@@ -40,6 +40,8 @@ export interface SegmentPart {
 
 /** What a function and its lane exchange besides batch and results; null for what it has no use for. */
 export interface NativeFunction {
+  /** In the chain: what it has not taken of its events goes to the next generation's function of that name. */
+  readonly name: string;
   readonly outbox: SegmentPart | null;
   readonly chunks: SegmentPart | null;
   readonly events: SegmentPart | null;
@@ -94,24 +96,39 @@ export interface NativeHop {
   readonly bypass: boolean;
   /** The function's frames are writable: results may resize. */
   readonly writable: boolean;
+  /** Its function is not called: frames go on (bypass) or are dropped as "quarantined". */
+  readonly quarantined: boolean;
   /** How many reasons the function declared, with 0 = "unspecified". */
   readonly reasons: number;
 }
 
-export interface LaneOptions {
-  readonly umem: Segment;
-  /** A power of two. */
-  readonly slotBytes: number;
+/** What one generation brings. */
+export interface ProgramOptions {
   /** SHARED_BYTES: batch, results and records. */
   readonly shared: Segment;
-  /** u64 counters, indices as the plan lays them out. */
-  readonly counters: Segment;
-  readonly framesAddress: number;
   readonly paths: readonly NativePath[];
   readonly functions: readonly NativeFunction[];
   readonly hops: readonly NativeHop[];
-  /** Null: the chain keeps no flows. */
+  /**
+   * Null: the chain keeps no flows. Of a running lane's flows a later program changes zones, columns, timeouts,
+   * midstream, liberal and streamBufferAddress; the rest is as it was when the lane was created.
+   */
   readonly flows: NativeFlows | null;
+}
+
+declare const nativeProgram: unique symbol;
+/** Made by NativeLane.makeProgram. */
+export interface NativeProgram {
+  readonly [nativeProgram]: never;
+}
+
+export interface LaneOptions extends ProgramOptions {
+  readonly umem: Segment;
+  /** A power of two. */
+  readonly slotBytes: number;
+  /** u64 counters, indices as the plan lays them out. */
+  readonly counters: Segment;
+  readonly framesAddress: number;
   /** Index of each port's first counter (portCounters each). */
   readonly portCounters: readonly number[];
   /** Index of the lane's own counters (laneCounters). */
@@ -141,8 +158,37 @@ export interface FrameAudit {
   readonly intact: boolean;
 }
 
+export interface LanePulse {
+  readonly turns: number;
+  /** It sleeps until something comes. */
+  readonly waiting: boolean;
+  /** The hop whose function is being called, or -1. */
+  readonly hop: number;
+  /** What the thread that has the lane has used of a processor. */
+  readonly cpuMs: number;
+}
+
 /** The three phases and the fault path are raw N-API functions; all the rest is cold. */
 export interface NativeLane {
+  /** By which NativeAddon.attachLane finds it in another thread. */
+  readonly id: number;
+  /** Reads and checks what a generation brings; allocates all that it needs. From any thread. */
+  makeProgram(options: ProgramOptions): NativeProgram;
+  /** Between two turns, by the thread that has the lane from now on. */
+  install(program: NativeProgram): void;
+  /**
+   * The same after the thread that had the lane was ended, wherever it was. The frames that the interrupted function had
+   * are a fault of its hop. Returns the first hop with work, or -1; the rest of the turn is the caller's.
+   */
+  takeOver(program: NativeProgram): number;
+  /** From now on the hop's function is not called: its frames go on (bypass) or are dropped as "quarantined". */
+  quarantine(hop: number, bypass: boolean): void;
+  /** For watchers: may be called while another thread has the lane. */
+  pulse(): LanePulse;
+  /** Index of the function at a hop of the program that runs, -1 if there is no such hop. */
+  functionOf(hop: number): number;
+  /** Index of the first port whose device is gone, or -1. */
+  gonePort(): number;
   /** Receives, parses, classifies. The first hop with work, or -1. */
   inhale(): number;
   /** Carries out the results of `hop`. The next hop with work, or -1. */
@@ -274,6 +320,8 @@ export interface NativeAddon {
   /** Puts windows over [0, MEMORY_BASE) of a WebAssembly memory; the rest of that range becomes inaccessible. */
   overlay(memory: ArrayBuffer, windows: readonly Window[]): void;
   createLane(options: LaneOptions): NativeLane;
+  /** A lane of this process by its id, for another thread. Throws internal if nobody holds it any more. */
+  attachLane(id: number): NativeLane;
   /** Opens each AF_XDP mode for a moment, best first. Frames pass to the kernel meanwhile; a few may be lost. */
   probeAfxdp(options: { readonly device: string; readonly queue: number; readonly program: string }): AfxdpProbe[];
   /** Binds the calling thread to one CPU. */

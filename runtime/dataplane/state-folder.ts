@@ -23,6 +23,8 @@ export interface EngineDescription {
   readonly processStart: number;
   /** ISO 8601. */
   readonly started: string;
+  /** The number of the generation that runs, counted from 1. */
+  readonly generation: number;
   readonly ports: readonly PortDescription[];
   readonly functions: readonly FunctionDescription[];
   readonly hops: readonly { readonly function: number; readonly path: number }[];

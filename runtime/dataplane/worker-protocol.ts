@@ -1,8 +1,9 @@
-// What the engine and a lane's worker say to each other.
+// What the engine and the workers of a lane's generations say to each other.
 import type { Plan } from "../chain/plan.ts";
 import type { Fault } from "../errors.ts";
 import type { FunctionPackage } from "../function/catalog.ts";
 import type { CounterLayout } from "./counter-layout.ts";
+import type { MigrationResult, Predecessor } from "./generation.ts";
 import type { LogLevel } from "./instance.ts";
 import type { FaultReport } from "./lane.ts";
 import type { FlowRecovery, FrameAudit } from "./native.ts";
@@ -10,28 +11,60 @@ import type { FunctionDescription, PortDescription } from "./state-folder.ts";
 
 /** What the engine hands to a worker. */
 export interface WorkerSetup {
+  /** Counted from 1. */
+  readonly generation: number;
   readonly plan: Plan;
   readonly packages: readonly FunctionPackage[];
   readonly folder: string;
   readonly cpu: number | null;
   readonly slots: number;
   readonly slotBytes: number;
-  /** Int32: CONTROL_RUN or CONTROL_STOP. */
+  /** Int32: CONTROL_* words. */
   readonly control: SharedArrayBuffer;
+  /** BigInt64: when the lane was let go and taken last, in ns of the monotonic clock. */
+  readonly times: SharedArrayBuffer;
+  /** The lane that another generation has; absent for the first, which opens it. */
+  readonly attach?: { readonly lane: number; readonly before: Predecessor };
+  /** Indices of functions that are not to be called. */
+  readonly quarantined: readonly number[];
 }
+
+/** CONTROL_RUN or CONTROL_STOP. */
+export const CONTROL_COMMAND = 0;
+/** The generation that is to have the lane. */
+export const CONTROL_OWNER = 1;
+/** The generation that has it; 0 between two. */
+export const CONTROL_RUNNING = 2;
+/** The generation that takes the lane from one which was ended wherever it was. */
+export const CONTROL_FORCED = 3;
+/** The function that is quarantined then: its index + 1. */
+export const CONTROL_OFFENDER = 4;
+/** The function whose nf_events or nf_tick runs: its index + 1. */
+export const CONTROL_CALLING = 5;
+export const CONTROL_WORDS = 6;
 
 export const CONTROL_RUN = 0;
 export const CONTROL_STOP = 1;
 
+export const TIME_RELEASED = 0;
+export const TIME_TAKEN = 1;
+export const TIME_WORDS = 2;
+
 export type WorkerMessage =
   | {
       readonly kind: "ready";
+      readonly lane: number;
       readonly wakeDescriptor: number;
+      /** Of the generation that opened them. */
       readonly ports: readonly PortDescription[];
       readonly functions: readonly FunctionDescription[];
       readonly layout: CounterLayout;
       readonly recovery: FlowRecovery | null;
+      readonly migrations: readonly MigrationResult[];
     }
+  /** It has the lane, and has done a turn; `pauseNs`: nobody had it. */
+  | { readonly kind: "taken"; readonly pauseNs: number }
+  | { readonly kind: "quarantined"; readonly function: number; readonly traps: number }
   | { readonly kind: "fault"; readonly fault: FaultReport }
   | { readonly kind: "log"; readonly level: LogLevel; readonly function: string; readonly message: string }
   | { readonly kind: "failed"; readonly faults: readonly Fault[] }

@@ -1,12 +1,26 @@
-// The thread of one lane: opens it, tells the engine, breathes until it is told to stop, closes it.
+// The thread of one generation: opens the lane or attaches to it, tells the engine, and breathes whenever the lane is its
+// own, until it is told to stop.
 import { setFlagsFromString } from "node:v8";
 import { parentPort, workerData } from "node:worker_threads";
 import { type Fault, SluiceError } from "../errors.ts";
-import { breathe } from "./breathe.ts";
-import { type Lane, openLane } from "./lane.ts";
+import { breathe, turn } from "./breathe.ts";
+import { attachLane, type FaultReport, type Lane, openLane } from "./lane.ts";
 import { loadAddon, steeringProgram } from "./load-addon.ts";
 import type { AfxdpPort } from "./native.ts";
-import { CONTROL_RUN, type WorkerMessage, type WorkerSetup } from "./worker-protocol.ts";
+import { TrapCount } from "./trap-count.ts";
+import {
+  CONTROL_CALLING,
+  CONTROL_COMMAND,
+  CONTROL_FORCED,
+  CONTROL_OFFENDER,
+  CONTROL_OWNER,
+  CONTROL_RUN,
+  CONTROL_RUNNING,
+  TIME_RELEASED,
+  TIME_TAKEN,
+  type WorkerMessage,
+  type WorkerSetup,
+} from "./worker-protocol.ts";
 
 const GONE_CHECK_TURNS = 4096;
 /** Descriptors per ring unless the chain says: two milliseconds of small frames at a million a second. */
@@ -19,71 +33,138 @@ function post(message: WorkerMessage): void {
 function run(setup: WorkerSetup): void {
   // Compiled whole before the first packet; the command line's flag says by which compiler (`sluice`).
   setFlagsFromString("--no-wasm-lazy-compilation");
-  const native = loadAddon();
-  if (setup.cpu !== null) native.pinThread(setup.cpu);
   const control = new Int32Array(setup.control);
+  const lane = open(setup, control);
+  // Not before: what is being built shall not take the lane's core from the generation that runs. But then: who is woken
+  // on the core that the other one leaves has it at once.
+  if (setup.cpu !== null) loadAddon().pinThread(setup.cpu);
+  post({ kind: "ready", ...describe(lane) });
+  while (awaitLane(setup, control)) {
+    take(lane, setup, control);
+    breathe(lane);
+    if (isStopped(lane, control)) break;
+    release(setup, control);
+  }
+  if (Atomics.load(control, CONTROL_RUNNING) === setup.generation) end(lane);
+}
+
+function open(setup: WorkerSetup, control: Int32Array): Lane {
+  const { plan, packages, slots, slotBytes, quarantined, generation } = setup;
+  const native = loadAddon();
+  const traps = new TrapCount();
   let turns = 0;
-  let vanished: AfxdpPort | undefined;
-  const lane = openLane({
-    native,
-    plan: setup.plan,
-    packages: setup.packages,
-    slots: setup.slots,
-    slotBytes: setup.slotBytes,
+  let isGone = false;
+  const common = {
+    ...{ native, plan, packages, slots, slotBytes, quarantined },
     batchLimit: 256,
     keepOutcomes: false,
     virtualClock: false,
-    openPort: (open, port) =>
-      open.openAfxdpPort({
-        program: steeringProgram,
-        device: port.device,
-        queue: port.queues[0] ?? 0,
-        kernel: port.kernel,
-        ...(port.mode === undefined ? {} : { mode: port.mode }),
-        ringSize: port.ringSize ?? RING_SIZE,
-      }),
-    pathOf: (segment) => `${setup.folder}/${segment}`,
+    pathOf: (segment: string) => `${setup.folder}/${segment}`,
     isMine: () => {
       if (++turns % GONE_CHECK_TURNS === 0) {
-        vanished = goneAmong(lane);
+        isGone = lane.native.gonePort() >= 0;
         lane.takeLog();
       }
-      return Atomics.load(control, 0) === CONTROL_RUN && vanished === undefined;
+      return (
+        Atomics.load(control, CONTROL_OWNER) === generation &&
+        Atomics.load(control, CONTROL_COMMAND) === CONTROL_RUN &&
+        !isGone
+      );
     },
-    onFault: (fault) => {
+    calling: control.subarray(CONTROL_CALLING, CONTROL_CALLING + 1),
+    onFault: (fault: FaultReport) => {
       // All are counted; a storm is told of ever more rarely.
       if ((fault.count & (fault.count - 1)) === 0) post({ kind: "fault", fault });
+      const index = plan.functions.findIndex(({ name }) => name === fault.function);
+      if (!traps.isTooMany(index, performance.now())) return;
+      lane.quarantine(index);
+      post({ kind: "quarantined", function: index, traps: fault.count });
     },
-    onLog: (level, name, message) => post({ kind: "log", level, function: name, message }),
-  });
-  post({ kind: "ready", wakeDescriptor: lane.native.wakeDescriptor, ...describe(lane) });
-  breathe(lane);
+    onLog: (level: (WorkerMessage & { kind: "log" })["level"], name: string, message: string) =>
+      post({ kind: "log", level, function: name, message }),
+  };
+  const lane: Lane =
+    setup.attach === undefined
+      ? openLane({
+          ...common,
+          openPort: (open, port) =>
+            open.openAfxdpPort({
+              program: steeringProgram,
+              device: port.device,
+              queue: port.queues[0] ?? 0,
+              kernel: port.kernel,
+              ...(port.mode === undefined ? {} : { mode: port.mode }),
+              ringSize: port.ringSize ?? RING_SIZE,
+            }),
+        })
+      : attachLane(common, setup.attach.lane, setup.attach.before);
+  lane.prepare();
+  return lane;
+}
+
+/** Sleeps until the lane is to be this generation's and nobody has it any more. */
+function awaitLane({ generation }: WorkerSetup, control: Int32Array): boolean {
+  for (let owner = Atomics.load(control, CONTROL_OWNER); owner !== generation; ) {
+    Atomics.wait(control, CONTROL_OWNER, owner);
+    owner = Atomics.load(control, CONTROL_OWNER);
+  }
+  for (let running = Atomics.load(control, CONTROL_RUNNING); running !== 0; ) {
+    Atomics.wait(control, CONTROL_RUNNING, running);
+    running = Atomics.load(control, CONTROL_RUNNING);
+  }
+  Atomics.store(control, CONTROL_RUNNING, generation);
+  return true;
+}
+
+function take(lane: Lane, { generation, times }: WorkerSetup, control: Int32Array): void {
+  const at = new BigInt64Array(times);
+  if (Atomics.compareExchange(control, CONTROL_FORCED, generation, 0) === generation) {
+    const offender = Atomics.exchange(control, CONTROL_OFFENDER, 0);
+    Atomics.store(control, CONTROL_CALLING, 0);
+    lane.takeOver(offender === 0 ? undefined : offender - 1);
+  } else lane.install();
+  at[TIME_TAKEN] = process.hrtime.bigint();
+  turn(lane);
+  const released = at[TIME_RELEASED] as bigint;
+  post({ kind: "taken", pauseNs: released === 0n ? 0 : Number((at[TIME_TAKEN] as bigint) - released) });
+}
+
+function release({ times }: WorkerSetup, control: Int32Array): void {
+  new BigInt64Array(times)[TIME_RELEASED] = process.hrtime.bigint();
+  Atomics.store(control, CONTROL_RUNNING, 0);
+  Atomics.notify(control, CONTROL_RUNNING);
+}
+
+function isStopped(lane: Lane, control: Int32Array): boolean {
+  return Atomics.load(control, CONTROL_COMMAND) !== CONTROL_RUN || lane.native.gonePort() >= 0;
+}
+
+function end(lane: Lane): void {
+  const gone = lane.native.gonePort();
   lane.native.endFlows();
   lane.takeLog();
   const audit = lane.audit();
   lane.close();
-  if (vanished !== undefined) post({ kind: "failed", faults: [deviceVanished(vanished)] });
+  if (gone >= 0) post({ kind: "failed", faults: [deviceVanished(lane.plan.ports[gone]?.device ?? "device")] });
   else post({ kind: "stopped", audit });
 }
 
-function goneAmong(lane: Lane): AfxdpPort | undefined {
-  return (lane.ports as readonly AfxdpPort[]).find((port) => port.gone);
-}
-
-function deviceVanished(port: AfxdpPort): Fault {
+function deviceVanished(device: string): Fault {
   return {
     code: "device-vanished",
-    where: port.device,
+    where: device,
     what: "the device went away while the chain was running",
     help: "bring the device back, then start the chain again",
   };
 }
 
-function describe(lane: Lane): Pick<WorkerMessage & { kind: "ready" }, "ports" | "functions" | "layout" | "recovery"> {
+function describe(lane: Lane): Omit<WorkerMessage & { kind: "ready" }, "kind"> {
   return {
-    ports: lane.plan.ports.map((port, index) => {
-      const { mode, refused } = lane.ports[index] as AfxdpPort;
-      return { name: port.name, device: port.device, mode, refused: [...refused] };
+    lane: lane.native.id,
+    wakeDescriptor: lane.native.wakeDescriptor,
+    ports: lane.ports.map((port, index) => {
+      const { device, mode, refused } = port as AfxdpPort;
+      return { name: lane.plan.ports[index]?.name ?? "", device, mode, refused: [...refused] };
     }),
     functions: lane.functions.map(({ planned, state }) => ({
       name: planned.name,
@@ -93,6 +174,7 @@ function describe(lane: Lane): Pick<WorkerMessage & { kind: "ready" }, "ports" |
     })),
     layout: lane.counterLayout,
     recovery: lane.native.flowRecovery(),
+    migrations: lane.migrations,
   };
 }
 

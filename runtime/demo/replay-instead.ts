@@ -30,7 +30,7 @@ export async function replayInstead(obstacle: string, chainFile: string): Promis
     const out = join(folder, "out");
     const { plan, packages } = loadChain(chainFile);
     const inputs = plan.ports.map(({ name }) => (name === "lan" ? [join(folder, "lan.pcap")] : []));
-    const idle = { swaps: [], swapEvery: undefined, faults: [] };
+    const idle = { swaps: [], swapEvery: undefined, faults: [], replan: () => plan };
     await replay({ native: loadAddon(), plan, packages, inputs, out, batch: 1, lanes: 1, ...idle });
     return report(readVerdicts(join(out, "verdicts.jsonl")), readFileSync(join(out, "wan.pcap")), frames);
   } finally {

@@ -1,8 +1,7 @@
 // Watches a running engine from another process, through its shared pages: costs the packet path nothing.
-import { COUNTERS_CAPACITY } from "../../nfs/sdk/abi.ts";
 import type { NativeAddon } from "../dataplane/native.ts";
 import type { EngineDescription } from "../dataplane/state-folder.ts";
-import { DECLARED_COUNTERS_OFFSET, type Snapshot, takeSnapshot } from "./snapshot.ts";
+import { type Snapshot, takeSnapshot } from "./snapshot.ts";
 
 export class Observer {
   readonly engine: EngineDescription;
@@ -14,12 +13,7 @@ export class Observer {
     this.engine = engine;
     this.#counters = new BigUint64Array(native.attachSegment(`${folder}/counters`).buffer);
     this.#declared = engine.functions.map(
-      ({ name }) =>
-        new BigUint64Array(
-          native.attachSegment(`${folder}/function-${name}`).buffer,
-          DECLARED_COUNTERS_OFFSET,
-          COUNTERS_CAPACITY,
-        ),
+      ({ name }) => new BigUint64Array(native.attachSegment(`${folder}/function-${name}`).buffer),
     );
   }
 

@@ -1,5 +1,4 @@
 // What a lane's counters say at one moment, by name: for `sluice top`, replay's stats and whoever else observes.
-import { CONTEXT_BYTES } from "../../nfs/sdk/abi.ts";
 import { type CounterLayout, type CounterValues, readCounters } from "../dataplane/counter-layout.ts";
 import type { DeclaredCounter } from "../dataplane/function-state.ts";
 import {
@@ -97,6 +96,3 @@ function sum<Name extends string>(names: readonly Name[], parts: readonly Counte
 function occurred(values: Readonly<Record<string, number>>): Record<string, number> {
   return Object.fromEntries(Object.entries(values).filter(([, count]) => count > 0));
 }
-
-/** Where a function's declared counters begin in its state file, in bytes. */
-export const DECLARED_COUNTERS_OFFSET = CONTEXT_BYTES;

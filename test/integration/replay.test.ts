@@ -336,7 +336,7 @@ describe("wrong usage", () => {
       ["--swap", "1:count=hello@9"],
       /^error\[function-not-found\] --swap 1:count=hello@9: no function "hello@9" is known\n/,
     ],
-    [["--swap-every", "1:count=acl@1"], /^error\[usage\] --swap-every 1:count=acl@1: .*memory pages/],
+    [["--swap-every", "1:count=acl@1"], /^error\[config-invalid\] .*chain.yaml:\d+:\d+: the key "rules" is missing\n/],
     [["--set", "count.x=1"], /^error\[/],
   ])("is an error before anything is done: %s", (options, message) => {
     const run = replay(wire, capture, ...options);

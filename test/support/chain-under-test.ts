@@ -41,14 +41,17 @@ export async function openChain(
   const names = Object.keys(functions);
   const packages = await Promise.all(names.map((name) => makePackage(name, functions[name] as ChainFunction)));
   const rest = options.rest ?? `paths: [{ from: in, through: [${names.join(", ")}], to: out }]`;
-  const text = [
+  return new ChainUnderTest(parseDocument(describeChain(packages, rest), "test.yaml"), packages, options);
+}
+
+function describeChain(packages: readonly FunctionPackage[], rest: string): string {
+  return [
     "chain: test",
     "ports: { in: { driver: memory }, out: { driver: memory } }",
     "functions:",
-    ...names.map((name) => `  ${name}: { use: ${name} }`),
+    ...packages.map(({ manifest: { name } }) => `  ${name}: { use: ${name} }`),
     rest,
   ].join("\n");
-  return new ChainUnderTest(parseDocument(text, "test.yaml"), packages, options);
 }
 
 async function makePackage(
@@ -73,11 +76,15 @@ async function makePackage(
 }
 
 export class ChainUnderTest {
-  readonly plan: Plan;
+  plan: Plan;
   readonly lane: Lane;
+  #document: ParsedDocument;
+  #packages: readonly FunctionPackage[];
   #clock = 0n;
 
   constructor(document: ParsedDocument, packages: readonly FunctionPackage[], options: ChainOptions) {
+    this.#document = document;
+    this.#packages = packages;
     this.plan = planChain(document, new Catalog(packages)).plan;
     this.lane = openLane({
       native: loadAddon(),
@@ -110,6 +117,23 @@ export class ChainUnderTest {
           ),
       );
     return found;
+  }
+
+  /**
+   * The next generation takes over: with another version of a function, or another document's text (of the functions
+   * that the chain was opened with, and of those given here).
+   */
+  async change(functions: Readonly<Record<string, ChainFunction>>, rest?: string): Promise<void> {
+    const made = await Promise.all(Object.entries(functions).map(([name, each]) => makePackage(name, each)));
+    const isReplaced = (name: string) => made.some(({ manifest }) => manifest.name === name);
+    const packages = [...this.#packages.filter(({ manifest }) => !isReplaced(manifest.name)), ...made];
+    if (rest !== undefined) this.#document = parseDocument(describeChain(packages, rest), "changed.yaml");
+    this.plan = planChain(this.#document, new Catalog(packages), this.plan).plan;
+    this.#packages = packages;
+    const inOrder = this.plan.functions.map(({ package: { name } }) => {
+      return packages.find(({ manifest }) => manifest.name === name) as FunctionPackage;
+    });
+    this.lane.change(this.plan, inOrder);
   }
 
   /** A turn in which nothing comes: what waits is done. */

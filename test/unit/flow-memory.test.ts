@@ -6,6 +6,7 @@ import type { Plan } from "../../runtime/chain/plan.ts";
 import { planChain } from "../../runtime/chain/planner.ts";
 import { type FlowMemory, openFlowMemory } from "../../runtime/dataplane/flow-memory.ts";
 import type { NativeAddon, Segment } from "../../runtime/dataplane/native.ts";
+import { SegmentStore } from "../../runtime/dataplane/segment-store.ts";
 import { makeFunctionSource } from "../support/function-source.ts";
 
 const CAPACITY = 1000;
@@ -50,7 +51,7 @@ function open(): { readonly memory: FlowMemory; readonly opened: Readonly<Record
     flowTableBytes: () => 0x90000,
     flowStatesOffset: () => STATES_OFFSET,
   } as unknown as NativeAddon;
-  return { memory: openFlowMemory(native, plan, (segment) => segment), opened };
+  return { memory: openFlowMemory(native, plan, new SegmentStore(native, (segment) => segment)), opened };
 }
 
 describe("the memory of flows", () => {
@@ -64,11 +65,11 @@ describe("the memory of flows", () => {
   it("is one file per table, column, stream buffer and segment, in whole pages", () => {
     expect(opened).toEqual({
       flows: 0x90000,
-      "column-nat.port": 4096,
-      "column-nat.address": 4096,
+      "column-nat.port-u16": 4096,
+      "column-nat.address-u32": 4096,
       streams: 102_400,
-      "segment-nat-table": 8192,
-      "segment-ids-table": 4096,
+      "segment-nat-nat-table-1-5000": 8192,
+      "segment-ids-ids-table-1-4096": 4096,
     });
   });
 

@@ -1,6 +1,6 @@
 // What replay writes down line by line: verdicts, drops and flows, of one lane or of several.
 import { join } from "node:path";
-import type { PlannedColumn } from "../../chain/plan.ts";
+import type { Plan, PlannedColumn } from "../../chain/plan.ts";
 import { formatDrop } from "../../telemetry/eve.ts";
 import { formatFlow } from "../../telemetry/flow-lines.ts";
 import { LineFile } from "../../telemetry/line-file.ts";
@@ -51,7 +51,8 @@ export class LaneRecorder {
   readonly #numberFlow: (serial: number) => number;
   readonly #files: LineFiles;
   readonly #frame: FrameReader;
-  readonly #exported: readonly PlannedColumn[];
+  #exported: readonly PlannedColumn[] = [];
+  #plan: Plan | undefined;
 
   /** The lane is the one with `index` among `lanes`. */
   constructor(lane: Lane, index: number, lanes: number, files: LineFiles) {
@@ -61,13 +62,14 @@ export class LaneRecorder {
     this.#numberFlow = (serial) => (serial === 0 ? 0 : (serial - 1) * lanes + index + 1);
     this.#files = files;
     this.#frame = new FrameReader(lane.memory);
-    this.#exported = lane.plan.columns.filter((column) => column.export);
   }
 
   /** Frames of one batch may end in another order than they came in. */
   recordTurn(): void {
     for (const outcome of readOutcomes(this.lane).sort((a, b) => a.number - b.number)) this.#record(outcome);
     const { native, plan } = this.lane;
+    if (plan !== this.#plan) this.#exported = plan.columns.filter((column) => column.export);
+    this.#plan = plan;
     for (const report of readFlowReports(native.takeFlowReports(), this.#exported.length)) {
       const flow = { ...report, serial: this.#numberFlow(report.serial) };
       this.#files.flows.write(`${formatFlow(flow, this.#exported, plan.labels)}\n`);

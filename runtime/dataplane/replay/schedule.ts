@@ -1,8 +1,9 @@
-// What replay does to functions between two frames: injected faults and exchanges.
+// What replay does to functions between two frames: injected faults and changes of generation.
+import type { Plan } from "../../chain/plan.ts";
 import type { FunctionPackage } from "../../function/catalog.ts";
 import type { Lane } from "../lane.ts";
 
-/** Just before input frame `frame` (1-based), the function gets a new instance, of `package`. */
+/** Just before input frame `frame` (1-based), a new generation takes over in which the function is `package`. */
 export interface ReplaySwap {
   readonly frame: number;
   readonly function: number;
@@ -26,6 +27,8 @@ export interface ReplayPlan {
   readonly swaps: readonly ReplaySwap[];
   readonly swapEvery: ReplaySwapEvery | undefined;
   readonly faults: readonly ReplayFault[];
+  /** The plan of the chain with these packages in the place of its functions' (by their index). */
+  readonly replan: (packages: readonly FunctionPackage[]) => Plan;
 }
 
 export class Schedule {
@@ -34,6 +37,7 @@ export class Schedule {
   readonly #swaps: Map<number, ReplaySwap[]>;
   readonly #faults: Map<number, ReplayFault[]>;
   readonly #missed: ReplayFault[] = [];
+  readonly #plans = new Map<string, Plan>();
   #swapped = 0;
   #prepared = 0;
 
@@ -44,7 +48,7 @@ export class Schedule {
     this.#faults = Map.groupBy(plan.faults, ({ frame }) => frame);
   }
 
-  /** Exchanges that were made. */
+  /** Changes that were made. */
   get swapped(): number {
     return this.#swapped;
   }
@@ -73,8 +77,16 @@ export class Schedule {
   }
 
   #exchange(swap: Omit<ReplaySwap, "frame">): void {
-    this.#lane.replaceFunction(swap.function, swap.package);
+    const packages = this.#lane.functions.map((each) => each.package).with(swap.function, swap.package);
+    this.#lane.change(this.#planOf(packages), packages);
     this.#swapped += 1;
+  }
+
+  #planOf(packages: readonly FunctionPackage[]): Plan {
+    const key = packages.map(({ manifest: { name, version }, origin }) => `${name}@${version} ${origin}`).join("\n");
+    const plan = this.#plans.get(key) ?? this.#plan.replan(packages);
+    this.#plans.set(key, plan);
+    return plan;
   }
 }
 

@@ -1,0 +1,115 @@
+// What goes on and what begins anew when one generation follows another between two batches.
+import { afterEach, describe, expect, it } from "vitest";
+import { type ChainFunction, type ChainUnderTest, openChain } from "../support/chain-under-test.ts";
+
+let chain: ChainUnderTest | undefined;
+
+afterEach(() => {
+  chain?.close();
+  chain = undefined;
+});
+
+const packet = "udp 10.0.0.1:5000 > 10.0.0.2:53";
+
+/** Counts packets in a segment of `width` bytes and says the sum in a gauge. */
+const counting = (step: number, width: 4 | 8, migration = "", manifest = {}): ChainFunction => ({
+  before: `
+    import { Column, Gauge, PreviousSegment, Segment } from "sluice/sdk";
+    const table = new Segment("table");
+    const seen = new Column<u32>("count.seen");
+    const sum = new Gauge("sum");
+    const ofFlow = new Gauge("of_flow");
+    ${migration}`,
+  each: `
+    const total = <u64>load<u${width * 8}>(table.address) + ${step};
+    store<u${width * 8}>(table.address, <u${width * 8}>total);
+    sum.value = total;
+    const flow = packet.flow;
+    if (flow !== null) { seen.set(flow, seen.get(flow) + ${step}); ofFlow.value = seen.get(flow); }`,
+  manifest: {
+    columns: { writes: { "count.seen": "u32" }, reads: ["flow"] },
+    segments: { table: { bytes: width, layout: width === 4 ? 1 : 2, ...manifest } },
+  },
+});
+
+const migration = (from: number, to: number) => `
+  export function nf_migrate(): u32 {
+    const old = new PreviousSegment("table");
+    if (old.layout != ${from === 32 ? 1 : 2}) return 1;
+    store<u${to}>(table.address, <u${to}>load<u${from}>(old.address));
+    return 0;
+  }`;
+
+describe("a generation after another", () => {
+  it("has the columns and segments of the one before, and its counters", async () => {
+    chain = await openChain({ count: counting(1, 4) });
+    for (let i = 0; i < 3; i++) chain.process(packet);
+    await chain.change({ count: counting(10, 4) });
+    chain.process(packet);
+    expect(chain.counters("count")).toEqual({ sum: 13, of_flow: 13 });
+  });
+
+  it("makes its own layout of the one before, and the one before makes it back", async () => {
+    chain = await openChain({ count: counting(1, 4) });
+    for (let i = 0; i < 3; i++) chain.process(packet);
+    await chain.change({ count: counting(1, 8, migration(32, 64), { migratesFrom: [1] }) });
+    chain.process(packet);
+    expect(chain.counters("count")).toEqual({ sum: 4, of_flow: 4 });
+    await chain.change({ count: counting(1, 4, migration(64, 32), { migratesFrom: [2] }) });
+    chain.process(packet);
+    expect(chain.counters("count")).toEqual({ sum: 5, of_flow: 5 });
+  });
+
+  it("begins with zeros in place of a segment whose migration traps, and runs", async () => {
+    chain = await openChain({ count: counting(1, 4) });
+    chain.process(packet);
+    const trap = "export function nf_migrate(): u32 { store<u64>(table.address, 7); unreachable(); return 0; }";
+    await chain.change({ count: counting(1, 8, trap, { migratesFrom: [1] }) });
+    expect(chain.process(packet)).toEqual(["forward out"]);
+    expect(chain.counters("count")).toEqual({ sum: 1, of_flow: 2 });
+  });
+
+  it("may have functions that the one before had not, in another order, and without what it had", async () => {
+    const label = {
+      each: "suspect.set(packet.flow!);",
+      before: 'import { Label } from "sluice/sdk"; const suspect = new Label("suspect");',
+      manifest: { labels: ["suspect"], columns: { reads: ["flow"] } },
+    };
+    chain = await openChain({ count: counting(1, 4) });
+    chain.process(packet);
+    await chain.change({ mark: label }, "paths: [{ from: in, through: [mark, count], to: out }]");
+    chain.process(packet);
+    await chain.change(
+      {},
+      "paths: [{ from: in, match: { labels: [suspect] }, through: [count], to: in }, { from: in, through: [mark], to: out }]",
+    );
+    expect(chain.process(packet)).toEqual(["forward in"]);
+    expect(chain.counters("count")).toEqual({ sum: 3, of_flow: 3 });
+  });
+
+  it("is told of events that came up before it", async () => {
+    const listener = (name: string): ChainFunction => ({
+      before: `
+        import { Counter, events } from "sluice/sdk";
+        const told = new Counter("${name}");
+        export function nf_events(): void { told.add(events.count); }`,
+      manifest: { events: { subscribes: ["start"] } },
+    });
+    chain = await openChain({ count: listener("first") });
+    chain.process(packet);
+    await chain.change({ count: listener("second") });
+    chain.process("udp 10.0.0.1:5001 > 10.0.0.2:53");
+    chain.idle();
+    const { first = 0, second = 0 } = chain.counters("count");
+    expect(first + second).toBe(2);
+  });
+
+  it("leaves everything as it was if a function refuses its configuration", async () => {
+    chain = await openChain({ count: counting(1, 4) });
+    chain.process(packet);
+    const refusing = { before: 'throw new Error("no");' };
+    await expect(chain.change({ count: refusing })).rejects.toThrow("trapped while it was configured");
+    expect(chain.process(packet)).toEqual(["forward out"]);
+    expect(chain.lane.audit().intact).toBe(true);
+  });
+});

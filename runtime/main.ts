@@ -10,10 +10,12 @@ import { createProgram } from "./cli/program.ts";
 import { registerReplay } from "./cli/replay.ts";
 import { registerTop } from "./cli/top.ts";
 import { registerUp } from "./cli/up.ts";
+import { registerUpgrade } from "./cli/upgrade.ts";
 
 const program = createProgram();
 for (const register of [
   registerUp,
+  registerUpgrade,
   registerReplay,
   registerChain,
   registerFunction,

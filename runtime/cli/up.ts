@@ -1,12 +1,17 @@
 // sluice up: runs a chain on real devices until it is interrupted.
 
 import type { Command } from "commander";
-import { type Engine, startEngine } from "../dataplane/engine.ts";
+import { throwFaults } from "../chain/faults.ts";
+import { findStateFaults } from "../chain/state-changes.ts";
+import { type Engine, type Quarantine, startEngine } from "../dataplane/engine.ts";
 import type { FaultReport } from "../dataplane/lane.ts";
 import type { FrameAudit } from "../dataplane/native.ts";
 import { SluiceError } from "../errors.ts";
 import { admit } from "../function/admission.ts";
-import { type ChainOptions, loadChain } from "./load-chain.ts";
+import { History } from "../generation/history.ts";
+import { type Change, Upgrades } from "../generation/upgrade.ts";
+import { type ChangeRequest, UpgradeServer } from "../generation/upgrade-socket.ts";
+import { type ChainOptions, loadChain, loadChange } from "./load-chain.ts";
 import { printLine, printWarnings } from "./output.ts";
 import { collect } from "./program.ts";
 
@@ -26,14 +31,37 @@ export function registerUp(program: Command): void {
 }
 
 async function upCommand(file: string, options: UpOptions): Promise<void> {
+  const history = new History();
   const engine = await startChain(file, options);
+  const upgrades = new Upgrades(engine, history);
+  engine.onQuarantine = (quarantine) => {
+    printQuarantine(quarantine);
+    if (quarantine.why !== "traps") upgrades.noteFallback(quarantine.generation, describeQuarantine(quarantine));
+  };
+  const server = await UpgradeServer.listen(engine.folder, upgrades, changeReader(engine, file, options));
   const interrupted = onInterrupt(() => void engine.stop().catch(() => {}));
   printStart(engine, options.json === true);
   try {
     printEnd(await engine.ended, options.json === true);
   } finally {
     interrupted.dispose();
+    upgrades.stop();
+    server.close();
+    history.close();
   }
+}
+
+/** Later changes begin at what is running: a document that was given remains the one. */
+function changeReader(engine: Engine, file: string, options: ChainOptions): (request: ChangeRequest) => Change {
+  return (request) => {
+    const before = engine.running.plan;
+    const functions = [...(options.functions ?? []), ...request.functions];
+    const set = request.file === null ? [...(options.set ?? []), ...request.set] : request.set;
+    const change = loadChange(request.file ?? file, { functions, set, use: request.use }, before);
+    for (const { wasm, manifest } of change.packages) admit(wasm, manifest);
+    if (!request.cold) throwFaults(findStateFaults(before, change.plan, "load"));
+    return change;
+  };
 }
 
 /** Loads, checks and starts the chain of a document. Throws all that is wrong with it; nothing is left behind then. */
@@ -75,6 +103,17 @@ function onInterrupt(stop: () => void): { dispose(): void } {
       for (const signal of signals) process.off(signal, stop);
     },
   };
+}
+
+function printQuarantine(quarantine: Quarantine): void {
+  process.stderr.write(`${describeQuarantine(quarantine)}\n`);
+}
+
+function describeQuarantine({ function: name, package: from, why, successor, outageMs }: Quarantine): string {
+  const subject = name === null ? "replaced: the generation's thread died" : `quarantine ${name} (${from}):`;
+  if (why === "traps") return `${subject} trapped too often`;
+  const end = `generation ${successor} took over after ${outageMs.toFixed(0)} ms`;
+  return why === "time" ? `${subject} did not return; ${end}` : `${subject}; ${end}`;
 }
 
 function printFault({ function: name, package: from, message, source, count }: FaultReport): void {

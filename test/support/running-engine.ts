@@ -1,10 +1,14 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
 import type { FlowRecovery } from "../../runtime/dataplane/native.ts";
 import type { EngineDescription } from "../../runtime/dataplane/state-folder.ts";
+import type { Transition } from "../../runtime/generation/history.ts";
+import type { UpgradeStatus } from "../../runtime/generation/upgrade.ts";
 import type { Rates } from "../../runtime/telemetry/rates.ts";
 import type { Namespace } from "../../runtime/testing/network.ts";
 import { sluicePath } from "./run-sluice.ts";
@@ -19,6 +23,8 @@ export interface EngineEnd {
 export interface EngineOptions {
   /** In tmpfs; a new one unless said. */
   readonly stateFolder?: string;
+  /** For the history; a new one unless said. */
+  readonly dataFolder?: string;
   /** As `--functions`. */
   readonly functions?: string;
 }
@@ -27,27 +33,30 @@ export interface EngineOptions {
 export class RunningEngine {
   readonly description: EngineDescription & { readonly recovery: FlowRecovery };
   readonly stateFolder: string;
+  readonly dataFolder: string;
   readonly #child: ChildProcess;
   readonly #said: () => { lines: string[]; stderr: string };
 
   private constructor(
     child: ChildProcess,
     description: RunningEngine["description"],
-    stateFolder: string,
+    folders: Pick<RunningEngine, "stateFolder" | "dataFolder">,
     said: () => { lines: string[]; stderr: string },
   ) {
     this.#child = child;
     this.description = description;
-    this.stateFolder = stateFolder;
+    this.stateFolder = folders.stateFolder;
+    this.dataFolder = folders.dataFolder;
     this.#said = said;
   }
 
   /** Resolves when the chain runs. Rejects with what it said if it ends before. */
   static async start(namespace: Namespace, chainFile: string, options: EngineOptions = {}): Promise<RunningEngine> {
     const stateFolder = options.stateFolder ?? mkdtempSync("/dev/shm/sluice-test-");
+    const dataFolder = options.dataFolder ?? mkdtempSync(join(tmpdir(), "sluice-test-data-"));
     const functions = options.functions === undefined ? [] : ["--functions", options.functions];
     const child = namespace.spawn(sluicePath, ["up", chainFile, "--json", ...functions], {
-      env: { ...process.env, SLUICE_STATE_DIR: stateFolder },
+      env: { ...process.env, SLUICE_STATE_DIR: stateFolder, SLUICE_DATA_DIR: dataFolder },
       stdio: ["ignore", "pipe", "pipe"],
     });
     const lines: string[] = [];
@@ -63,7 +72,17 @@ export class RunningEngine {
       });
       child.once("close", (status) => reject(new Error(`sluice up ended with ${status}: ${stderr}`)));
     });
-    return new RunningEngine(child, JSON.parse(first), stateFolder, () => ({ lines, stderr }));
+    return new RunningEngine(child, JSON.parse(first), { stateFolder, dataFolder }, () => ({ lines, stderr }));
+  }
+
+  /** The chain's folder in the state folder. */
+  get chainFolder(): string {
+    return join(this.stateFolder, this.description.chain);
+  }
+
+  /** What it has written to stderr. */
+  get stderr(): string {
+    return this.#said().stderr;
   }
 
   /** The engine's own process id. */
@@ -87,7 +106,7 @@ export class RunningEngine {
   /** Removes its state folder; to be called whatever happened. */
   dispose(): void {
     if (this.#child.exitCode === null && this.#child.signalCode === null) this.#child.kill("SIGKILL");
-    rmSync(this.stateFolder, { recursive: true, force: true });
+    for (const folder of [this.stateFolder, this.dataFolder]) rmSync(folder, { recursive: true, force: true });
   }
 }
 
@@ -101,11 +120,25 @@ export async function readFlows(engine: RunningEngine, proto: string): Promise<R
   return JSON.parse(await observe(engine, "flows", "--json", "--sort", "start", "--proto", proto)).flows;
 }
 
+/** `sluice upgrade … --json` of a running engine. Rejects with what it said. */
+export async function upgrade(engine: RunningEngine, ...args: readonly string[]): Promise<UpgradeStatus> {
+  return JSON.parse(await observe(engine, "upgrade", ...args, "--json"));
+}
+
+export async function readHistory(engine: RunningEngine): Promise<Transition[]> {
+  return JSON.parse(await observe(engine, "upgrade", "history", "--json"));
+}
+
 async function observe(engine: RunningEngine, ...args: readonly string[]): Promise<string> {
   const child = spawn(sluicePath, args, {
-    env: { ...process.env, SLUICE_STATE_DIR: engine.stateFolder },
-    stdio: ["ignore", "pipe", "inherit"],
+    env: { ...process.env, SLUICE_STATE_DIR: engine.stateFolder, SLUICE_DATA_DIR: engine.dataFolder },
+    stdio: ["ignore", "pipe", "pipe"],
   });
-  const [output] = await Promise.all([text(child.stdout), once(child, "close")]);
+  const [output, complaint, [status]] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, "close"),
+  ]);
+  if (status !== 0) throw new Error(complaint);
   return output;
 }

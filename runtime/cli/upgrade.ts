@@ -1,0 +1,159 @@
+// sluice upgrade: changes a running chain while traffic flows.
+import { userInfo } from "node:os";
+import { resolve } from "node:path";
+import type { Command } from "commander";
+import { SluiceError } from "../errors.ts";
+import { dataRoot, History, type Transition } from "../generation/history.ts";
+import type { UpgradeStatus } from "../generation/upgrade.ts";
+import { requestUpgrade, type UpgradeRequest } from "../generation/upgrade-socket.ts";
+import { findEngine } from "./find-engine.ts";
+import { printJson, printLine, printTable } from "./output.ts";
+import { collect } from "./program.ts";
+
+interface StepOptions {
+  readonly chain?: string;
+  readonly json?: boolean;
+}
+
+interface LoadOptions extends StepOptions {
+  readonly set?: readonly string[];
+  readonly functions?: readonly string[];
+  readonly use?: readonly string[];
+  readonly cold?: boolean;
+  readonly dryRun?: boolean;
+  readonly commitWithin?: string;
+}
+
+const HELP = `
+A change lives through these states, each step an operator's act (or all of them at once with \`run\`):
+
+  init → loading → loaded → switching → switched → committing → committed
+  and from each before committed: aborting → aborted, back where it began.
+
+load builds the next generation beside the running one, which goes on undisturbed. switchover hands the traffic over
+between two batches. Until commit the generation before stands by: abort, or the end of --commit-within, goes back to it.
+FILE is the changed chain document; without it, the document that runs, with other packages (--use) or values (--set).`;
+
+const steps = {
+  switchover: "give the traffic to the loaded generation",
+  commit: "give up the generation before",
+  abort: "go back to the generation before, and give up the other",
+  status: "show where the upgrade is",
+} as const;
+
+export function registerUpgrade(program: Command): void {
+  const upgrade = program
+    .command("upgrade")
+    .description("change a running chain while traffic flows")
+    .addHelpText("after", HELP);
+  addLoad(upgrade.command("load").description("build the next generation beside the running one")).action(
+    async (file: string | undefined, options: LoadOptions) => printStatus(await load(file, options), options),
+  );
+  addLoad(upgrade.command("run").description("load, switchover and commit in one go")).action(run);
+  for (const [step, description] of Object.entries(steps)) {
+    addCommon(upgrade.command(step).description(description)).action(async (options: StepOptions) =>
+      printStatus(await ask(options, { step: step as keyof typeof steps }), options),
+    );
+  }
+  addCommon(upgrade.command("history").description("show every transition of every upgrade")).action(history);
+}
+
+function addCommon(command: Command): Command {
+  return command.option("--chain <name>", "the chain; needed if several are running").option("--json", "print JSON");
+}
+
+function addLoad(command: Command): Command {
+  return addCommon(command)
+    .argument("[file]", "the changed chain document; the running one unless given")
+    .option("--set <function.key=value>", "override configuration; @file for a file's text; repeatable", collect)
+    .option("--use <function=name@range>", "another package for a function; repeatable", collect)
+    .option("--functions <dir>", "look for functions in this folder too; repeatable", collect)
+    .option("--cold", "state that the next generation cannot take over begins anew")
+    .option("--dry-run", "only say what would become of the state")
+    .option("--commit-within <time>", "go back by itself unless committed in time: 500ms, 60s, 10m", "60s");
+}
+
+type Step = UpgradeRequest extends infer Request ? (Request extends unknown ? Omit<Request, "actor"> : never) : never;
+
+async function ask({ chain }: StepOptions, step: Step): Promise<UpgradeStatus> {
+  const { path } = findEngine(chain, "sluice upgrade");
+  return requestUpgrade(path, { ...step, actor: userInfo().username } as UpgradeRequest);
+}
+
+async function load(file: string | undefined, options: LoadOptions): Promise<UpgradeStatus> {
+  const { set = [], functions = [], use = [], cold = false, dryRun = false } = options;
+  const change = {
+    file: file === undefined ? null : resolve(file),
+    set: set.map(resolveFile),
+    functions: functions.map((folder) => resolve(folder)),
+    ...{ use, cold, dryRun },
+  };
+  return ask(options, { step: "load", change, commitWithinMs: readTime(options.commitWithin ?? "60s") });
+}
+
+/** `@file` is relative to where the command runs, not to where the engine does. */
+function resolveFile(override: string): string {
+  const [, key, file] = /^([^=]+=)@(?!@)(.+)$/s.exec(override) ?? [];
+  return file === undefined ? override : `${key}@${resolve(file)}`;
+}
+
+async function run(file: string | undefined, options: LoadOptions): Promise<void> {
+  const loaded = await load(file, options);
+  if (options.dryRun) {
+    printStatus(loaded, options);
+    return;
+  }
+  const switched = await ask(options, { step: "switchover" });
+  const committed = await ask(options, { step: "commit" });
+  printStatus(
+    { ...committed, before: loaded.before, stateChanges: loaded.stateChanges, pauseUs: switched.pauseUs },
+    options,
+  );
+}
+
+const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+const LONGEST_MS = 24 * 3_600_000;
+
+function readTime(text: string): number {
+  const [, count, unit = ""] = /^(\d+)(ms|s|m|h)$/.exec(text) ?? [];
+  const timeMs = Number(count) * (units[unit] ?? Number.NaN);
+  if (timeMs > 0 && timeMs <= LONGEST_MS) return timeMs;
+  const what = `"${text}" is not a time from 1ms to 24h such as 60s`;
+  throw new SluiceError({ code: "usage", where: "--commit-within", what });
+}
+
+function printStatus(status: UpgradeStatus, { json }: StepOptions): void {
+  if (json) printJson(status);
+  else describeStatus(status);
+}
+
+function describeStatus(status: UpgradeStatus): void {
+  const { upgrade, state, generation, before, after, stateChanges, commitUntil, pauseUs } = status;
+  printLine(`upgrade ${upgrade} of ${status.chain}: ${state}; generation ${generation} has the traffic`);
+  printLine(before === after ? `  ${after}` : `  ${before}  →  ${after}`);
+  for (const { function: owner, kind, name, outcome, why } of stateChanges) {
+    printLine(`  ${kind} ${name} of ${owner}: ${outcome}${why === undefined ? "" : ` (${why})`}`);
+  }
+  for (const { function: owner, segments, lost } of status.migrations) {
+    const found = lost === null ? "trapped when it was tried" : `could not carry ${lost} entries when it was tried`;
+    printLine(`  nf_migrate of ${owner} (${segments.join(", ")}) ${found}`);
+  }
+  if (pauseUs !== null) printLine(`  traffic paused for ${pauseUs.toFixed(0)} µs`);
+  if (commitUntil !== null) printLine(`  goes back by itself at ${commitUntil}, unless committed`);
+}
+
+function history({ chain, json }: StepOptions): void {
+  const store = new History(dataRoot());
+  const transitions = store.list(chain ?? findEngine(undefined, "sluice upgrade history").engine.chain);
+  store.close();
+  if (json) printJson(transitions);
+  else printHistory(transitions);
+}
+
+function printHistory(transitions: readonly Transition[]): void {
+  const rows = transitions.map(({ upgrade, state, at, actor, before, after, durationMs, outcome }) => {
+    const versions = before === after ? after : `${before} → ${after}`;
+    return [upgrade, state, at, actor, durationMs.toFixed(1), outcome, versions];
+  });
+  printTable(["upgrade", "state", "at", "actor", "ms", "outcome", "functions"], rows);
+}

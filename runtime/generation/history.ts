@@ -1,0 +1,97 @@
+// Every transition of every upgrade, in a SQLite file that outlives engines and restarts.
+import { mkdirSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { SluiceError } from "../errors.ts";
+
+export const upgradeStates = [
+  "init",
+  "loading",
+  "loaded",
+  "switching",
+  "switched",
+  "committing",
+  "committed",
+  "aborting",
+  "aborted",
+] as const;
+export type UpgradeState = (typeof upgradeStates)[number];
+
+export interface Transition {
+  readonly chain: string;
+  /** Counted from 1 in the chain's history. */
+  readonly upgrade: number;
+  readonly state: UpgradeState;
+  /** ISO 8601. */
+  readonly at: string;
+  /** Who asked for it: a user's name, or `deadline`, `watchdog` for what happened by itself. */
+  readonly actor: string;
+  /** `function=name@version …` before and after, and whether configuration or paths differ. */
+  readonly before: string;
+  readonly after: string;
+  /** Of the step that led here, in milliseconds. */
+  readonly durationMs: number;
+  /** `ok`, or what went wrong. */
+  readonly outcome: string;
+}
+
+/** SLUICE_DATA_DIR, or a folder for what is to last. */
+export function dataRoot(): string {
+  const own = process.getuid?.() === 0 ? "/var/lib/sluice" : join(homedir(), ".local/state/sluice");
+  return process.env.SLUICE_DATA_DIR ?? own;
+}
+
+export class History {
+  readonly #database: DatabaseSync;
+
+  /** Throws file-unwritable. */
+  constructor(root = dataRoot()) {
+    const file = join(root, "history.db");
+    try {
+      mkdirSync(root, { recursive: true, mode: 0o700 });
+      this.#database = new DatabaseSync(file, { timeout: 5000 });
+      this.#database.exec(`
+        PRAGMA journal_mode = WAL;
+        PRAGMA synchronous = FULL;
+        CREATE TABLE IF NOT EXISTS transitions (
+          id INTEGER PRIMARY KEY, chain TEXT NOT NULL, upgrade INTEGER NOT NULL, state TEXT NOT NULL, at TEXT NOT NULL,
+          actor TEXT NOT NULL, before TEXT NOT NULL, after TEXT NOT NULL, durationMs REAL NOT NULL, outcome TEXT NOT NULL
+        ) STRICT;
+        CREATE INDEX IF NOT EXISTS transitions_by_chain ON transitions (chain, id);
+      `);
+    } catch (error) {
+      const help = "let SLUICE_DATA_DIR name a folder that can be written";
+      throw new SluiceError({ code: "file-unwritable", where: file, what: (error as Error).message, help });
+    }
+  }
+
+  /** Durable when it returns. */
+  add({ chain, upgrade, state, at, actor, before, after, durationMs, outcome }: Transition): void {
+    this.#database
+      .prepare(
+        "INSERT INTO transitions (chain, upgrade, state, at, actor, before, after, durationMs, outcome) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      )
+      .run(chain, upgrade, state, at, actor, before, after, durationMs, outcome);
+  }
+
+  /** The newest `limit` transitions of a chain, oldest first. */
+  list(chain: string, limit = 1000): Transition[] {
+    const columns = "chain, upgrade, state, at, actor, before, after, durationMs, outcome";
+    const rows = this.#database
+      .prepare(
+        `SELECT ${columns} FROM (SELECT * FROM transitions WHERE chain = ? ORDER BY id DESC LIMIT ?) ORDER BY id`,
+      )
+      .all(chain, limit);
+    return rows.map((row) => ({ ...row }) as unknown as Transition);
+  }
+
+  lastUpgrade(chain: string): number {
+    const row = this.#database.prepare("SELECT max(upgrade) AS last FROM transitions WHERE chain = ?").get(chain);
+    return Number(row?.last ?? 0);
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+}

@@ -1,0 +1,125 @@
+// How `sluice upgrade` talks to a running engine: one JSON document per line, over a Unix socket in its state folder that
+// only the engine's user can open.
+import { once } from "node:events";
+import { chmodSync, rmSync } from "node:fs";
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { type Fault, SluiceError } from "../errors.ts";
+import { type Change, COMMIT_WITHIN_MS, type UpgradeStatus, type Upgrades } from "./upgrade.ts";
+
+/** What a change is, read by the engine: absolute paths. */
+export interface ChangeRequest {
+  /** The chain document; null for the one that runs. */
+  readonly file: string | null;
+  readonly set: readonly string[];
+  readonly functions: readonly string[];
+  /** `function=name@range`: other packages than the document names. */
+  readonly use: readonly string[];
+  /** State that the next generation cannot take over begins anew. */
+  readonly cold: boolean;
+  readonly dryRun: boolean;
+}
+
+export type UpgradeRequest = { readonly actor: string } & (
+  | { readonly step: "status" | "switchover" | "commit" | "abort" }
+  | { readonly step: "load"; readonly change: ChangeRequest; readonly commitWithinMs?: number | undefined }
+);
+
+type Answer = { readonly status: UpgradeStatus } | { readonly faults: readonly Fault[] };
+
+const SOCKET = "upgrade.sock";
+
+export class UpgradeServer {
+  readonly #server: Server;
+  readonly #file: string;
+  #busy: Promise<unknown> = Promise.resolve();
+
+  /** `read` makes a plan of a request, or throws what is wrong with it. */
+  static async listen(
+    folder: string,
+    upgrades: Upgrades,
+    read: (request: ChangeRequest) => Change,
+  ): Promise<UpgradeServer> {
+    const server = new UpgradeServer(folder, upgrades, read);
+    server.#server.listen(server.#file);
+    await once(server.#server, "listening");
+    chmodSync(server.#file, 0o600);
+    return server;
+  }
+
+  private constructor(folder: string, upgrades: Upgrades, read: (request: ChangeRequest) => Change) {
+    this.#file = join(folder, SOCKET);
+    rmSync(this.#file, { force: true });
+    this.#server = createServer((socket) => {
+      socket.on("error", () => socket.destroy());
+      createInterface({ input: socket }).on("line", (line) => {
+        // One step after the other, whoever asks.
+        this.#busy = this.#busy.then(() => this.#answer(socket, line, upgrades, read));
+      });
+    });
+  }
+
+  close(): void {
+    this.#server.close();
+  }
+
+  async #answer(
+    socket: Socket,
+    line: string,
+    upgrades: Upgrades,
+    read: (request: ChangeRequest) => Change,
+  ): Promise<void> {
+    let answer: Answer;
+    try {
+      answer = { status: await carryOut(JSON.parse(line) as UpgradeRequest, upgrades, read) };
+    } catch (error) {
+      const what = (error as Error).message;
+      const faults =
+        error instanceof SluiceError ? error.faults : [{ code: "internal" as const, where: "upgrade", what }];
+      answer = { faults };
+    }
+    if (socket.writable) socket.write(`${JSON.stringify(answer)}\n`);
+  }
+}
+
+async function carryOut(
+  request: UpgradeRequest,
+  upgrades: Upgrades,
+  read: (request: ChangeRequest) => Change,
+): Promise<UpgradeStatus> {
+  const { actor } = request;
+  switch (request.step) {
+    case "load": {
+      const change = read(request.change);
+      if (request.change.dryRun) return upgrades.preview(change);
+      return upgrades.load(change, actor, request.commitWithinMs ?? COMMIT_WITHIN_MS);
+    }
+    case "switchover":
+      return upgrades.switchover(actor);
+    case "commit":
+      return upgrades.commit(actor);
+    case "abort":
+      return upgrades.abort(actor);
+    default:
+      return upgrades.status;
+  }
+}
+
+/** Asks the engine that has this state folder. Throws what the engine says, or not-running. */
+export async function requestUpgrade(folder: string, request: UpgradeRequest): Promise<UpgradeStatus> {
+  const socket = connect(join(folder, SOCKET));
+  try {
+    await once(socket, "connect");
+  } catch (error) {
+    throw new SluiceError({ code: "not-running", where: folder, what: (error as Error).message });
+  }
+  socket.write(`${JSON.stringify(request)}\n`);
+  for await (const line of createInterface({ input: socket })) {
+    socket.destroy();
+    const answer = JSON.parse(line) as Answer;
+    if ("status" in answer) return answer.status;
+    throw new SluiceError(...(answer.faults as [Fault, ...Fault[]]));
+  }
+  throw new SluiceError({ code: "not-running", where: folder, what: "the engine ended before it answered" });
+}

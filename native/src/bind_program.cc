@@ -122,9 +122,16 @@ bool ReadPage(const Napi::Object& object, const char* key, uint32_t bytes, std::
   return true;
 }
 
+Side ReadSide(const Napi::Object& object) {
+  const Napi::Value side = object.Get("side");
+  if (!side.IsString()) return Side::kAny;
+  return side.As<Napi::String>().Utf8Value() == "canary" ? Side::kCanary : Side::kStays;
+}
+
 bool ReadFunction(const Napi::Object& object, const Segment& counters, Program* program) {
   Function function;
   function.name = object.Get("name").ToString().Utf8Value();
+  function.side = ReadSide(object);
   function.subscribes = Unsigned(object, "subscribes");
   function.defines = Unsigned(object, "defines");
   function.labels = Unsigned(object, "labels");
@@ -144,6 +151,7 @@ Path ReadPath(const Napi::Object& object) {
   const Napi::Value match = object.Get("match");
   if (match.IsObject()) path.match = ReadMatch(match.As<Napi::Object>());
   path.first = ReadTarget(object.Get("first"));
+  path.side = ReadSide(object);
   return path;
 }
 
@@ -192,6 +200,20 @@ bool ReadColumns(const Napi::Array& list, uint32_t capacity, FlowProgram* progra
   return true;
 }
 
+// Its sides are a column, zeroed where a flow begins. True if there is none.
+bool ReadCanary(const Napi::Value& value, uint32_t capacity, FlowProgram* program) {
+  if (!value.IsObject()) return true;
+  const auto object = value.As<Napi::Object>();
+  const auto sides = SegmentOf(object.Get("sides"));
+  if (!sides || sides->bytes() < capacity + 1ull) return false;
+  std::optional<Match> match;
+  if (object.Get("match").IsObject()) match = ReadMatch(object.Get("match").As<Napi::Object>());
+  const auto threshold = static_cast<uint64_t>(object.Get("threshold").ToNumber().Int64Value());
+  program->canary = std::make_shared<Canary>(threshold, std::move(match), sides);
+  program->columns.push_back({sides->data(), 1, false});
+  return true;
+}
+
 StreamLimits ReadStreamLimits(const Napi::Object& flows) {
   return {.flows = Unsigned(flows, "capacity"),
           .per_flow_bytes = Unsigned(flows, "streamBytesPerFlow"),
@@ -225,7 +247,8 @@ bool ReadFlowProgram(const Napi::Object& flows, const FlowEngine& engine, Progra
     const Segment& buffer = *program->flows.stream_buffer;
     program->flows.streams = StreamTable::Make({buffer.data(), buffer.bytes()}, ReadStreamLimits(flows));
   }
-  return ReadColumns(List(flows, "columns"), Unsigned(flows, "capacity"), &program->flows);
+  return ReadColumns(List(flows, "columns"), engine.table().capacity(), &program->flows) &&
+         ReadCanary(flows.Get("canary"), engine.table().capacity(), &program->flows);
 }
 
 // A queue of events for each function that takes them.
@@ -233,7 +256,7 @@ void AddSubscribers(Program* program) {
   for (Function& function : program->functions) {
     if (!function.events) continue;
     function.subscriber = static_cast<uint32_t>(program->flows.subscribers.size());
-    program->flows.subscribers.push_back(FlowEngine::MakeSubscriber(function.name, function.subscribes));
+    program->flows.subscribers.push_back(FlowEngine::MakeSubscriber(function.name, function.subscribes, function.side));
   }
 }
 
@@ -261,8 +284,8 @@ std::optional<LaneConfig> ReadLaneConfig(const Napi::Object& options) {
   }
   const bool sound = std::has_single_bit(config.slot_bytes) && config.slot_bytes > kHeadroomBytes &&
                      config.umem->bytes() % config.slot_bytes == 0 &&
-                     config.umem->bytes() + config.frames_address <= abi::kMemoryBase &&
-                     config.batch_limit >= 1 && config.batch_limit <= abi::kBatchCapacity && config.lane_index < config.lane_count &&
+                     config.umem->bytes() + config.frames_address <= abi::kMemoryBase && config.batch_limit >= 1 &&
+                     config.batch_limit <= abi::kBatchCapacity && config.lane_index < config.lane_count &&
                      config.lane_counters != nullptr;
   if (!sound) return std::nullopt;
   if (options.Get("flows").IsObject() && !ReadFlows(options.Get("flows").As<Napi::Object>(), &config)) {
@@ -287,7 +310,8 @@ std::shared_ptr<Program> ReadProgram(const Napi::Object& options, const LaneConf
   const Napi::Array paths = List(options, "paths");
   for (uint32_t i = 0; i < paths.Length(); ++i) program.paths.push_back(ReadPath(paths.Get(i).As<Napi::Object>()));
   if (!Sound(program, static_cast<uint32_t>(config.port_counters.size()))) return nullptr;
-  if (config.flows && (!options.Get("flows").IsObject() || !ReadFlowProgram(options.Get("flows").ToObject(), *config.flows, &program))) {
+  if (config.flows && (!options.Get("flows").IsObject() ||
+                       !ReadFlowProgram(options.Get("flows").ToObject(), *config.flows, &program))) {
     return nullptr;
   }
   AddSubscribers(&program);

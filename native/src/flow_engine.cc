@@ -79,6 +79,7 @@ void FlowEngine::Adopt(FlowProgram& program) {
   config_.zones = program.zones;
   config_.columns = program.columns;
   config_.segments = program.segments;
+  canary_ = program.canary;
   MeasureReports();
   if (!streams_ && program.streams) {
     streams_ = std::move(program.streams);
@@ -94,9 +95,9 @@ void FlowEngine::Adopt(FlowProgram& program) {
       if (before.name != next.name) continue;
       for (; before.tail != before.head; ++before.tail) {
         const FlowEvent& event = before.ring[before.tail % kEventQueue];
-        if (next.mask & event.event) next.ring[next.head++ % kEventQueue] = event;
+        if (Takes(next, event) && next.head - next.tail < kEventQueue) next.ring[next.head++ % kEventQueue] = event;
       }
-      next.missed = std::exchange(before.missed, 0);
+      next.missed += std::exchange(before.missed, 0);
     }
   }
   subscribers_ = &program.subscribers;
@@ -241,6 +242,7 @@ void FlowEngine::TrackOne(uint32_t position, Record& record, const uint8_t* byte
   record.events = result.events;
   record.labels = state.labels;
   if (result.events & abi::kEventInvalid) ++counters_.invalid;
+  if (canary_) canary_->Decide(hit.flow, *table_->KeyOf(hit.flow, 0), hit.direction, record, bytes);
   Tell(hit.flow, hit.direction, result.events, now_ns);
   if (candidate.quotes) RelateError(position, record, now_ns);
 }
@@ -367,8 +369,9 @@ void FlowEngine::Tell(uint32_t flow, uint8_t direction, uint32_t events, uint64_
   }
 }
 
-FlowSubscriber FlowEngine::MakeSubscriber(std::string name, uint32_t mask) {
+FlowSubscriber FlowEngine::MakeSubscriber(std::string name, uint32_t mask, Side side) {
   FlowSubscriber subscriber;
+  subscriber.side = side;
   subscriber.name = std::move(name);
   subscriber.mask = mask;
   subscriber.ring = std::make_unique<FlowEvent[]>(kEventQueue);
@@ -381,9 +384,14 @@ uint32_t FlowEngine::Subscribe(uint32_t mask) {
   return static_cast<uint32_t>(subscribers_->size() - 1);
 }
 
+bool FlowEngine::Takes(const FlowSubscriber& subscriber, const FlowEvent& event) const {
+  if ((subscriber.mask & event.event) == 0) return false;
+  return subscriber.side == Side::kAny || subscriber.side == SideOf(event.flow);
+}
+
 void FlowEngine::Raise(const FlowEvent& event) {
   for (FlowSubscriber& subscriber : *subscribers_) {
-    if ((subscriber.mask & event.event) == 0) continue;
+    if (!Takes(subscriber, event)) continue;
     if (subscriber.head - subscriber.tail == kEventQueue) {
       ++subscriber.missed;
       ++counters_.events_missed;

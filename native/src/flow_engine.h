@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "abi.h"
+#include "canary.h"
 #include "flow_table.h"
 #include "flow_timers.h"
 #include "fragment_table.h"
@@ -45,6 +46,7 @@ struct FlowEvent {
 struct FlowSubscriber {
   std::string name;
   uint32_t mask = 0;
+  Side side = Side::kAny;  // of the flows whose events it takes
   uint32_t missed = 0;
   uint64_t head = 0;
   uint64_t tail = 0;
@@ -58,6 +60,7 @@ struct FlowProgram {
   std::vector<FlowColumn> columns;
   std::vector<std::shared_ptr<Segment>> segments;  // that the columns are in
   std::vector<FlowSubscriber> subscribers;
+  std::shared_ptr<Canary> canary;        // null: all flows stay
   std::unique_ptr<StreamTable> streams;  // for an engine that has none yet; it keeps it then
   std::shared_ptr<Segment> stream_buffer;
 };
@@ -127,13 +130,14 @@ class FlowEngine {
   // Counted from 1 in the order in which flows began in this process.
   uint32_t SerialOf(uint32_t flow) const { return serials_[flow]; }
   bool IsLive(uint32_t flow) const { return table_->IsLive(flow); }
+  Side SideOf(uint32_t flow) const { return canary_ ? canary_->SideOf(flow) : Side::kStays; }
 
   // Between two batches: another generation's tracker, zones, columns and subscribers, which it goes on to own.
   // Events that were not taken yet go to the subscriber of the same name.
   void Adopt(FlowProgram& program);
 
   // A queue for the events of `mask`.
-  static FlowSubscriber MakeSubscriber(std::string name, uint32_t mask);
+  static FlowSubscriber MakeSubscriber(std::string name, uint32_t mask, Side side = Side::kAny);
   // Adds one; returns its number.
   uint32_t Subscribe(uint32_t mask);
   void Raise(const FlowEvent& event);
@@ -184,6 +188,7 @@ class FlowEngine {
   void RelateError(uint32_t position, Record& record, uint64_t now_ns);
   void End(uint32_t flow, uint8_t reason, uint64_t now_ns);
   void Report(uint32_t flow, uint64_t now_ns);
+  bool Takes(const FlowSubscriber& subscriber, const FlowEvent& event) const;
   void Tell(uint32_t flow, uint8_t direction, uint32_t events, uint64_t now_ns);
   void PushStream(const Record& record, uint16_t index, const uint8_t* bytes, const uint8_t* umem, uint64_t now_ns);
 
@@ -200,7 +205,7 @@ class FlowEngine {
   std::array<FlowHit, abi::kBatchCapacity> hits_;
   std::array<FlowKey, abi::kBatchCapacity> quotes_;
   std::span<Record> tracked_;  // while a batch is tracked: the records before the one that is looked at
-  uint64_t time_ns_ = 0;  // never goes back
+  uint64_t time_ns_ = 0;       // never goes back
   uint32_t count_ = 0;
   std::unique_ptr<uint32_t[]> serials_;  // by flow: counted from 1 as flows begin; numbers of flows come again
   uint32_t serial_ = 0;
@@ -209,6 +214,7 @@ class FlowEngine {
   uint32_t wanted_ = 0;  // the union of all masks
   std::vector<FlowSubscriber> own_subscribers_;
   std::vector<FlowSubscriber>* subscribers_ = &own_subscribers_;  // or those of the generation that runs
+  std::shared_ptr<Canary> canary_;
   std::unique_ptr<StreamTable> streams_;
   std::array<Chunk, abi::kChunksCapacity> chunks_;
   uint32_t chunk_count_ = 0;

@@ -253,8 +253,9 @@ void Lane::Classify() {
 }
 
 const Path* Lane::FindPath(const Record& record) const {
+  const Side side = config_.flows ? config_.flows->SideOf(record.flow) : Side::kStays;
   for (const Path& path : program_->paths) {
-    if (path.from != record.port) continue;
+    if (path.from != record.port || (path.side != Side::kAny && path.side != side)) continue;
     if (!path.match || Matches(*path.match, record, BytesOf(record))) return &path;
   }
   return nullptr;

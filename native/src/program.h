@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "canary.h"
 #include "flow_engine.h"
 #include "layout.h"
 #include "match.h"
@@ -25,14 +26,15 @@ inline uint32_t PortOf(Target target) { return static_cast<uint32_t>(-1 - target
 
 // The pages that a function and its lane exchange besides batch and results; null for those that it has no use for.
 struct Function {
-  std::string name;  // in the chain: its events go on with the next generation's function of that name
-  uint8_t* outbox = nullptr;     // abi::kOutbox*
-  uint8_t* chunks = nullptr;     // abi::kChunks*
-  uint8_t* events = nullptr;     // abi::kEvents*
-  uint32_t subscribes = 0;       // event bits
-  uint32_t subscriber = 0;       // its queue in the flow engine
-  uint32_t defines = 0;          // event bits that it may raise
-  uint32_t labels = 0;           // label bits that it may set
+  std::string name;           // whose state it has: its events go on with the next generation's function of that name
+  uint8_t* outbox = nullptr;  // abi::kOutbox*
+  uint8_t* chunks = nullptr;  // abi::kChunks*
+  uint8_t* events = nullptr;  // abi::kEvents*
+  uint32_t subscribes = 0;    // event bits
+  uint32_t subscriber = 0;    // its queue in the flow engine
+  Side side = Side::kAny;     // of the flows whose events it takes
+  uint32_t defines = 0;       // event bits that it may raise
+  uint32_t labels = 0;        // label bits that it may set
   uint64_t* counters = nullptr;  // layout::kFunctionCounters*
 };
 
@@ -51,6 +53,7 @@ struct Path {
   uint32_t from;
   std::optional<Match> match;
   Target first;
+  Side side = Side::kAny;
 };
 
 // The frames that wait for a hop or a port, by their records.
@@ -60,11 +63,11 @@ struct FrameQueue {
 };
 
 struct Program {
-  std::shared_ptr<Segment> shared;  // layout::kSharedBytes: batch, results, records
+  std::shared_ptr<Segment> shared;                 // layout::kSharedBytes: batch, results, records
   std::vector<std::shared_ptr<Segment>> segments;  // that the functions' pages are in
   std::vector<Function> functions;
-  std::vector<Hop> hops;    // in topological order
-  std::vector<Path> paths;  // first match wins
+  std::vector<Hop> hops;               // in topological order
+  std::vector<Path> paths;             // first match wins
   std::vector<FrameQueue> queues;      // by hop
   uint32_t stream_buffer_address = 0;  // where functions see the stream buffer
   FlowProgram flows;

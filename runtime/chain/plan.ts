@@ -34,6 +34,9 @@ export type Target =
   | { readonly kind: "port"; readonly port: number }
   | { readonly kind: "none" };
 
+/** While there is a canary: a flow stays with what runs, or goes through what is to come. */
+export type Side = "stays" | "canary";
+
 export interface PlannedPort {
   readonly name: string;
   readonly driver: "afxdp" | "pcap" | "memory";
@@ -49,6 +52,10 @@ export interface PlannedPort {
 export interface PlannedFunction {
   /** Its name in the chain. */
   readonly name: string;
+  /** It is the next version of that function, and works on its counters and segments. */
+  readonly canaryOf?: string | undefined;
+  /** Of the flows whose events it takes; absent: all. */
+  readonly side?: Side | undefined;
   /** The package. */
   readonly package: { readonly name: string; readonly version: string };
   readonly frames: FrameAccess;
@@ -152,6 +159,8 @@ export interface PlannedPath {
   readonly from: number;
   readonly match: Match | null;
   readonly first: Target;
+  /** Of the flows that it is for; absent: all. */
+  readonly side?: Side;
 }
 
 /** Hops are in topological order: a frame only ever moves to a higher index. */
@@ -171,4 +180,6 @@ export interface Plan {
   /** Names by number; zone 0 has none. */
   readonly zones: readonly string[];
   readonly flows: PlannedFlows;
+  /** Which flows are on the canary's side; absent: none. */
+  readonly canary?: { readonly share: number; readonly match: Match | null };
 }

@@ -36,7 +36,7 @@ async function upCommand(file: string, options: UpOptions): Promise<void> {
   const upgrades = new Upgrades(engine, history);
   engine.onQuarantine = (quarantine) => {
     printQuarantine(quarantine);
-    if (quarantine.why !== "traps") upgrades.noteFallback(quarantine.generation, describeQuarantine(quarantine));
+    if (quarantine.why !== "traps") void upgrades.noteFallback(quarantine.generation, describeQuarantine(quarantine));
   };
   const server = await UpgradeServer.listen(engine.folder, upgrades, changeReader(engine, file, options));
   const interrupted = onInterrupt(() => void engine.stop().catch(() => {}));

@@ -5,7 +5,7 @@ import type { Command } from "commander";
 import { SluiceError } from "../errors.ts";
 import { dataRoot, History, type Transition } from "../generation/history.ts";
 import type { UpgradeStatus } from "../generation/upgrade.ts";
-import { requestUpgrade, type UpgradeRequest } from "../generation/upgrade-socket.ts";
+import { type CanaryRequest, requestUpgrade, type UpgradeRequest } from "../generation/upgrade-socket.ts";
 import { findEngine } from "./find-engine.ts";
 import { printJson, printLine, printTable } from "./output.ts";
 import { collect } from "./program.ts";
@@ -13,6 +13,11 @@ import { collect } from "./program.ts";
 interface StepOptions {
   readonly chain?: string;
   readonly json?: boolean;
+}
+
+interface SwitchoverOptions extends StepOptions {
+  readonly canary?: string;
+  readonly canaryMatch?: string;
 }
 
 interface LoadOptions extends StepOptions {
@@ -31,11 +36,10 @@ A change lives through these states, each step an operator's act (or all of them
   and from each before committed: aborting → aborted, back where it began.
 
 load builds the next generation beside the running one, which goes on undisturbed. switchover hands the traffic over
-between two batches. Until commit the generation before stands by: abort, or the end of --commit-within, goes back to it.
+between two batches; with --canary only some flows, and again with more of them, or all. Until commit the generation before stands by: abort, or the end of --commit-within, goes back to it.
 FILE is the changed chain document; without it, the document that runs, with other packages (--use) or values (--set).`;
 
 const steps = {
-  switchover: "give the traffic to the loaded generation",
   commit: "give up the generation before",
   abort: "go back to the generation before, and give up the other",
   status: "show where the upgrade is",
@@ -50,6 +54,10 @@ export function registerUpgrade(program: Command): void {
     async (file: string | undefined, options: LoadOptions) => printStatus(await load(file, options), options),
   );
   addLoad(upgrade.command("run").description("load, switchover and commit in one go")).action(run);
+  addCommon(upgrade.command("switchover").description("give the traffic to the loaded generation"))
+    .option("--canary <share>", "only that share of flows, by the hash of their tuple: 5%")
+    .option("--canary-match <match>", "only the flows that a path's match takes: '{ sources: [10.0.0.0/8] }'")
+    .action(switchover);
   for (const [step, description] of Object.entries(steps)) {
     addCommon(upgrade.command(step).description(description)).action(async (options: StepOptions) =>
       printStatus(await ask(options, { step: step as keyof typeof steps }), options),
@@ -97,6 +105,21 @@ function resolveFile(override: string): string {
   return file === undefined ? override : `${key}@${resolve(file)}`;
 }
 
+async function switchover(options: SwitchoverOptions): Promise<void> {
+  printStatus(await ask(options, { step: "switchover", canary: readCanary(options) }), options);
+}
+
+function readCanary({ canary, canaryMatch }: SwitchoverOptions): CanaryRequest | undefined {
+  if (canary !== undefined && canaryMatch !== undefined) {
+    throw new SluiceError({ code: "usage", where: "--canary-match", what: "is in place of --canary" });
+  }
+  if (canaryMatch !== undefined) return { match: canaryMatch };
+  if (canary === undefined) return undefined;
+  const percent = Number(/^(\d+(?:\.\d+)?)%$/.exec(canary)?.[1]);
+  if (percent > 0 && percent < 100) return { share: percent / 100 };
+  throw new SluiceError({ code: "usage", where: "--canary", what: `"${canary}" is not a share such as 5%` });
+}
+
 async function run(file: string | undefined, options: LoadOptions): Promise<void> {
   const loaded = await load(file, options);
   if (options.dryRun) {
@@ -138,8 +161,13 @@ function describeStatus(status: UpgradeStatus): void {
     const found = lost === null ? "trapped when it was tried" : `could not carry ${lost} entries when it was tried`;
     printLine(`  nf_migrate of ${owner} (${segments.join(", ")}) ${found}`);
   }
+  if (status.canary !== null) printLine(`  canary: ${describeCanary(status.canary)}; the other flows stay`);
   if (pauseUs !== null) printLine(`  traffic paused for ${pauseUs.toFixed(0)} µs`);
   if (commitUntil !== null) printLine(`  goes back by itself at ${commitUntil}, unless committed`);
+}
+
+function describeCanary({ share, match }: NonNullable<UpgradeStatus["canary"]>): string {
+  return match === null ? `${share * 100} % of the flows` : "the flows that match";
 }
 
 function history({ chain, json }: StepOptions): void {

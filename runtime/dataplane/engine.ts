@@ -5,6 +5,7 @@ import { availableParallelism } from "node:os";
 import type { Plan } from "../chain/plan.ts";
 import { SluiceError } from "../errors.ts";
 import type { FunctionPackage } from "../function/catalog.ts";
+import type { CounterLayout } from "./counter-layout.ts";
 import { listStateSegments } from "./flow-memory.ts";
 import type { MigrationResult } from "./generation.ts";
 import { GenerationWorker, type Taken } from "./generation-worker.ts";
@@ -107,11 +108,15 @@ export class Engine {
   readonly #started = new Date().toISOString();
   readonly #watchdog: Watchdog;
   #running: GenerationWorker;
+  /** What the lane goes back to if the one that runs fails. */
+  #committed: GenerationWorker;
   /** Those that are built and can take the lane: a copy of what runs, what is to come, what was before. */
   readonly #others = new Set<GenerationWorker>();
   #standby: GenerationWorker | undefined;
   #standbyTimer: NodeJS.Timeout | undefined;
   #lastGeneration = 1;
+  /** Of the generation that was built last: what any of them ever counted keeps its place. */
+  #layout: CounterLayout;
   #isStopping = false;
 
   constructor(
@@ -130,6 +135,8 @@ export class Engine {
     this.#shared = shared;
     this.#control = new Int32Array(shared.control);
     this.#running = first;
+    this.#committed = first;
+    this.#layout = first.description.layout;
     this.#ports = ports;
     this.#lane = native.attachLane(first.description.lane);
     this.#wakeDescriptor = first.description.wakeDescriptor;
@@ -194,10 +201,14 @@ export class Engine {
     return { ...result, before: before.setup.generation };
   }
 
-  /** Ends a generation that stands by, and forgets the state that only it had. */
+  /**
+   * Ends a generation that stands by, and forgets the state that only it had. If it is the one to go back to, that is the
+   * running one from now on.
+   */
   async retire(generation: number): Promise<void> {
     const worker = this.#find(generation);
     this.#others.delete(worker);
+    if (worker === this.#committed) this.#committed = this.#running;
     await worker.terminate();
     if (this.#standby !== undefined && this.#standby.setup.plan !== this.#running.setup.plan) await this.#dropStandby();
     this.#forgetState(worker.setup.plan);
@@ -222,8 +233,8 @@ export class Engine {
 
   async #build(chain: Pick<WorkerSetup, "plan" | "packages" | "quarantined">): Promise<GenerationWorker> {
     const { plan, packages } = this.#running.setup;
-    const { functions, layout, lane } = this.#running.description;
-    const before = { layout, plan, functions };
+    const { functions, lane } = this.#running.description;
+    const before = { layout: this.#layout, plan, functions };
     const setup = { ...this.#shared, ...chain, generation: ++this.#lastGeneration, attach: { lane, before } };
     const worker = new GenerationWorker({ ...setup, packages: chain.packages ?? packages }, this.#setup);
     try {
@@ -232,6 +243,7 @@ export class Engine {
       await worker.terminate();
       throw error;
     }
+    this.#layout = worker.description.layout;
     this.#watch(worker);
     this.#others.add(worker);
     return worker;
@@ -303,6 +315,7 @@ export class Engine {
     const successor = this.#successorOf(hung) ?? (await this.#build({ ...hung.setup, quarantined }));
     const taken = successor.taken();
     const isCopy = successor.setup.plan === hung.setup.plan;
+    if (hung === this.#committed) this.#committed = successor;
     this.#others.delete(successor);
     if (successor === this.#standby) this.#standby = undefined;
     this.#running = successor;
@@ -330,10 +343,7 @@ export class Engine {
 
   /** A generation that is not committed gives way to the one before; otherwise the copy takes over. */
   #successorOf(hung: GenerationWorker): GenerationWorker | undefined {
-    const older = [...this.#others].filter((other) => {
-      return other !== this.#standby && other.setup.generation < hung.setup.generation;
-    });
-    return older.toSorted((a, b) => b.setup.generation - a.setup.generation)[0] ?? this.#standby;
+    return hung === this.#committed ? this.#standby : this.#committed;
   }
 
   #describe(): void {

@@ -1,13 +1,14 @@
 // The memory of one lane's flows: the table, one array per column, the stream buffer, and the functions' segments. Each
 // function gets windows on what its manifest names, and on nothing else.
 import { FLOW_BYTES } from "../../nfs/sdk/abi.ts";
+import { type CanaryRule, stateNameOf } from "../chain/canary.ts";
 import { FLOW_COLUMN } from "../chain/columns.ts";
 import type { Plan, PlannedColumn, PlannedFunction, PlannedSegment } from "../chain/plan.ts";
 import { findMigration } from "../chain/state-changes.ts";
 import { listSeenColumns, type PlacedWindow, placeWindows, type WindowLayout } from "../chain/windows.ts";
 import { SluiceError } from "../errors.ts";
 import { FRAMES_ADDRESS, PAGE_BYTES, WINDOWS_ADDRESS } from "./memory-map.ts";
-import type { NativeAddon, NativeFlows, Segment, Window } from "./native.ts";
+import type { NativeAddon, NativeCanary, NativeFlows, Segment, Window } from "./native.ts";
 import type { SegmentStore } from "./segment-store.ts";
 
 /** What one function sees of flows and segments, and the answers to its questions while it is configured. */
@@ -60,6 +61,7 @@ export function openFlowMemory(native: NativeAddon, plan: Plan, store: SegmentSt
     exported: false,
   }));
   const streams = layout.streams === null ? null : open("streams", layout.streams.bytes);
+  const canary = plan.canary === undefined ? null : describeCanary(native, plan.canary, capacity);
   const states = { segment: table, offset: native.flowStatesOffset(capacity) };
   const functions = plan.functions.map((planned, index) => {
     const segments = planned.segments.map((segment, place) =>
@@ -71,7 +73,7 @@ export function openFlowMemory(native: NativeAddon, plan: Plan, store: SegmentSt
     return new SeenMemory(plan, layout, index, { states, columns, streams, segments, migrations });
   });
   const describe = (seed: bigint, keepReports: boolean) =>
-    describeFlows(plan, { table, columns, streams, layout, cleared }, seed, keepReports);
+    describeFlows(plan, { table, columns, streams, layout, cleared, canary }, seed, keepReports);
   return { table, columns, streams, functions, describe };
 }
 
@@ -81,7 +83,7 @@ export function nameColumn({ name, type }: Pick<PlannedColumn, "name" | "type">)
 
 /** Another layout, size or package would read something else in the same bytes. */
 export function nameSegment(owner: PlannedFunction, { name, layout, bytes }: PlannedSegment): string {
-  return `segment-${owner.name}-${owner.package.name}-${name}-${layout}-${bytes}`;
+  return `segment-${stateNameOf(owner)}-${owner.package.name}-${name}-${layout}-${bytes}`;
 }
 
 /** The segments of a plan that hold what its functions wrote. */
@@ -98,7 +100,12 @@ function roundUp(bytes: number): number {
   return Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES;
 }
 
+function describeCanary(native: NativeAddon, { share, match }: CanaryRule, capacity: number): NativeCanary {
+  return { threshold: Math.round(share * 2 ** 32), match, sides: native.openSegment(roundUp(capacity + 1)) };
+}
+
 interface LaneFlows {
+  readonly canary: NativeCanary | null;
   readonly table: Segment;
   readonly columns: readonly Segment[];
   readonly streams: Segment | null;
@@ -108,7 +115,7 @@ interface LaneFlows {
 
 function describeFlows(
   { flows, ports, columns: planned }: Plan,
-  { table, columns, streams, layout, cleared }: LaneFlows,
+  { table, columns, streams, layout, cleared, canary }: LaneFlows,
   seed: bigint,
   keepReports: boolean,
 ): NativeFlows {
@@ -135,6 +142,7 @@ function describeFlows(
     streamHoldMs: flows.streams.holdMs,
     lastOverlapWins: flows.overlap === "last",
     keepReports,
+    canary,
   };
 }
 
@@ -189,7 +197,7 @@ class SeenMemory implements FunctionWindows {
     this.#layout = layout;
     this.#function = plan.functions[index] as PlannedFunction;
     this.#segments = layout.segments[index] as readonly PlacedWindow[];
-    const own = this.#place(index, seen);
+    const own = this.#place(seen);
     const previous = placePrevious(own, seen.migrations);
     this.windows = [...own, ...previous.map(({ window }) => window)];
     this.#previous = seen.migrations.map((from, place) => ({ ...from, address: previous[place]?.window.address ?? 0 }));
@@ -199,12 +207,12 @@ class SeenMemory implements FunctionWindows {
     });
   }
 
-  #place(index: number, { states, columns, streams, segments }: SeenSegments): Window[] {
+  #place({ states, columns, streams, segments }: SeenSegments): Window[] {
     const window = (placed: PlacedWindow, segment: Segment, segmentOffset: number, writable: boolean): Window => {
       return { address: placed.address, segment, segmentOffset, bytes: placed.bytes, writable };
     };
     const windows = listSeenColumns(this.#function, this.#plan.columns).map((column) => {
-      const isOwner = this.#plan.columns[column]?.owner === index;
+      const isOwner = this.#function.columns.writes.some(({ name }) => name === this.#plan.columns[column]?.name);
       return window(this.#layout.columns[column] as PlacedWindow, columns[column] as Segment, 0, isOwner);
     });
     const { flow, streams: buffer } = this.#layout;

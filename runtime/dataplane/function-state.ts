@@ -24,6 +24,7 @@ import {
   COUNTERS_CAPACITY,
   REASONS_CAPACITY,
 } from "../../nfs/sdk/abi.ts";
+import { stateNameOf } from "../chain/canary.ts";
 import type { PlannedFunction } from "../chain/plan.ts";
 import type { LaneMemory } from "./lane-memory.ts";
 import {
@@ -66,7 +67,7 @@ export interface FunctionPlace {
 }
 
 /** What of a planned function decides on its windows. */
-type Exchange = Pick<PlannedFunction, "name" | "frames" | "events" | "stream" | "labels">;
+type Exchange = Pick<PlannedFunction, "name" | "canaryOf" | "side" | "frames" | "events" | "stream" | "labels">;
 
 /** What the generation before declared: the same names keep their counters. */
 export interface DeclaredNames {
@@ -158,10 +159,11 @@ export class FunctionState {
   }
 
   /** What the lane reads and writes of it besides the counters. */
-  exchange({ name, events, stream, labels }: Exchange): Omit<NativeFunction, "counters"> {
+  exchange({ name, canaryOf, side, events, stream, labels }: Exchange): Omit<NativeFunction, "counters"> {
     const part = (offset: number) => ({ segment: this.#segment, offset });
     return {
-      name,
+      name: stateNameOf({ name, canaryOf }),
+      side,
       outbox: part(STATE_OUTBOX_OFFSET),
       events: events.subscribes === 0 ? null : part(STATE_EVENTS_OFFSET),
       chunks: stream ? part(STATE_CHUNKS_OFFSET) : null,

@@ -1,5 +1,6 @@
 // One complete instance of a chain on one lane: its functions, instantiated and configured over the pages that all
 // generations share, and the program that the lane executes while the generation has it.
+import { stateNameOf } from "../chain/canary.ts";
 import type { Plan, Target } from "../chain/plan.ts";
 import type { FunctionPackage } from "../function/catalog.ts";
 import type { Hop } from "./breathe.ts";
@@ -108,7 +109,12 @@ export class Generation {
     const { plan, counterLayout } = this;
     return {
       shared: this.setup.memory.shared,
-      paths: plan.paths.map((path) => ({ from: path.from, match: path.match, first: codeOf(path.first) })),
+      paths: plan.paths.map((path) => ({
+        from: path.from,
+        match: path.match,
+        first: codeOf(path.first),
+        side: path.side,
+      })),
       functions: this.functions.map(({ state, planned }, index) => ({
         ...state.exchange(planned),
         counters: counterLayout.functions[index] as number,
@@ -154,7 +160,7 @@ export class LaneFunction {
     this.#flows = flows;
     this.#index = index;
     const { native, plan, memory, store, lane, laneCount, seed } = setup;
-    const { name } = this.planned;
+    const name = stateNameOf(this.planned);
     const place = { lane, laneCount, portCount: plan.ports.length, flowCapacity: plan.flows.capacity, seed };
     const before = setup.before?.functions.find((each) => each.name === name);
     const counters = store.open(`function-${name}`, COUNTERS_BYTES);

@@ -1,6 +1,6 @@
 // The native addon as TypeScript sees it. load-addon.ts is the only file that touches the addon itself.
 
-import type { AfxdpMode, FlowTimeouts, KernelClass, Match, PlannedFragments } from "../chain/plan.ts";
+import type { AfxdpMode, FlowTimeouts, KernelClass, Match, PlannedFragments, Side } from "../chain/plan.ts";
 
 /** A shared-memory file, mapped readable and writable in this process. `buffer` is a view of the very pages. */
 export interface Segment {
@@ -30,6 +30,8 @@ export interface NativePath {
   readonly from: number;
   readonly match: Match | null;
   readonly first: TargetCode;
+  /** Absent: of all flows. */
+  readonly side?: Side | undefined;
 }
 
 /** Bytes [offset, …) of a segment. */
@@ -42,6 +44,8 @@ export interface SegmentPart {
 export interface NativeFunction {
   /** In the chain: what it has not taken of its events goes to the next generation's function of that name. */
   readonly name: string;
+  /** Of the flows whose events it takes; absent: all. */
+  readonly side?: Side | undefined;
   readonly outbox: SegmentPart | null;
   readonly chunks: SegmentPart | null;
   readonly events: SegmentPart | null;
@@ -83,6 +87,15 @@ export interface NativeFlows {
   readonly lastOverlapWins: boolean;
   /** Keep a FlowReport for every flow that ends (takeFlowReports). */
   readonly keepReports: boolean;
+  /** Null: all flows stay. */
+  readonly canary: NativeCanary | null;
+}
+
+/** `threshold` of 2^32 is the share of flows, unless there is a match; `sides` has a byte per flow number. */
+export interface NativeCanary {
+  readonly threshold: number;
+  readonly match: Match | null;
+  readonly sides: Segment;
 }
 
 export interface NativeHop {

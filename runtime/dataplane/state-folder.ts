@@ -46,6 +46,8 @@ export interface PortDescription {
 
 export interface FunctionDescription {
   readonly name: string;
+  /** Of the function whose counters it has: its own, unless it is the next version of that in a canary. */
+  readonly stateName: string;
   readonly package: string;
   readonly reasons: readonly string[];
   readonly counters: readonly DeclaredCounter[];

@@ -2,6 +2,7 @@
 // own, until it is told to stop.
 import { setFlagsFromString } from "node:v8";
 import { parentPort, workerData } from "node:worker_threads";
+import { stateNameOf } from "../chain/canary.ts";
 import { type Fault, SluiceError } from "../errors.ts";
 import { breathe, turn } from "./breathe.ts";
 import { attachLane, type FaultReport, type Lane, openLane } from "./lane.ts";
@@ -168,6 +169,7 @@ function describe(lane: Lane): Omit<WorkerMessage & { kind: "ready" }, "kind"> {
     }),
     functions: lane.functions.map(({ planned, state }) => ({
       name: planned.name,
+      stateName: stateNameOf(planned),
       package: `${planned.package.name}@${planned.package.version}`,
       reasons: [...state.reasons],
       counters: [...state.declaredCounters],

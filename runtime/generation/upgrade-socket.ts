@@ -5,6 +5,8 @@ import { chmodSync, rmSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import type { CanaryRule } from "../chain/canary.ts";
+import { parseMatch } from "../chain/match-source.ts";
 import { type Fault, SluiceError } from "../errors.ts";
 import { type Change, COMMIT_WITHIN_MS, type UpgradeStatus, type Upgrades } from "./upgrade.ts";
 
@@ -21,8 +23,12 @@ export interface ChangeRequest {
   readonly dryRun: boolean;
 }
 
+/** `share` of all flows, 0 … 1, or those that `match` takes: the text of a path's in a chain document. */
+export type CanaryRequest = { readonly share: number } | { readonly match: string };
+
 export type UpgradeRequest = { readonly actor: string } & (
-  | { readonly step: "status" | "switchover" | "commit" | "abort" }
+  | { readonly step: "status" | "commit" | "abort" }
+  | { readonly step: "switchover"; readonly canary?: CanaryRequest | undefined }
   | { readonly step: "load"; readonly change: ChangeRequest; readonly commitWithinMs?: number | undefined }
 );
 
@@ -96,7 +102,7 @@ async function carryOut(
       return upgrades.load(change, actor, request.commitWithinMs ?? COMMIT_WITHIN_MS);
     }
     case "switchover":
-      return upgrades.switchover(actor);
+      return upgrades.switchover(actor, readCanary(request.canary, upgrades));
     case "commit":
       return upgrades.commit(actor);
     case "abort":
@@ -104,6 +110,13 @@ async function carryOut(
     default:
       return upgrades.status;
   }
+}
+
+function readCanary(request: CanaryRequest | undefined, { labels }: Upgrades): CanaryRule | null {
+  if (request === undefined) return null;
+  if ("share" in request) return { share: request.share, match: null };
+  const match = parseMatch(request.match, "--canary-match", labels);
+  return { share: match === null ? 1 : 0, match };
 }
 
 /** Asks the engine that has this state folder. Throws what the engine says, or not-running. */

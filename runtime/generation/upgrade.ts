@@ -3,8 +3,11 @@
 //   init → loading → loaded → switching → switched → committing → committed
 //             └─────────┴──────────┴──────────┴──▶ aborting → aborted
 //
+// A canary is a switchover of some flows: switching → switched again and again, the last time of all of them.
 // Each step is somebody's act; without a commit in time it goes back by itself. Every transition is written down.
 
+import { isDeepStrictEqual } from "node:util";
+import { type CanaryRule, planCanary } from "../chain/canary.ts";
 import type { Plan } from "../chain/plan.ts";
 import { listStateChanges, type StateChange } from "../chain/state-changes.ts";
 import type { Engine } from "../dataplane/engine.ts";
@@ -31,6 +34,8 @@ export interface UpgradeStatus {
   readonly stateChanges: readonly StateChange[];
   /** What nf_migrate could not carry when it was tried on the running state. */
   readonly migrations: readonly MigrationResult[];
+  /** The flows that were switched over; null: all, or none yet. */
+  readonly canary: CanaryRule | null;
   /** ISO 8601; null unless switched. */
   readonly commitUntil: string | null;
   /** Of the switchover, in microseconds; null before. */
@@ -38,6 +43,9 @@ export interface UpgradeStatus {
 }
 
 interface UnderWay {
+  readonly running: Change;
+  readonly change: Change;
+  canary: { readonly rule: CanaryRule; readonly generation: number } | null;
   readonly before: string;
   readonly after: string;
   readonly stateChanges: readonly StateChange[];
@@ -76,6 +84,7 @@ export class Upgrades {
       after = running,
       stateChanges = [],
       migrations = [],
+      canary = null,
       commitUntil = null,
       pauseUs = null,
     } = this.#underWay ?? {};
@@ -83,7 +92,13 @@ export class Upgrades {
     return {
       ...{ chain: this.#chain, upgrade: this.#number, state: this.#state, generation, other },
       ...{ before, after, stateChanges, migrations, commitUntil, pauseUs },
+      canary: canary?.rule ?? null,
     };
+  }
+
+  /** Of the chain as it will be, by bit. */
+  get labels(): readonly string[] {
+    return (this.#underWay?.change ?? this.#engine.running).plan.labels;
   }
 
   /** What a change would do to the state, without doing anything. */
@@ -95,12 +110,13 @@ export class Upgrades {
   /** Builds the next generation beside the running one. Throws what is wrong with the change; then nothing has changed. */
   async load(change: Change, actor: string, commitWithinMs = COMMIT_WITHIN_MS): Promise<UpgradeStatus> {
     this.#require("load", "init", "committed", "aborted");
-    const { plan: running, generation } = this.#engine.running;
+    const { plan: running, packages, generation } = this.#engine.running;
     this.#number += 1;
     this.#underWay = {
       before: describeVersions(running),
       after: describeVersions(change.plan),
       stateChanges: listStateChanges(running, change.plan),
+      ...{ running: { plan: running, packages }, change, canary: null },
       ...{ from: generation, to: 0, commitWithinMs, commitUntil: null, pauseUs: null, migrations: [] },
     };
     const underWay = this.#underWay;
@@ -121,24 +137,43 @@ export class Upgrades {
     return this.status;
   }
 
-  /** The new generation has the traffic from now on. Goes back by itself unless `commit` comes in time. */
-  async switchover(actor: string): Promise<UpgradeStatus> {
-    const underWay = this.#require("switchover", "loaded");
+  /**
+   * The new generation has the traffic from now on, or only the flows of the canary. Goes back by itself unless `commit`
+   * comes in time.
+   */
+  async switchover(actor: string, rule: CanaryRule | null = null): Promise<UpgradeStatus> {
+    const isCanary = this.#underWay?.canary != null;
+    const underWay = this.#require("switchover", "loaded", ...(isCanary ? (["switched"] as const) : []));
+    const canary = rule === null ? null : { rule, generation: await this.#loadCanary(underWay, rule) };
+    clearTimeout(this.#deadline);
     this.#move("switching", actor, 0);
     const started = performance.now();
-    const { pauseNs, before } = await this.#switch(underWay, actor, started);
-    // Another copy of it may have taken over meanwhile.
-    underWay.from = before;
+    const { pauseNs, before } = await this.#switch(canary?.generation ?? underWay.to, actor, started);
+    // Another copy of what ran may have taken over meanwhile.
+    if (isCanary) await this.#engine.retire(before);
+    else underWay.from = before;
+    underWay.canary = canary;
     underWay.pauseUs = pauseNs / 1000;
     underWay.commitUntil = new Date(Date.now() + underWay.commitWithinMs).toISOString();
     this.#deadline = setTimeout(() => void this.abort("deadline").catch(() => {}), underWay.commitWithinMs);
-    this.#move("switched", actor, performance.now() - started);
+    this.#move("switched", actor, performance.now() - started, describeCanary(rule));
     return this.status;
   }
 
-  async #switch(underWay: UnderWay, actor: string, started: number): ReturnType<Engine["switchTo"]> {
+  async #loadCanary({ running, change }: UnderWay, rule: CanaryRule): Promise<number> {
+    const isSame = (before: number, after: number) =>
+      isDeepStrictEqual(running.plan.functions[before], change.plan.functions[after]) &&
+      isDeepStrictEqual(running.packages[before]?.wasm, change.packages[after]?.wasm);
+    const { plan, origins } = planCanary(running.plan, change.plan, rule, isSame);
+    const packages = origins.map(({ plan: from, index }) => {
+      return (from === "before" ? running : change).packages[index] as FunctionPackage;
+    });
+    return (await this.#engine.load(plan, packages)).generation;
+  }
+
+  async #switch(generation: number, actor: string, started: number): ReturnType<Engine["switchTo"]> {
     try {
-      return await this.#engine.switchTo(underWay.to);
+      return await this.#engine.switchTo(generation);
     } catch (error) {
       const why = (error as Error).message;
       this.#move("aborting", actor, performance.now() - started, why);
@@ -150,6 +185,15 @@ export class Upgrades {
   /** The generation before is given up. */
   async commit(actor: string): Promise<UpgradeStatus> {
     const underWay = this.#require("commit", "switched");
+    if (underWay.canary !== null) {
+      const what = "only the canary's flows are switched over";
+      throw new SluiceError({
+        code: "upgrade-state",
+        where: this.#chain,
+        what,
+        help: "switchover the others, or abort",
+      });
+    }
     clearTimeout(this.#deadline);
     this.#move("committing", actor, 0);
     const started = performance.now();
@@ -162,20 +206,23 @@ export class Upgrades {
   async abort(actor: string, why = "ok"): Promise<UpgradeStatus> {
     const underWay = this.#require("abort", "loaded", "switched");
     clearTimeout(this.#deadline);
-    const wasSwitched = this.#state === "switched";
     this.#move("aborting", actor, 0, why);
     const started = performance.now();
-    if (wasSwitched && this.#engine.running.generation === underWay.to) await this.#engine.switchTo(underWay.from);
-    await this.#engine.retire(underWay.to);
+    const others = [underWay.to, ...(underWay.canary === null ? [] : [underWay.canary.generation])];
+    if (others.includes(this.#engine.running.generation)) await this.#engine.switchTo(underWay.from);
+    for (const generation of others) await this.#engine.retire(generation);
     this.#finish("aborted", actor, performance.now() - started, why);
     return this.status;
   }
 
   /** The engine itself went back from a generation whose function did not return; that generation is gone. */
-  noteFallback(generation: number, why: string): void {
-    if (this.#underWay?.to !== generation || this.#state !== "switched") return;
+  async noteFallback(generation: number, why: string): Promise<void> {
+    const { to, canary } = this.#underWay ?? {};
+    const isCanary = canary?.generation === generation;
+    if (this.#state !== "switched" || (to !== generation && !isCanary)) return;
     clearTimeout(this.#deadline);
     this.#move("aborting", "watchdog", 0, why);
+    if (isCanary) await this.#engine.retire(to as number);
     this.#finish("aborted", "watchdog", 0, why);
   }
 
@@ -215,6 +262,11 @@ export class Upgrades {
     this.#move(state, actor, durationMs, outcome);
     this.#underWay = undefined;
   }
+}
+
+function describeCanary(rule: CanaryRule | null): string {
+  if (rule === null) return "ok";
+  return rule.match === null ? `canary ${rule.share * 100} %` : "canary of the flows that match";
 }
 
 /** `fw=acl@1.0.0 count=hello@1.0.0`, in the order of the chain. */

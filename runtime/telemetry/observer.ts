@@ -13,7 +13,7 @@ export class Observer {
     this.engine = engine;
     this.#counters = new BigUint64Array(native.attachSegment(`${folder}/counters`).buffer);
     this.#declared = engine.functions.map(
-      ({ name }) => new BigUint64Array(native.attachSegment(`${folder}/function-${name}`).buffer),
+      ({ stateName }) => new BigUint64Array(native.attachSegment(`${folder}/function-${stateName}`).buffer),
     );
   }
 

@@ -1,5 +1,6 @@
 // Changes to a chain that carries traffic between two namespaces.
 import { execFile } from "node:child_process";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -217,6 +218,79 @@ describe.skipIf(obstacle !== null)(`a chain that is changed while it runs${skipp
     expect((await running.end()).last.frames).toMatchObject({ intact: true });
   }, 120_000);
 
+  it("gives a canary its share of the flows, more of them, and then all", async () => {
+    const functions = await makeCountingFunctions({ version: "1.0.0", step: 1 }, { version: "2.0.0", step: 1000 });
+    const running = await start(chain({ count: "{ use: counting@1 }" }), functions);
+    await settleAddresses(left, right);
+    const FLOWS = 200;
+    // Without it there are ICMP errors, which are about the flows, too.
+    const receiver = right.spawn("python3", ["-c", receiveScript], { stdio: ["ignore", "pipe", "inherit"] });
+    await once(receiver.stdout as NodeJS.ReadableStream, "data");
+    const counts = async () => {
+      await sendFromPorts(left, 20_000, FLOWS);
+      const flows = (await readFlows(running, "udp")).filter(({ dest_port }) => dest_port === 9000);
+      const column = readFileSync(`${running.chainFolder}/column-counting.count-u64`);
+      return new Map(
+        flows.map(({ src_port, flow }) => [src_port as number, Number(column.readBigUInt64LE(Number(flow) * 8))]),
+      );
+    };
+    /** The ports whose flows went through version 2 since. */
+    let before = await counts();
+    const canaries = async () => {
+      const after = await counts();
+      const added = [...after].map(([port, count]) => [port, count - (before.get(port) ?? 0)] as const);
+      before = after;
+      expect(added.filter(([, count]) => count !== 1 && count !== 1000)).toEqual([]);
+      return added.flatMap(([port, count]) => (count === 1000 ? [port] : [])).toSorted((a, b) => a - b);
+    };
+    await upgrade(running, "load", "--use", "count=counting@2");
+    expect(await canaries()).toEqual([]);
+    expect(await upgrade(running, "switchover", "--canary", "20%")).toMatchObject({
+      state: "switched",
+      canary: { share: 0.2 },
+    });
+    const first = await canaries();
+    console.log(`canary of 20 %: ${first.length} of ${FLOWS} flows`);
+    expect(first.length).toBeGreaterThan(FLOWS * 0.1);
+    expect(first.length).toBeLessThan(FLOWS * 0.3);
+    expect(await canaries()).toEqual(first);
+    await expect(upgrade(running, "commit")).rejects.toThrow("error[upgrade-state]");
+    await upgrade(running, "switchover", "--canary", "50%");
+    const second = await canaries();
+    expect(first.filter((port) => !second.includes(port))).toEqual([]);
+    expect(second.length).toBeGreaterThan(FLOWS * 0.35);
+    await upgrade(running, "abort");
+    expect(await canaries()).toEqual([]);
+
+    await upgrade(running, "load", "--use", "count=counting@2");
+    await upgrade(running, "switchover", "--canary-match", "{ sources: [10.9.0.0/24], sourcePorts: [20000-20004] }");
+    expect(await canaries()).toEqual([20_000, 20_001, 20_002, 20_003, 20_004]);
+    expect(await upgrade(running, "switchover")).toMatchObject({ state: "switched", canary: null });
+    expect(await canaries()).toHaveLength(FLOWS);
+    expect(await upgrade(running, "commit")).toMatchObject({ state: "committed", after: "count=counting@2.0.0" });
+    expect(await canaries()).toHaveLength(FLOWS);
+    const outcomes = (await readHistory(running)).map(({ state, outcome }) => `${state}: ${outcome}`);
+    expect(outcomes).toContain("switched: canary 20 %");
+    receiver.kill();
+    expect((await running.end()).last.frames).toMatchObject({ intact: true });
+  }, 60_000);
+
+  it("goes back from a canary that does not return", async () => {
+    const functions = await makeCountingFunctions(
+      { version: "1.0.0", step: 1 },
+      { version: "2.0.0", step: 2, each: "while (true) {}" },
+    );
+    const running = await start(chain({ count: "{ use: counting@1 }" }), functions);
+    await settleAddresses(left, right);
+    await upgrade(running, "load", "--use", "count=counting@2");
+    await upgrade(running, "switchover", "--canary", "50%");
+    await sendFromPorts(left, 20_000, 20);
+    await expect.poll(async () => (await upgrade(running, "status")).state, { timeout: 5000 }).toBe("aborted");
+    expect(await upgrade(running, "status")).toMatchObject({ generation: 1, after: "count=counting@1.0.0" });
+    expect(await ping(5)).toBe(5);
+    expect((await running.end()).last.frames).toMatchObject({ intact: true });
+  });
+
   it("ends a function that does not return; the flows go on without it", async () => {
     const functions = await makeCountingFunctions(
       { version: "1.0.0", step: 1 },
@@ -301,6 +375,22 @@ describe.skipIf(obstacle !== null)(`a chain that is changed while it runs${skipp
     expect((await running.end()).last.frames).toMatchObject({ intact: true });
   });
 });
+
+const receiveScript = `
+import socket
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+    s.bind(("", 9000)); print("ready", flush=True)
+    while True: s.recv(9)`;
+
+/** One UDP packet to port 9000 of the other side from each of `count` ports. */
+async function sendFromPorts(namespace: Namespace, first: number, count: number): Promise<void> {
+  const script = `
+import socket
+for port in range(${first}, ${first + count}):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.bind(("10.9.0.1", port)); s.sendto(b"x", ("10.9.0.2", 9000))`;
+  await namespace.run("python3", "-c", script);
+}
 
 /** ARP has nothing to say from now on. */
 async function settleAddresses(...namespaces: readonly Namespace[]): Promise<void> {

@@ -1,4 +1,6 @@
 // Several functions of a test in one chain, on memory ports, run by the real host.
+import { isDeepStrictEqual } from "node:util";
+import { type CanaryRule, planCanary } from "../../runtime/chain/canary.ts";
 import { type ParsedDocument, parseDocument } from "../../runtime/chain/document.ts";
 import type { Plan } from "../../runtime/chain/plan.ts";
 import { planChain } from "../../runtime/chain/planner.ts";
@@ -75,6 +77,13 @@ async function makePackage(
   return { manifest: checked, wasm, origin: folder };
 }
 
+/** By index of the plan's functions. */
+function inOrder(plan: Plan, packages: readonly FunctionPackage[]): FunctionPackage[] {
+  return plan.functions.map(({ package: { name } }) => {
+    return packages.find(({ manifest }) => manifest.name === name) as FunctionPackage;
+  });
+}
+
 export class ChainUnderTest {
   plan: Plan;
   readonly lane: Lane;
@@ -124,16 +133,34 @@ export class ChainUnderTest {
    * that the chain was opened with, and of those given here).
    */
   async change(functions: Readonly<Record<string, ChainFunction>>, rest?: string): Promise<void> {
+    const { plan, packages } = await this.#planChange(functions, rest);
+    this.plan = plan;
+    this.#packages = packages;
+    this.lane.change(plan, inOrder(plan, packages));
+  }
+
+  /** The next generation takes over some flows; a `change` to the same functions takes the others. */
+  async canary(functions: Readonly<Record<string, ChainFunction>>, rule: CanaryRule, rest?: string): Promise<void> {
+    const next = await this.#planChange(functions, rest);
+    const byPlan = { before: inOrder(this.plan, this.#packages), after: inOrder(next.plan, next.packages) };
+    const isSame = (before: number, after: number) =>
+      isDeepStrictEqual(byPlan.before[before]?.wasm, byPlan.after[after]?.wasm);
+    const { plan, origins } = planCanary(this.plan, next.plan, rule, isSame);
+    this.lane.change(
+      plan,
+      origins.map(({ plan: from, index }) => byPlan[from][index] as FunctionPackage),
+    );
+  }
+
+  async #planChange(
+    functions: Readonly<Record<string, ChainFunction>>,
+    rest?: string,
+  ): Promise<{ plan: Plan; packages: readonly FunctionPackage[] }> {
     const made = await Promise.all(Object.entries(functions).map(([name, each]) => makePackage(name, each)));
     const isReplaced = (name: string) => made.some(({ manifest }) => manifest.name === name);
     const packages = [...this.#packages.filter(({ manifest }) => !isReplaced(manifest.name)), ...made];
     if (rest !== undefined) this.#document = parseDocument(describeChain(packages, rest), "changed.yaml");
-    this.plan = planChain(this.#document, new Catalog(packages), this.plan).plan;
-    this.#packages = packages;
-    const inOrder = this.plan.functions.map(({ package: { name } }) => {
-      return packages.find(({ manifest }) => manifest.name === name) as FunctionPackage;
-    });
-    this.lane.change(this.plan, inOrder);
+    return { plan: planChain(this.#document, new Catalog(packages), this.plan).plan, packages };
   }
 
   /** A turn in which nothing comes: what waits is done. */

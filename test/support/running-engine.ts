@@ -117,7 +117,8 @@ export async function readTop(engine: RunningEngine): Promise<Rates> {
 
 /** `sluice flows --json` of a running engine, of one IP protocol: the kernel's own chatter is left out. */
 export async function readFlows(engine: RunningEngine, proto: string): Promise<Record<string, unknown>[]> {
-  return JSON.parse(await observe(engine, "flows", "--json", "--sort", "start", "--proto", proto)).flows;
+  return JSON.parse(await observe(engine, "flows", "--json", "--sort", "start", "--limit", "100000", "--proto", proto))
+    .flows;
 }
 
 /** `sluice upgrade … --json` of a running engine. Rejects with what it said. */

@@ -36,7 +36,7 @@ async function upCommand(file: string, options: UpOptions): Promise<void> {
   const upgrades = new Upgrades(engine, history);
   engine.onQuarantine = (quarantine) => {
     printQuarantine(quarantine);
-    if (quarantine.why !== "traps") void upgrades.noteFallback(quarantine.generation, describeQuarantine(quarantine));
+    void afterQuarantine(quarantine, engine, upgrades);
   };
   const server = await UpgradeServer.listen(engine.folder, upgrades, changeReader(engine, file, options));
   const interrupted = onInterrupt(() => void engine.stop().catch(() => {}));
@@ -93,6 +93,20 @@ export async function startChain(file: string, options: ChainOptions): Promise<E
     onFault: printFault,
     onLog: (level, name, message) => process.stderr.write(`${level} ${name}: ${message}\n`),
   });
+}
+
+async function afterQuarantine(quarantine: Quarantine, engine: Engine, upgrades: Upgrades): Promise<void> {
+  const { function: name, why, generation, isFallback } = quarantine;
+  if (why !== "traps") await upgrades.noteFallback(generation, describeQuarantine(quarantine));
+  const planned = engine.running.plan.functions.find((each) => each.name === name);
+  if (planned?.onFault !== "previous" || isFallback) return;
+  try {
+    const isBack = await upgrades.returnToPrevious(planned.name);
+    const end = isBack ? "the version before has its traffic" : "there is no version before; its frames are dropped";
+    process.stderr.write(`${planned.name}: ${end}\n`);
+  } catch (error) {
+    process.stderr.write(`${planned.name}: its version before did not start: ${(error as Error).message}\n`);
+  }
 }
 
 function onInterrupt(stop: () => void): { dispose(): void } {

@@ -48,6 +48,8 @@ export interface Quarantine {
   /** The generation in which it happened, and that which has the lane now. */
   readonly generation: number;
   readonly successor: number;
+  /** The successor is the generation before, where the function is as it was. */
+  readonly isFallback: boolean;
   /** From the moment when it was noticed until the lane ran again; 0 if it never stopped. */
   readonly outageMs: number;
 }
@@ -288,7 +290,7 @@ export class Engine {
     worker.onQuarantine = (index) => {
       const { plan, generation } = worker.setup;
       const offender = plan.functions[index] as Plan["functions"][number];
-      const where = { generation, successor: generation, outageMs: 0 };
+      const where = { generation, successor: generation, isFallback: false, outageMs: 0 };
       this.onQuarantine?.({ function: offender.name, package: nameOf(offender), why: "traps", ...where });
     };
     worker.ended.then(this.#end.resolve, (error) => {
@@ -335,6 +337,7 @@ export class Engine {
       package: planned === undefined ? null : nameOf(planned),
       why: planned === undefined ? "death" : "time",
       outageMs,
+      isFallback: !isCopy,
       generation: hung.setup.generation,
       successor: successor.setup.generation,
     });

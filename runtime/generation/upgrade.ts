@@ -9,6 +9,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { type CanaryRule, planCanary } from "../chain/canary.ts";
 import type { Plan } from "../chain/plan.ts";
+import { planPreviousFunction } from "../chain/previous-function.ts";
 import { listStateChanges, type StateChange } from "../chain/state-changes.ts";
 import type { Engine } from "../dataplane/engine.ts";
 import type { MigrationResult } from "../dataplane/generation.ts";
@@ -68,6 +69,8 @@ export class Upgrades {
   #number: number;
   #underWay: UnderWay | undefined;
   #deadline: NodeJS.Timeout | undefined;
+  /** By function: the generation with its version, or configuration, before the one that is committed. */
+  readonly #previous = new Map<string, Change>();
 
   constructor(engine: Engine, history: History) {
     this.#engine = engine;
@@ -198,6 +201,7 @@ export class Upgrades {
     this.#move("committing", actor, 0);
     const started = performance.now();
     await this.#engine.retire(underWay.from);
+    for (const name of listChanged(underWay.running, underWay.change)) this.#previous.set(name, underWay.running);
     this.#finish("committed", actor, performance.now() - started);
     return this.status;
   }
@@ -224,6 +228,30 @@ export class Upgrades {
     this.#move("aborting", "watchdog", 0, why);
     if (isCanary) await this.#engine.retire(to as number);
     this.#finish("aborted", "watchdog", 0, why);
+  }
+
+  /**
+   * A function whose onFault is "previous" is not called any more: back to the version of it before. False if there is
+   * none that could take its place.
+   */
+  async returnToPrevious(name: string): Promise<boolean> {
+    const actor = "quarantine";
+    if (this.#state === "switched" || this.#state === "loaded") {
+      const isNew = this.#state === "switched";
+      await this.abort(actor, `${name} is quarantined`);
+      if (isNew) return true;
+    }
+    const before = this.#previous.get(name);
+    const { plan: running, packages } = this.#engine.running;
+    const plan = before === undefined ? null : planPreviousFunction(running, before.plan, name);
+    if (before === undefined || plan === null) return false;
+    const index = plan.functions.findIndex((each) => each.name === name);
+    const then = before.packages[before.plan.functions.findIndex((each) => each.name === name)] as FunctionPackage;
+    await this.load({ plan, packages: packages.with(index, then) }, actor);
+    await this.switchover(actor);
+    await this.commit(actor);
+    this.#previous.delete(name);
+    return true;
   }
 
   stop(): void {
@@ -267,6 +295,15 @@ export class Upgrades {
 function describeCanary(rule: CanaryRule | null): string {
   if (rule === null) return "ok";
   return rule.match === null ? `canary ${rule.share * 100} %` : "canary of the flows that match";
+}
+
+/** Names of functions that have another version or configuration in `after`. */
+function listChanged(before: Change, after: Change): string[] {
+  return before.plan.functions.flatMap(({ name, package: from, config }) => {
+    const next = after.plan.functions.find((each) => each.name === name);
+    const isSame = next === undefined || isDeepStrictEqual([from, config], [next.package, next.config]);
+    return isSame ? [] : [name];
+  });
 }
 
 /** `fw=acl@1.0.0 count=hello@1.0.0`, in the order of the chain. */

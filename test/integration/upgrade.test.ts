@@ -354,6 +354,29 @@ describe.skipIf(obstacle !== null)(`a chain that is changed while it runs${skipp
     expect(await ping(3)).toBe(3);
   });
 
+  it.each([
+    ["traps too often", "unreachable();", 20],
+    ["does not return", "while (true) {}", 1],
+  ])("goes back to the version before of a function that %s", async (_, failing, packets) => {
+    const functions = await makeCountingFunctions(
+      { version: "1.0.0", step: 1 },
+      { version: "1.1.0", step: 1, each: `if (packet.dscp == 46) { ${failing} }` },
+    );
+    const running = await start(chain({ count: "{ use: counting@1.0, onFault: previous }" }), functions);
+    await settleAddresses(left, right);
+    await upgrade(running, "run", "--use", "count=counting@1.1.0");
+    const fail = () =>
+      left.run("ping", "-c", String(packets), "-i", "0.02", "-Q", "0xb8", "-W", "1", "10.9.0.2").catch(() => {});
+    await fail();
+    await expect.poll(() => running.stderr, { timeout: 5000 }).toContain("count: the version before has its traffic");
+    expect((await readHistory(running)).at(-1)).toMatchObject({
+      ...{ actor: "quarantine", state: "committed", before: "count=counting@1.1.0", after: "count=counting@1.0.0" },
+    });
+    await fail();
+    expect(await ping(5)).toBe(5);
+    expect((await running.end()).last.frames).toMatchObject({ intact: true });
+  });
+
   it("goes on after functions that do not return again and again", async () => {
     const functions = await makeCountingFunctions(
       { version: "1.0.0", step: 1 },

@@ -4,6 +4,7 @@ import { resolve } from "node:path";
 import type { Command } from "commander";
 import { SluiceError } from "../errors.ts";
 import { dataRoot, History, type Transition } from "../generation/history.ts";
+import { describeRollback } from "../generation/rollback.ts";
 import type { UpgradeStatus } from "../generation/upgrade.ts";
 import { type CanaryRequest, requestUpgrade, type UpgradeRequest } from "../generation/upgrade-socket.ts";
 import { findEngine } from "./find-engine.ts";
@@ -162,6 +163,7 @@ function describeStatus(status: UpgradeStatus): void {
     printLine(`  nf_migrate of ${owner} (${segments.join(", ")}) ${found}`);
   }
   if (status.canary !== null) printLine(`  canary: ${describeCanary(status.canary)}; the other flows stay`);
+  if (status.rollback !== null) printLine(`  rollback: ${describeRollback(status.rollback)}`);
   if (pauseUs !== null) printLine(`  traffic paused for ${pauseUs.toFixed(0)} µs`);
   if (commitUntil !== null) printLine(`  goes back by itself at ${commitUntil}, unless committed`);
 }

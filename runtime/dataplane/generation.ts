@@ -42,7 +42,7 @@ export interface Predecessor {
 export interface MigrationResult {
   readonly function: string;
   readonly segments: readonly string[];
-  /** Entries that could not be carried; null: it trapped, and all begins with zeros. */
+  /** Entries that could not be carried; null: it trapped, and the segments begin as the last of that layout left them. */
   readonly lost: number | null;
 }
 
@@ -153,6 +153,8 @@ export class LaneFunction {
   readonly #flows: FlowMemory;
   readonly #index: number;
   #instance: FunctionInstance;
+  /** What lay in the segments that nf_migrate fills: zeros, or what a version with that layout left there. */
+  #unmigrated: Uint8Array[] | undefined;
   #trapNext = false;
 
   constructor(setup: GenerationSetup, flows: FlowMemory, index: number) {
@@ -214,13 +216,15 @@ export class LaneFunction {
     return this.#windows.migrated.map(({ name }) => name);
   }
 
-  /** The number of entries that could not be carried, or null after a trap. */
+  /** The number of entries that could not be carried; null after a trap: the segments are as they were at first then. */
   migrate(): number | null {
-    for (const { segment } of this.#windows.migrated) new Uint8Array(segment.buffer).fill(0);
+    const segments = this.#windows.migrated.map(({ segment }) => new Uint8Array(segment.buffer));
+    this.#unmigrated ??= segments.map((bytes) => bytes.slice());
+    for (const bytes of segments) bytes.fill(0);
     try {
       return this.#instance.migrate?.() ?? 0;
     } catch {
-      for (const { segment } of this.#windows.migrated) new Uint8Array(segment.buffer).fill(0);
+      for (const [index, bytes] of segments.entries()) bytes.set(this.#unmigrated[index] as Uint8Array);
       this.renew();
       return null;
     }

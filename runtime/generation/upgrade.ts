@@ -16,6 +16,7 @@ import type { MigrationResult } from "../dataplane/generation.ts";
 import { SluiceError } from "../errors.ts";
 import type { FunctionPackage } from "../function/catalog.ts";
 import type { History, UpgradeState } from "./history.ts";
+import { describeRollback, type Rollback, rollBack } from "./rollback.ts";
 
 export interface Change {
   readonly plan: Plan;
@@ -35,6 +36,8 @@ export interface UpgradeStatus {
   readonly stateChanges: readonly StateChange[];
   /** What nf_migrate could not carry when it was tried on the running state. */
   readonly migrations: readonly MigrationResult[];
+  /** Of an upgrade that was aborted after its switchover. */
+  readonly rollback: Rollback | null;
   /** The flows that were switched over; null: all, or none yet. */
   readonly canary: CanaryRule | null;
   /** ISO 8601; null unless switched. */
@@ -53,6 +56,8 @@ interface UnderWay {
   /** Generations before and after; 0 while the latter is being built. */
   from: number;
   to: number;
+  /** Of the switchover, in ns since 1970. */
+  sinceNs: bigint;
   commitWithinMs: number;
   commitUntil: string | null;
   pauseUs: number | null;
@@ -68,6 +73,7 @@ export class Upgrades {
   #state: UpgradeState = "init";
   #number: number;
   #underWay: UnderWay | undefined;
+  #rollback: Rollback | null = null;
   #deadline: NodeJS.Timeout | undefined;
   /** By function: the generation with its version, or configuration, before the one that is committed. */
   readonly #previous = new Map<string, Change>();
@@ -95,7 +101,7 @@ export class Upgrades {
     return {
       ...{ chain: this.#chain, upgrade: this.#number, state: this.#state, generation, other },
       ...{ before, after, stateChanges, migrations, commitUntil, pauseUs },
-      canary: canary?.rule ?? null,
+      ...{ canary: canary?.rule ?? null, rollback: this.#rollback },
     };
   }
 
@@ -115,12 +121,13 @@ export class Upgrades {
     this.#require("load", "init", "committed", "aborted");
     const { plan: running, packages, generation } = this.#engine.running;
     this.#number += 1;
+    this.#rollback = null;
     this.#underWay = {
       before: describeVersions(running),
       after: describeVersions(change.plan),
       stateChanges: listStateChanges(running, change.plan),
       ...{ running: { plan: running, packages }, change, canary: null },
-      ...{ from: generation, to: 0, commitWithinMs, commitUntil: null, pauseUs: null, migrations: [] },
+      ...{ from: generation, to: 0, sinceNs: 0n, commitWithinMs, commitUntil: null, pauseUs: null, migrations: [] },
     };
     const underWay = this.#underWay;
     this.#move("init", actor, 0);
@@ -151,6 +158,7 @@ export class Upgrades {
     clearTimeout(this.#deadline);
     this.#move("switching", actor, 0);
     const started = performance.now();
+    underWay.sinceNs ||= BigInt(Date.now()) * 1_000_000n;
     const { pauseNs, before } = await this.#switch(canary?.generation ?? underWay.to, actor, started);
     // Another copy of what ran may have taken over meanwhile.
     if (isCanary) await this.#engine.retire(before);
@@ -213,9 +221,12 @@ export class Upgrades {
     this.#move("aborting", actor, 0, why);
     const started = performance.now();
     const others = [underWay.to, ...(underWay.canary === null ? [] : [underWay.canary.generation])];
-    if (others.includes(this.#engine.running.generation)) await this.#engine.switchTo(underWay.from);
+    if (others.includes(this.#engine.running.generation)) {
+      this.#rollback = await rollBack(this.#engine, underWay);
+    }
     for (const generation of others) await this.#engine.retire(generation);
-    this.#finish("aborted", actor, performance.now() - started, why);
+    const outcome = this.#rollback === null || why !== "ok" ? why : describeRollback(this.#rollback);
+    this.#finish("aborted", actor, performance.now() - started, outcome);
     return this.status;
   }
 

@@ -1,6 +1,6 @@
 // The flow table of a running lane, seen from another process: live flows as they are at this moment. The lane writes
 // while this reads, so a flow that begins or ends meanwhile may be half there; its numbers are then off, once.
-import { FLOW_BYTES, FLOW_STATE } from "../../nfs/sdk/abi.ts";
+import { FLOW_BYTES, FLOW_START, FLOW_STATE } from "../../nfs/sdk/abi.ts";
 import { describeFlow, type FlowDescription } from "../dataplane/flow-reports.ts";
 import { FLOW_KEY_BYTES } from "../dataplane/layout.ts";
 import type { Segment } from "../dataplane/native.ts";
@@ -30,12 +30,26 @@ export class FlowTableView {
     this.#states = states;
   }
 
-  *flows(): Generator<LiveFlow> {
+  /** How many of the flows began at `timeNs` (since 1970) or later. */
+  countSince(timeNs: bigint): number {
+    let count = 0;
+    for (const { state } of this.#places()) {
+      if (this.#view.getBigUint64(state + FLOW_START, true) >= timeNs) count += 1;
+    }
+    return count;
+  }
+
+  *#places(): Generator<{ readonly flow: number; readonly state: number; readonly key: number }> {
     const used = Math.min(Number(this.#view.getBigUint64(HEADER_USED, true)), this.#capacity);
     for (let flow = 1; flow <= used; flow++) {
       const state = this.#states + flow * FLOW_BYTES;
       const key = TUPLES + flow * TUPLE_BYTES;
-      if (this.#view.getUint8(state + FLOW_STATE) === 0 || !this.#is(key, TUPLE_WHOLE)) continue;
+      if (this.#view.getUint8(state + FLOW_STATE) !== 0 && this.#is(key, TUPLE_WHOLE)) yield { flow, state, key };
+    }
+  }
+
+  *flows(): Generator<LiveFlow> {
+    for (const { flow, state, key } of this.#places()) {
       const second = TUPLES + (this.#capacity + 1 + flow) * TUPLE_BYTES;
       const reply = this.#is(key, TUPLE_BOUND) ? { key: second, side: 1 - this.#side(second) } : null;
       yield { flow, ...describeFlow(this.#view, { key, state, reply }) };

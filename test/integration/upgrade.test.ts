@@ -141,6 +141,45 @@ describe.skipIf(obstacle !== null)(`a chain that is changed while it runs${skipp
     expect(await ping(3)).toBe(3);
   });
 
+  it("says on the way back what became of the flows that began meanwhile", async () => {
+    const wide = { segments: { total: { bytes: 16, layout: 2, migratesFrom: [1] } } };
+    const narrow = { segments: { total: { bytes: 8, layout: 1, migratesFrom: [2] } } };
+    const functions = await makeCountingFunctions(
+      { version: "1.0.0", step: 1 },
+      { version: "1.1.0", step: 1, manifest: narrow, more: migration },
+      { version: "2.0.0", step: 1, manifest: wide, more: migration },
+    );
+    const running = await start(chain({ count: "{ use: counting@1.0.0 }" }), functions);
+    await settleAddresses(left, right);
+    const total = (file: string) => Number(readFileSync(`${running.chainFolder}/${file}`).readBigUInt64LE());
+    /** From `version` to 2.0.0 and back: five echo requests before, five meanwhile, each run of ping one more flow. */
+    const thereAndBack = async () => {
+      expect(await ping(5)).toBe(5);
+      await upgrade(running, "load", "--use", "count=counting@2");
+      await upgrade(running, "switchover");
+      expect(await ping(5)).toBe(5);
+      const { rollback } = await upgrade(running, "abort");
+      const { outcome } = (await readHistory(running)).at(-1) as { outcome: string };
+      return { rollback, outcome, total: total(totalSegment("count")) };
+    };
+    expect(await thereAndBack()).toEqual({
+      rollback: { flows: 1, lost: ["segment total of count"], migrations: [], refused: null },
+      outcome: "1 flows began since; back as it was: segment total of count",
+      total: 10,
+    });
+    await upgrade(running, "run", "--use", "count=counting@1.1.0");
+    expect(await thereAndBack()).toEqual({
+      rollback: {
+        ...{ flows: 1, lost: [], refused: null },
+        migrations: [{ function: "count", segments: ["total"], lost: 3 }],
+      },
+      outcome: "1 flows began since; total of count migrated back, 3 entries not",
+      total: 30,
+    });
+    expect(await ping(5)).toBe(5);
+    expect(total(totalSegment("count"))).toBe(40);
+  });
+
   it("refuses what would lose state, unless that is wanted, and what a running chain cannot change", async () => {
     const functions = await makeCountingFunctions(
       { version: "1.0.0", step: 1 },
@@ -398,6 +437,14 @@ describe.skipIf(obstacle !== null)(`a chain that is changed while it runs${skipp
     expect((await running.end()).last.frames).toMatchObject({ intact: true });
   });
 });
+
+/** Carries the first number; of three more it says that it could not. */
+const migration = `
+import { PreviousSegment } from "sluice/sdk";
+export function nf_migrate(): u32 {
+  store<u64>(total.address, load<u64>(new PreviousSegment("total").address));
+  return 3;
+}`;
 
 const receiveScript = `
 import socket

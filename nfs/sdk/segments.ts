@@ -19,7 +19,8 @@ export class Segment {
 }
 
 /**
- * What the version before left in the segment of that name in another layout, to be read in nf_migrate and only there:
+ * What the version before left in the segment of that name in another layout. It is there in nf_migrate, and until
+ * nf_migrate_more has returned 0; opened where a Segment may be, or in nf_migrate:
  * `const old = new PreviousSegment("table"); if (old.address != 0) …`
  */
 @final

@@ -1,11 +1,12 @@
 // sluice upgrade: changes a running chain while traffic flows.
 import { userInfo } from "node:os";
 import { resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
 import { SluiceError } from "../errors.ts";
 import { dataRoot, History, type Transition } from "../generation/history.ts";
 import { describeRollback } from "../generation/rollback.ts";
-import type { UpgradeStatus } from "../generation/upgrade.ts";
+import { MIGRATION_LOOK_MS, type UpgradeStatus } from "../generation/upgrade.ts";
 import { type CanaryRequest, requestUpgrade, type UpgradeRequest } from "../generation/upgrade-socket.ts";
 import { findEngine } from "./find-engine.ts";
 import { printJson, printLine, printTable } from "./output.ts";
@@ -128,11 +129,16 @@ async function run(file: string | undefined, options: LoadOptions): Promise<void
     return;
   }
   const switched = await ask(options, { step: "switchover" });
+  await untilMigrated(options);
   const committed = await ask(options, { step: "commit" });
   printStatus(
     { ...committed, before: loaded.before, stateChanges: loaded.stateChanges, pauseUs: switched.pauseUs },
     options,
   );
+}
+
+async function untilMigrated(options: StepOptions): Promise<void> {
+  while ((await ask(options, { step: "status" })).migrationLeft > 0) await sleep(MIGRATION_LOOK_MS);
 }
 
 const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
@@ -163,6 +169,7 @@ function describeStatus(status: UpgradeStatus): void {
     printLine(`  nf_migrate of ${owner} (${segments.join(", ")}) ${found}`);
   }
   if (status.canary !== null) printLine(`  canary: ${describeCanary(status.canary)}; the other flows stay`);
+  if (status.migrationLeft > 0) printLine(`  ${status.migrationLeft} entries are still to be migrated`);
   if (status.rollback !== null) printLine(`  rollback: ${describeRollback(status.rollback)}`);
   if (pauseUs !== null) printLine(`  traffic paused for ${pauseUs.toFixed(0)} µs`);
   if (commitUntil !== null) printLine(`  goes back by itself at ${commitUntil}, unless committed`);

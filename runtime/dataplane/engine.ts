@@ -19,6 +19,7 @@ import {
   CONTROL_CALLING,
   CONTROL_COMMAND,
   CONTROL_FORCED,
+  CONTROL_MIGRATION_LEFT,
   CONTROL_OFFENDER,
   CONTROL_OWNER,
   CONTROL_RUNNING,
@@ -184,6 +185,7 @@ export class Engine {
    */
   async load(plan: Plan, packages: readonly FunctionPackage[]): Promise<Loaded> {
     requireChangeable(this.#running.setup.plan, plan);
+    this.#requireMigrated();
     this.#forgetState(plan);
     const worker = await this.#build({ ...chainOf({ plan, packages }), quarantined: [] });
     return { generation: worker.setup.generation, migrations: worker.description.migrations };
@@ -226,6 +228,18 @@ export class Engine {
     return this.ended;
   }
 
+  /** Entries that the running generation still migrates between batches. */
+  get migrationLeft(): number {
+    return Atomics.load(this.#control, CONTROL_MIGRATION_LEFT);
+  }
+
+  /** Only the generation that migrates sees what is left of the layout before. */
+  #requireMigrated(): void {
+    if (this.migrationLeft === 0) return;
+    const what = `${this.migrationLeft} entries are still to be migrated`;
+    throw new SluiceError({ code: "change-refused", where: this.#state.path, what, help: "wait until they are" });
+  }
+
   #find(generation: number): GenerationWorker {
     const found = [...this.#others].find((worker) => worker.setup.generation === generation);
     if (found !== undefined) return found;
@@ -255,7 +269,8 @@ export class Engine {
   #planStandby(quarantined: readonly number[]): void {
     clearTimeout(this.#standbyTimer);
     this.#standbyTimer = setTimeout(() => {
-      if (this.#standby === undefined) void this.#makeStandby(quarantined);
+      if (this.migrationLeft > 0) this.#planStandby(quarantined);
+      else if (this.#standby === undefined) void this.#makeStandby(quarantined);
     }, STANDBY_AFTER_MS);
   }
 

@@ -92,6 +92,14 @@ export class Generation {
     this.functions.forEach((each, index) => {
       if (!this.#quarantined.has(index)) each.warmUp();
     });
+    this.#attach();
+  }
+
+  /** A trap has made another instance. */
+  #attach(): void {
+    for (const [index, hop] of this.plan.hops.entries()) {
+      (this.hops[index] as Hop).process = (this.functions[hop.function] as LaneFunction).process;
+    }
   }
 
   /**
@@ -99,10 +107,12 @@ export class Generation {
    * are as nf_migrate left them. Entries that could not be carried, by function; null if it trapped.
    */
   migrate(): MigrationResult[] {
-    return this.functions.flatMap((each) => {
+    const results = this.functions.flatMap((each) => {
       const segments = each.migrated;
       return segments.length === 0 ? [] : [{ function: each.planned.name, segments, lost: each.migrate() }];
     });
+    this.#attach();
+    return results;
   }
 
   describeProgram(): ProgramOptions {
@@ -228,6 +238,16 @@ export class LaneFunction {
       this.renew();
       return null;
     }
+  }
+
+  /** Entries that are left to be migrated between batches, after some more of them were; 0 if all are. */
+  migrateMore(): number {
+    return (this.#instance.migrateMore?.() ?? 0) >>> 0;
+  }
+
+  /** It migrates between batches, after nf_migrate. */
+  get migratesLazily(): boolean {
+    return this.migrated.length > 0 && this.#instance.migrateMore !== undefined;
   }
 
   get #windows(): FlowMemory["functions"][number] {

@@ -37,6 +37,7 @@ interface FunctionExports extends Record<string, unknown> {
   readonly nf_events?: () => void;
   readonly nf_stream?: () => void;
   readonly nf_migrate?: () => number;
+  readonly nf_migrate_more?: () => number;
 }
 
 export interface FunctionInstance {
@@ -51,6 +52,8 @@ export interface FunctionInstance {
   readonly events: (() => void) | undefined;
   /** nf_migrate; absent likewise. Imports may be called then. */
   readonly migrate: (() => number) | undefined;
+  /** nf_migrate_more: how many entries are left; absent likewise. */
+  readonly migrateMore: (() => number) | undefined;
   /** Takes all windows away: the function traps on the next thing that it reads. */
   readonly hideWindows: () => void;
 }
@@ -69,6 +72,7 @@ export function instantiate(setup: InstanceSetup): FunctionInstance {
     tick: exports.nf_tick,
     events: exports.nf_events,
     migrate: host.allowing(exports.nf_migrate),
+    migrateMore: exports.nf_migrate_more,
     hideWindows: () => native.overlay(buffer, []),
   };
 }

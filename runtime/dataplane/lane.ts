@@ -38,6 +38,8 @@ export interface LaneSetup {
   readonly quarantined?: readonly number[];
   /** While nf_events or nf_tick of a function runs, the first word is its index + 1. */
   readonly calling?: Int32Array;
+  /** The first word is how many entries functions still have to migrate between batches. */
+  readonly migrationLeft?: Int32Array;
   readonly onFault?: (fault: FaultReport) => void;
   readonly onLog?: (level: LogLevel, functionName: string, message: string) => void;
 }
@@ -150,6 +152,8 @@ export class Lane {
   #generation: Generation;
   #program: NativeProgram | undefined;
   #ticking: LaneFunction[] = [];
+  #migrating: LaneFunction[] = [];
+  readonly #migrationLeft: Int32Array;
   #hasMigrated = false;
   #emptyTurns = 0;
 
@@ -157,6 +161,7 @@ export class Lane {
     this.#setup = setup;
     this.#store = store;
     this.#calling = setup.calling ?? new Int32Array(1);
+    this.#migrationLeft = setup.migrationLeft ?? new Int32Array(1);
     this.memory = memory;
     this.native = native;
     this.ports = ports;
@@ -192,9 +197,33 @@ export class Lane {
 
   /** Between two turns: this thread's generation has the lane from now on. The first time it takes over the state. */
   install(): void {
-    if (!this.#hasMigrated && this.migrations.length > 0) this.#generation.migrate();
+    if (!this.#hasMigrated && this.migrations.length > 0) this.#beginMigration();
     this.#hasMigrated = true;
+    this.#migrationLeft[0] = this.#migrating.length;
     this.native.install(this.prepare());
+  }
+
+  #beginMigration(): void {
+    this.#generation.migrate();
+    this.#migrating = this.functions.filter((each) => each.migratesLazily);
+  }
+
+  /** Between two batches: some more entries of segments that came from another layout. */
+  #migrateMore(): void {
+    let left = 0;
+    for (const each of this.#migrating) {
+      this.#calling[0] = this.functions.indexOf(each) + 1;
+      try {
+        const more = each.migrateMore();
+        left += more;
+        if (more === 0) this.#migrating = this.#migrating.filter((other) => other !== each);
+      } catch (trap) {
+        left += 1;
+        this.#recover(each, trap);
+      }
+      this.#calling[0] = 0;
+    }
+    this.#migrationLeft[0] = Math.min(left, 0x7fffffff);
   }
 
   /**
@@ -211,15 +240,16 @@ export class Lane {
 
   /** Between two turns of this thread: the next generation is built, warmed and has the lane. */
   change(plan: Plan, packages: readonly FunctionPackage[]): void {
+    while (this.#migrating.length > 0) this.#migrateMore();
     const setup = { ...this.#setup, plan, packages };
     const next = makeGeneration(setup, this.memory, this.#store, this.#generation.inheritance);
-    next.migrate();
     next.warmUp();
     const program = this.native.makeProgram(next.describeProgram());
     this.native.install(program);
     this.#program = program;
     this.#generation = next;
     this.hops = next.hops;
+    this.#beginMigration();
     this.#findTicking();
   }
 
@@ -232,6 +262,7 @@ export class Lane {
       if (hop.function === index) this.native.quarantine(position, bypass);
     });
     this.#ticking = this.#ticking.filter((each) => each !== this.functions[index]);
+    this.#migrating = this.#migrating.filter((each) => each !== this.functions[index]);
   }
 
   get faults(): readonly FaultReport[] {
@@ -259,7 +290,7 @@ export class Lane {
 
   /** After a turn that received nothing: polls on for a while, then sleeps until there is something to do. */
   rest(): void {
-    if (++this.#emptyTurns < EMPTY_TURNS) return;
+    if (++this.#emptyTurns < EMPTY_TURNS || this.#migrating.length > 0) return;
     this.#emptyTurns = 0;
     this.native.wait(REST_MS);
   }
@@ -291,6 +322,7 @@ export class Lane {
       }
       this.#calling[0] = 0;
     }
+    if (this.#migrating.length > 0) this.#migrateMore();
   }
 
   /** Deals with the trap of the function at `hop`. The next hop with work, or -1. */

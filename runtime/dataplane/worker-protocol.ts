@@ -41,7 +41,9 @@ export const CONTROL_FORCED = 3;
 export const CONTROL_OFFENDER = 4;
 /** The function whose nf_events or nf_tick runs: its index + 1. */
 export const CONTROL_CALLING = 5;
-export const CONTROL_WORDS = 6;
+/** Entries that the generation which has the lane still migrates between batches. */
+export const CONTROL_MIGRATION_LEFT = 6;
+export const CONTROL_WORDS = 7;
 
 export const CONTROL_RUN = 0;
 export const CONTROL_STOP = 1;

@@ -13,6 +13,7 @@ import {
   CONTROL_CALLING,
   CONTROL_COMMAND,
   CONTROL_FORCED,
+  CONTROL_MIGRATION_LEFT,
   CONTROL_OFFENDER,
   CONTROL_OWNER,
   CONTROL_RUN,
@@ -73,6 +74,7 @@ function open(setup: WorkerSetup, control: Int32Array): Lane {
       );
     },
     calling: control.subarray(CONTROL_CALLING, CONTROL_CALLING + 1),
+    migrationLeft: control.subarray(CONTROL_MIGRATION_LEFT, CONTROL_MIGRATION_LEFT + 1),
     onFault: (fault: FaultReport) => {
       // All are counted; a storm is told of ever more rarely.
       if ((fault.count & (fault.count - 1)) === 0) post({ kind: "fault", fault });

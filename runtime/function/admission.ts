@@ -40,6 +40,7 @@ const allowedExports: Readonly<Record<string, AllowedExport>> = {
   nf_events: { signature: "() -> ()", required: false },
   nf_stream: { signature: "() -> ()", required: false },
   nf_migrate: { signature: "() -> i32", required: false },
+  nf_migrate_more: { signature: "() -> i32", required: false },
   __new: { signature: "(i32, i32) -> i32", required: true },
   __pin: { signature: "(i32) -> i32", required: true },
   __unpin: { signature: "(i32) -> ()", required: true },
@@ -133,6 +134,8 @@ function checkPurpose(module: DecodedModule, manifest: Manifest, report: Report)
     report("module-not-function", 'a segment of its manifest has "migratesFrom", and it does not export nf_migrate');
   if (!migrates && exports("nf_migrate"))
     report("module-not-function", 'it exports nf_migrate, and no segment of its manifest has "migratesFrom"');
+  if (exports("nf_migrate_more") && !exports("nf_migrate"))
+    report("module-not-function", "it exports nf_migrate_more, and not nf_migrate, which comes before it");
 }
 
 /** Read from the code, so that a module for another host, or no function at all, is never run. */

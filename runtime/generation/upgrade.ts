@@ -6,6 +6,7 @@
 // A canary is a switchover of some flows: switching → switched again and again, the last time of all of them.
 // Each step is somebody's act; without a commit in time it goes back by itself. Every transition is written down.
 
+import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import { type CanaryRule, planCanary } from "../chain/canary.ts";
 import type { Plan } from "../chain/plan.ts";
@@ -36,6 +37,8 @@ export interface UpgradeStatus {
   readonly stateChanges: readonly StateChange[];
   /** What nf_migrate could not carry when it was tried on the running state. */
   readonly migrations: readonly MigrationResult[];
+  /** Entries of migrated segments that are left to do between batches; commit waits for that. */
+  readonly migrationLeft: number;
   /** Of an upgrade that was aborted after its switchover. */
   readonly rollback: Rollback | null;
   /** The flows that were switched over; null: all, or none yet. */
@@ -65,6 +68,7 @@ interface UnderWay {
 }
 
 export const COMMIT_WITHIN_MS = 60_000;
+export const MIGRATION_LOOK_MS = 50;
 
 export class Upgrades {
   readonly #engine: Engine;
@@ -102,6 +106,7 @@ export class Upgrades {
       ...{ chain: this.#chain, upgrade: this.#number, state: this.#state, generation, other },
       ...{ before, after, stateChanges, migrations, commitUntil, pauseUs },
       ...{ canary: canary?.rule ?? null, rollback: this.#rollback },
+      migrationLeft: this.#engine.migrationLeft,
     };
   }
 
@@ -205,6 +210,10 @@ export class Upgrades {
         help: "switchover the others, or abort",
       });
     }
+    if (this.#engine.migrationLeft > 0) {
+      const what = `${this.#engine.migrationLeft} entries are still to be migrated`;
+      throw new SluiceError({ code: "upgrade-state", where: this.#chain, what, help: "wait until they are, or abort" });
+    }
     clearTimeout(this.#deadline);
     this.#move("committing", actor, 0);
     const started = performance.now();
@@ -260,6 +269,7 @@ export class Upgrades {
     const then = before.packages[before.plan.functions.findIndex((each) => each.name === name)] as FunctionPackage;
     await this.load({ plan, packages: packages.with(index, then) }, actor);
     await this.switchover(actor);
+    while (this.#engine.migrationLeft > 0) await sleep(MIGRATION_LOOK_MS);
     await this.commit(actor);
     this.#previous.delete(name);
     return true;

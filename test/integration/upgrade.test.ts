@@ -180,6 +180,29 @@ describe.skipIf(obstacle !== null)(`a chain that is changed while it runs${skipp
     expect(total(totalSegment("count"))).toBe(40);
   });
 
+  it("commits only what has been migrated", async () => {
+    const lazily = `
+      ${migration}
+      export function nf_migrate_more(): u32 {
+        store<u64>(total.address, load<u64>(total.address, 8) + 1, 8);
+        return load<u64>(total.address, 8) < 300 ? <u32>(300 - load<u64>(total.address, 8)) : 0;
+      }`;
+    const wide = { segments: { total: { bytes: 16, layout: 2, migratesFrom: [1] } } };
+    const functions = await makeCountingFunctions(
+      { version: "1.0.0", step: 1 },
+      { version: "2.0.0", step: 1, manifest: wide, more: lazily },
+    );
+    const running = await start(chain({ count: "{ use: counting@1.0.0 }" }), functions);
+    await upgrade(running, "load", "--use", "count=counting@2");
+    expect((await step(running, { actor: "test", step: "switchover" })).migrationLeft).toBeGreaterThan(0);
+    await expect(step(running, { actor: "test", step: "commit" })).rejects.toThrow("entries are still to be migrated");
+    await expect
+      .poll(async () => (await step(running, { actor: "test", step: "status" })).migrationLeft, { timeout: 5000 })
+      .toBe(0);
+    expect(await upgrade(running, "commit")).toMatchObject({ state: "committed", migrationLeft: 0 });
+    expect(await ping(3)).toBe(3);
+  });
+
   it("refuses what would lose state, unless that is wanted, and what a running chain cannot change", async () => {
     const functions = await makeCountingFunctions(
       { version: "1.0.0", step: 1 },

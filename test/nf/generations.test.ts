@@ -60,6 +60,49 @@ describe("a generation after another", () => {
     expect(chain.counters("count")).toEqual({ sum: 5, of_flow: 5 });
   });
 
+  it("migrates a large segment between batches, and knows all entries meanwhile", async () => {
+    const ENTRIES = 64;
+    const perPort = (bits: 32 | 64, more: string, manifest = {}): ChainFunction => ({
+      before: `
+        import { Gauge, PreviousSegment, Segment } from "sluice/sdk";
+        const table = new Segment("table");
+        const old = new PreviousSegment("table");
+        const value = new Gauge("value");
+        const calls = new Gauge("calls");
+        function at(i: u32): usize { return table.address + i * ${bits / 8}; }
+        ${more}`,
+      each: `
+        const index = <u32>packet.sourcePort % ${ENTRIES};
+        ${more === "" ? "" : "if (index >= load<u32>(done)) { value.value = <u64>load<u32>(old.address + index * 4); continue; }"}
+        store<u${bits}>(at(index), load<u${bits}>(at(index)) + 1);
+        value.value = <u64>load<u${bits}>(at(index));`,
+      manifest: { segments: { table: { bytes: (ENTRIES * bits) / 8 + 8, layout: bits, ...manifest } } },
+    });
+    const lazily = `
+      const done = table.address + ${ENTRIES * 8};
+      export function nf_migrate(): u32 { return 0; }
+      export function nf_migrate_more(): u32 {
+        calls.value = calls.value + 1;
+        const until = min<u32>(load<u32>(done) + 10, ${ENTRIES});
+        for (let i = load<u32>(done); i < until; i++) store<u64>(at(i), <u64>load<u32>(old.address + i * 4));
+        store<u32>(done, until);
+        return ${ENTRIES} - until;
+      }`;
+    chain = await openChain({ count: perPort(32, "") });
+    const count = (port: number) => {
+      chain?.process(`udp 10.0.0.1:${port} > 10.0.0.2:53`);
+      return chain?.counters("count").value;
+    };
+    for (let port = 0; port < ENTRIES; port++) for (let round = 0; round <= port % 3; round++) count(port);
+    await chain.change({ count: perPort(64, lazily, { migratesFrom: [32] }) });
+    expect(count(62)).toBe(3); // not migrated yet: it is the old one
+    for (let round = 0; round < 10; round++) count(0);
+    expect(chain.counters("count").calls).toBe(7);
+    expect([count(0), count(1), count(62)]).toEqual([12, 3, 4]);
+    await chain.change({ count: perPort(64, lazily, { migratesFrom: [32] }) });
+    expect(count(62)).toBe(5);
+  });
+
   it("begins with zeros in place of a segment whose migration traps, and runs", async () => {
     chain = await openChain({ count: counting(1, 4) });
     chain.process(packet);

@@ -67,6 +67,10 @@ describe("admission", () => {
     expect(faultsOf(both)).toEqual([
       'module-not-function: it exports nf_migrate, and no segment of its manifest has "migratesFrom"',
     ]);
+    const more = await compile(`${sound}\nexport function nf_migrate_more(): u32 { return 0; }`);
+    expect(faultsOf(more)).toEqual([
+      "module-not-function: it exports nf_migrate_more, and not nf_migrate, which comes before it",
+    ]);
     expect(faultsOf(await compile(sound), 4, migrates)).toEqual([
       'module-not-function: a segment of its manifest has "migratesFrom", and it does not export nf_migrate',
     ]);

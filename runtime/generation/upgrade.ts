@@ -11,9 +11,11 @@ import type { Engine } from "../dataplane/engine.ts";
 import type { MigrationResult } from "../dataplane/generation.ts";
 import { SluiceError } from "../errors.ts";
 import type { FunctionPackage } from "../function/catalog.ts";
+import type { ChainSource, CommittedChain, CommittedStore } from "./committed.ts";
 import type { History, UpgradeState } from "./history.ts";
 
 export interface Change {
+  readonly source: ChainSource;
   readonly plan: Plan;
   readonly packages: readonly FunctionPackage[];
 }
@@ -38,6 +40,7 @@ export interface UpgradeStatus {
 }
 
 interface UnderWay {
+  readonly source: ChainSource;
   readonly before: string;
   readonly after: string;
   readonly stateChanges: readonly StateChange[];
@@ -52,20 +55,47 @@ interface UnderWay {
 
 export const COMMIT_WITHIN_MS = 60_000;
 
+const nothing = {
+  stateChanges: [],
+  migrations: [],
+  from: 0,
+  to: 0,
+  commitWithinMs: COMMIT_WITHIN_MS,
+  commitUntil: null,
+  pauseUs: null,
+} as const;
+
 export class Upgrades {
   readonly #engine: Engine;
   readonly #history: History;
+  readonly #committed: CommittedStore;
   readonly #chain: string;
+  #source: ChainSource;
   #state: UpgradeState = "init";
   #number: number;
   #underWay: UnderWay | undefined;
   #deadline: NodeJS.Timeout | undefined;
 
-  constructor(engine: Engine, history: History) {
+  /** `source`: of what the engine runs now. A change that was under way when an engine died is aborted. */
+  constructor(engine: Engine, history: History, committed: CommittedStore, source: ChainSource) {
     this.#engine = engine;
     this.#history = history;
+    this.#committed = committed;
+    this.#source = source;
     this.#chain = engine.description.chain;
-    this.#number = history.lastUpgrade(this.#chain);
+    const last = history.last(this.#chain);
+    this.#number = last?.upgrade ?? 0;
+    if (last !== undefined && last.state !== "committed" && last.state !== "aborted") {
+      this.#underWay = { ...nothing, source, before: last.before, after: last.after };
+      this.#move("aborting", "restart", 0, "the engine died");
+      this.#finish("aborted", "restart", 0, "the engine died");
+    }
+    committed.save(this.#describeRunning(source));
+  }
+
+  /** Of what is committed: where later changes begin. */
+  get source(): ChainSource {
+    return this.#source;
   }
 
   get status(): UpgradeStatus {
@@ -98,10 +128,12 @@ export class Upgrades {
     const { plan: running, generation } = this.#engine.running;
     this.#number += 1;
     this.#underWay = {
+      ...nothing,
+      source: change.source,
       before: describeVersions(running),
       after: describeVersions(change.plan),
       stateChanges: listStateChanges(running, change.plan),
-      ...{ from: generation, to: 0, commitWithinMs, commitUntil: null, pauseUs: null, migrations: [] },
+      ...{ from: generation, commitWithinMs },
     };
     const underWay = this.#underWay;
     this.#move("init", actor, 0);
@@ -150,11 +182,15 @@ export class Upgrades {
   /** The generation before is given up. */
   async commit(actor: string): Promise<UpgradeStatus> {
     const underWay = this.#require("commit", "switched");
+    const started = performance.now();
+    this.#committed.prepare(this.#number, this.#describeRunning(underWay.source));
     clearTimeout(this.#deadline);
     this.#move("committing", actor, 0);
-    const started = performance.now();
-    await this.#engine.retire(underWay.from);
+    // Should the engine die from here on, this is what comes back; so the generation before goes afterwards.
     this.#finish("committed", actor, performance.now() - started);
+    this.#committed.complete();
+    this.#source = underWay.source;
+    await this.#engine.retire(underWay.from);
     return this.status;
   }
 
@@ -179,8 +215,19 @@ export class Upgrades {
     this.#finish("aborted", "watchdog", 0, why);
   }
 
+  /** The engine has ended: what is not committed is over. */
   stop(): void {
     clearTimeout(this.#deadline);
+    if (this.#underWay === undefined) return;
+    this.#move("aborting", "stop", 0, "the engine ended");
+    this.#finish("aborted", "stop", 0, "the engine ended");
+  }
+
+  #describeRunning(source: ChainSource): CommittedChain {
+    const { plan, packages } = this.#engine.running;
+    const { layout, functions } = this.#engine.description;
+    const numbering = { layout, functions };
+    return { source, plan, packages, numbering };
   }
 
   #other({ from, to }: UnderWay): number | null {

@@ -66,7 +66,7 @@ std::shared_ptr<Steering> Steering::Share(const Options& options, SystemError* e
   }
   PrepareLibbpf();
   std::shared_ptr<Steering> steering(new Steering(options));
-  if (!steering->Load(error) || !steering->Attach(error)) return nullptr;
+  if (!steering->Load(error)) return nullptr;
   place = steering;
   return steering;
 }
@@ -103,14 +103,9 @@ bool Steering::Load(SystemError* error) {
 }
 
 bool Steering::Attach(SystemError* error) {
+  if (link_ >= 0) return true;
   const int program = bpf_program__fd(bpf_object__find_program_by_name(object_, "steer"));
-  if (Replace(program)) return true;
-  bpf_link_create_opts options{};
-  options.sz = sizeof(options);
-  options.flags = options_.hook == XdpHook::kDriver ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
-  link_ = bpf_link_create(program, options_.ifindex, BPF_XDP, &options);
-  if (link_ < 0) *error = Failure("bpf_link_create", errno);
-  return link_ >= 0;
+  return Replace(program) || Create(program, error);
 }
 
 // A link that an earlier process left: the program is exchanged between two frames.
@@ -118,23 +113,31 @@ bool Steering::Replace(int program) {
   if (!options_.keeper.is_open()) return false;
   link_ = options_.keeper.Find(options_.ifindex, options_.hook);
   if (link_ < 0) return false;
-  is_kept_ = bpf_link_update(link_, program, nullptr) == 0;
-  if (!is_kept_) close(std::exchange(link_, -1));
-  return is_kept_;
+  if (bpf_link_update(link_, program, nullptr) == 0) return true;
+  close(std::exchange(link_, -1));
+  return false;
 }
 
-bool Steering::Keep(SystemError* error) {
-  if (is_kept_ || !options_.keeper.is_open()) return true;
-  is_kept_ = options_.keeper.Put(link_, options_.ifindex, options_.hook);
-  if (!is_kept_) *error = Failure("sendmsg(SCM_RIGHTS)", errno);
-  return is_kept_;
+bool Steering::Create(int program, SystemError* error) {
+  bpf_link_create_opts options{};
+  options.sz = sizeof(options);
+  options.flags = options_.hook == XdpHook::kDriver ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
+  link_ = bpf_link_create(program, options_.ifindex, BPF_XDP, &options);
+  if (link_ < 0) {
+    *error = Failure("bpf_link_create", errno);
+    return false;
+  }
+  if (!options_.keeper.is_open() || options_.keeper.Put(link_, options_.ifindex, options_.hook)) return true;
+  *error = Failure("sendmsg(SCM_RIGHTS)", errno);
+  return false;
 }
 
 bool Steering::Insert(uint32_t queue, int socket, SystemError* error) {
+  const std::lock_guard lock(shared_mutex);
   const uint8_t closed = options_.drops_when_down;
   if (bpf_map_update_elem(MapDescriptor("closed_queues"), &queue, &closed, BPF_ANY) == 0 &&
       bpf_map_update_elem(MapDescriptor("socket_by_queue"), &queue, &socket, BPF_ANY) == 0) {
-    return Keep(error);
+    return Attach(error);
   }
   *error = Failure("bpf_map_update_elem(socket_by_queue)", errno);
   return false;

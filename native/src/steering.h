@@ -39,16 +39,19 @@ class Steering {
   };
 
   // The device's steering: one per process and device, shared by the sockets of its queues whatever their threads.
-  // Errors: EEXIST if the device runs a program at the other hook, EBUSY if one at this hook, or for other classes.
+  // Errors, of Insert, too: EEXIST if the device runs a program at the other hook, EBUSY if at this one or for others.
   static std::shared_ptr<Steering> Share(const Options& options, SystemError* error);
 
   ~Steering();
   Steering(const Steering&) = delete;
   Steering& operator=(const Steering&) = delete;
 
-  // From now on `queue`'s frames go to the AF_XDP socket. It leaves the map by itself when it is closed. The link goes
-  // to the keeper, if there is one.
+  // From now on `queue`'s frames go to the AF_XDP socket. It leaves the map by itself when it is closed. The program is
+  // attached the first time, when it knows what to do with these frames, and its link goes to the keeper, if any.
   bool Insert(uint32_t queue, int socket, SystemError* error);
+
+  // Without a socket, to see whether it can be.
+  bool Attach(SystemError* error);
 
   // Frames since the program was attached, summed over the CPUs.
   Counts Count() const;
@@ -56,16 +59,14 @@ class Steering {
  private:
   explicit Steering(const Options& options) : options_(options) {}
   bool Load(SystemError* error);
-  bool Attach(SystemError* error);
   bool Replace(int program);
-  bool Keep(SystemError* error);
+  bool Create(int program, SystemError* error);
   SystemError Failure(const char* call, int code) const;
   int MapDescriptor(const char* name) const;
 
   const Options options_;
   bpf_object* object_ = nullptr;
   int link_ = -1;
-  bool is_kept_ = false;
 };
 
 }  // namespace sluice

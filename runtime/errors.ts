@@ -66,6 +66,7 @@ export const errorKinds = {
   "change-refused": { exit: 2, http: 409, summary: "A running chain cannot be changed in that way." },
   "upgrade-state": { exit: 1, http: 409, summary: "The upgrade is not in a state that allows this step." },
   "upgrade-failed": { exit: 1, http: 500, summary: "A step of an upgrade failed; the generation before goes on." },
+  "engine-died": { exit: 1, http: 500, summary: "The engine died so often that it is not started again." },
   "chain-running": { exit: 1, http: 409, summary: "The chain is running already." },
   "not-running": { exit: 1, http: 503, summary: "No engine is running." },
   "packet-text": { exit: 2, http: 422, summary: "A line of packet text is wrong." },

@@ -26,6 +26,7 @@ struct steer_config {
 	__u8 by_ether_type;
 	__u8 by_ip_proto;
 	__u8 by_destination_port;
+	__u8 drops_unclaimed;	/* on queues that `closed_queues` has */
 };
 
 /* Indices into the per-CPU array `frames`. */
@@ -33,6 +34,7 @@ enum steer_counter {
 	STEER_REDIRECTED,	/* to the queue's socket */
 	STEER_LEFT,		/* to the kernel: of a class that the port leaves to it */
 	STEER_UNCLAIMED,	/* to the kernel: the queue has no socket */
+	STEER_DROPPED,		/* nowhere: the queue has no socket, and is closed then */
 	STEER_COUNTERS,
 };
 

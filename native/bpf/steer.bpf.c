@@ -1,6 +1,7 @@
 /*
  * Steers each frame of a device: to the AF_XDP socket of its queue, or to the kernel if it is of a class that the
- * port leaves to it. What cannot be parsed is of no class.
+ * port leaves to it. What cannot be parsed is of no class. Frames of a queue without a socket go to the kernel; those
+ * of a queue that is closed then, since its socket's process died, nowhere.
  *
  * Frames in several buffers (jumbo) are not supported: without xdp.frags, drivers refuse the program on such MTUs.
  * A VLAN tag that the hardware took out of the frame cannot be seen here; see `sluice doctor`.
@@ -33,6 +34,13 @@ struct {
 	__type(key, struct steer_class);
 	__type(value, __u8);
 } kernel_classes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, STEER_QUEUES);
+	__type(key, __u32);
+	__type(value, __u8);
+} closed_queues SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -191,6 +199,17 @@ static __always_inline int is_left_to_kernel(struct cursor *at)
 	return port >= 0 && is_kernel_class(STEER_DESTINATION_PORT, ip_proto, port);
 }
 
+/* What becomes of a frame whose queue has no socket. */
+static __always_inline int action_without_socket(__u32 queue)
+{
+	__u8 *closed;
+
+	if (!config.drops_unclaimed)
+		return XDP_PASS;
+	closed = bpf_map_lookup_elem(&closed_queues, &queue);
+	return closed && *closed ? XDP_DROP : XDP_PASS;
+}
+
 static __always_inline void count(__u32 counter)
 {
 	__u64 *value = bpf_map_lookup_elem(&frames, &counter);
@@ -209,8 +228,9 @@ int steer(struct xdp_md *frame)
 		count(STEER_LEFT);
 		return XDP_PASS;
 	}
-	action = bpf_redirect_map(&socket_by_queue, frame->rx_queue_index, XDP_PASS);
-	count(action == XDP_REDIRECT ? STEER_REDIRECTED : STEER_UNCLAIMED);
+	action = bpf_redirect_map(&socket_by_queue, frame->rx_queue_index,
+				  action_without_socket(frame->rx_queue_index));
+	count(action == XDP_REDIRECT ? STEER_REDIRECTED : action == XDP_DROP ? STEER_DROPPED : STEER_UNCLAIMED);
 	return action;
 }
 

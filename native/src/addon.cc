@@ -15,7 +15,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   BindLanes(env, exports);
   BindParser(env, exports);
   BindCapture(env, exports);
-  BindProbe(env, exports);
+  BindAfxdp(env, exports);
   return exports;
 }
 

@@ -89,7 +89,9 @@ bool AfxdpPort::Start(SystemError* error) {
   if (!socket_) return false;
   Refill();
   if (!socket_->Bind(ifindex_, options_.queue, BindFlagOf(mode_), error)) return false;
-  steering_ = Steering::Share({options_.device, ifindex_, HookOf(mode_), options_.kernel, options_.program}, error);
+  steering_ = Steering::Share({options_.device, ifindex_, HookOf(mode_), options_.kernel, options_.program,
+                               options_.keeper, options_.drops_when_down},
+                              error);
   return steering_ && steering_->Insert(options_.queue, socket_->descriptor(), error);
 }
 

@@ -40,6 +40,8 @@ struct AfxdpOptions {
   uint32_t ring_size = 512;       // descriptors in each of the four rings, a power of two
   std::vector<steer_class> kernel;
   std::string program;  // path of steer.bpf.o
+  LinkKeeper keeper{-1, -1};
+  bool drops_when_down = false;
 };
 
 class AfxdpPort : public Port {

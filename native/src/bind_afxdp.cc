@@ -91,6 +91,28 @@ std::optional<AfxdpMode> ReadMode(Napi::Object object) {
   return std::nullopt;
 }
 
+LinkKeeper ReadKeeper(Napi::Object object) {
+  const Napi::Value value = object.Get("keeper");
+  if (!value.IsObject()) return {-1, -1};
+  const auto keeper = value.As<Napi::Object>();
+  constexpr uint32_t kDescriptorLimit = 1 << 20;
+  return {static_cast<int>(ReadNumber(keeper, "put", kDescriptorLimit)),
+          static_cast<int>(ReadNumber(keeper, "take", kDescriptorLimit))};
+}
+
+Napi::Value OpenKeeperCall(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  int put = -1, take = -1;
+  if (SystemError error; !LinkKeeper::Open(&put, &take, &error)) {
+    ThrowSystemError(env, error);
+    return env.Undefined();
+  }
+  Napi::Object keeper = Napi::Object::New(env);
+  keeper.Set("put", put);
+  keeper.Set("take", take);
+  return keeper;
+}
+
 Napi::Value ProbeCall(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const Napi::Object object = info[0].ToObject();
@@ -111,12 +133,13 @@ Napi::Value ProbeCall(const Napi::CallbackInfo& info) {
 }  // namespace
 
 AfxdpOptions ParseAfxdpOptions(Napi::Object object) {
-  AfxdpOptions options;
+  AfxdpOptions options{.keeper = ReadKeeper(object)};
   options.device = ReadString(object, "device");
   options.queue = ReadNumber(object, "queue", STEER_QUEUES - 1);
   options.mode = ReadMode(object);
   options.kernel = ReadClasses(object);
   options.program = ReadString(object, "program");
+  options.drops_when_down = object.Get("dropsWhenDown").ToBoolean();
   if (!object.Get("ringSize").IsUndefined()) options.ring_size = ReadNumber(object, "ringSize", 1 << 16);
   if (!std::has_single_bit(options.ring_size)) Refuse(object.Env(), "ringSize is not a power of two");
   return options;
@@ -148,8 +171,9 @@ void ThrowAfxdpError(Napi::Env env, const SystemError& error) {
   ThrowError(env, CodeOf(error.code), error.subject.empty() ? "afxdp" : error.subject, TextOf(error));
 }
 
-void BindProbe(Napi::Env env, Napi::Object exports) {
+void BindAfxdp(Napi::Env env, Napi::Object exports) {
   exports.Set("probeAfxdp", Napi::Function::New(env, ProbeCall, "probeAfxdp"));
+  exports.Set("openLinkKeeper", Napi::Function::New(env, OpenKeeperCall, "openLinkKeeper"));
 }
 
 }  // namespace sluice

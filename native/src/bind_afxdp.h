@@ -16,7 +16,7 @@ Napi::Object DescribeAfxdpPort(Napi::Env env, const AfxdpPort& port, uint32_t in
 // `device-missing`, `device-busy`, `not-permitted`, `not-supported` or `system-call`, with what a user can do about it.
 void ThrowAfxdpError(Napi::Env env, const SystemError& error);
 
-// Adds probeAfxdp(options) to the addon.
-void BindProbe(Napi::Env env, Napi::Object exports);
+// Adds probeAfxdp(options) and openLinkKeeper() to the addon.
+void BindAfxdp(Napi::Env env, Napi::Object exports);
 
 }  // namespace sluice

@@ -33,6 +33,15 @@ enum EngineReason : uint32_t {
 // More than the fragments that one batch can release.
 constexpr uint32_t kPendingCapacity = 4096;
 
+PortCounters ReadPortCounters(const uint64_t* from) {
+  return {.receive_frames = from[layout::kPortCountersReceiveFrames],
+          .receive_bytes = from[layout::kPortCountersReceiveBytes],
+          .transmit_frames = from[layout::kPortCountersTransmitFrames],
+          .transmit_bytes = from[layout::kPortCountersTransmitBytes],
+          .receive_dropped = from[layout::kPortCountersReceiveDropped],
+          .transmit_dropped = from[layout::kPortCountersTransmitDropped]};
+}
+
 uint64_t MachineTime() {
   timespec now;
   clock_gettime(CLOCK_REALTIME, &now);
@@ -50,6 +59,7 @@ Lane::Lane(LaneConfig config, std::shared_ptr<Program> program)
   pending_.reserve(kPendingCapacity);
   log_.reserve(kLogBytes);
   Install(std::move(program));
+  if (config_.flows) flows_before_ = ReadFlowCounters();
 }
 
 Lane::~Lane() {
@@ -59,6 +69,7 @@ Lane::~Lane() {
 
 uint32_t Lane::AddPort(std::unique_ptr<Port> port) {
   ports_.push_back(std::move(port));
+  ports_before_.push_back(ReadPortCounters(config_.port_counters[ports_.size() - 1]));
   port_queues_.emplace_back();
   refused_.push_back(0);
   return static_cast<uint32_t>(ports_.size() - 1);
@@ -565,26 +576,43 @@ void Lane::TransmitOn(uint32_t index, Queue& queue) {
 void Lane::Publish() {
   for (uint32_t i = 0; i < ports_.size(); ++i) {
     const PortCounters& from = ports_[i]->counters();
+    const PortCounters& before = ports_before_[i];
     uint64_t* to = config_.port_counters[i];
-    to[layout::kPortCountersReceiveFrames] = from.receive_frames;
-    to[layout::kPortCountersReceiveBytes] = from.receive_bytes;
-    to[layout::kPortCountersReceiveDropped] = from.receive_dropped;
-    to[layout::kPortCountersTransmitFrames] = from.transmit_frames;
-    to[layout::kPortCountersTransmitBytes] = from.transmit_bytes;
-    to[layout::kPortCountersTransmitDropped] = from.transmit_dropped + refused_[i];
+    to[layout::kPortCountersReceiveFrames] = before.receive_frames + from.receive_frames;
+    to[layout::kPortCountersReceiveBytes] = before.receive_bytes + from.receive_bytes;
+    to[layout::kPortCountersReceiveDropped] = before.receive_dropped + from.receive_dropped;
+    to[layout::kPortCountersTransmitFrames] = before.transmit_frames + from.transmit_frames;
+    to[layout::kPortCountersTransmitBytes] = before.transmit_bytes + from.transmit_bytes;
+    to[layout::kPortCountersTransmitDropped] = before.transmit_dropped + from.transmit_dropped + refused_[i];
   }
   if (!config_.flows) return;
   const FlowEngine::Counters& flows = config_.flows->counters();
-  uint64_t* to = config_.lane_counters + layout::kLaneCountersCount + layout::kEngineDropReasonsCount;
+  uint64_t* to = FlowCounters();
   to[layout::kFlowCountersLive] = config_.flows->table().size();
-  to[layout::kFlowCountersStarted] = flows.started;
-  to[layout::kFlowCountersEnded] = flows.ended;
-  to[layout::kFlowCountersEvicted] = flows.evicted;
-  to[layout::kFlowCountersRefused] = flows.refused;
-  to[layout::kFlowCountersInvalid] = flows.invalid;
-  to[layout::kFlowCountersIcmpErrors] = flows.icmp_errors;
-  to[layout::kFlowCountersFragmentsHeld] = flows.fragments_held;
-  to[layout::kFlowCountersEventsMissed] = flows.events_missed;
+  to[layout::kFlowCountersStarted] = flows_before_.started + flows.started;
+  to[layout::kFlowCountersEnded] = flows_before_.ended + flows.ended;
+  to[layout::kFlowCountersEvicted] = flows_before_.evicted + flows.evicted;
+  to[layout::kFlowCountersRefused] = flows_before_.refused + flows.refused;
+  to[layout::kFlowCountersInvalid] = flows_before_.invalid + flows.invalid;
+  to[layout::kFlowCountersIcmpErrors] = flows_before_.icmp_errors + flows.icmp_errors;
+  to[layout::kFlowCountersFragmentsHeld] = flows_before_.fragments_held + flows.fragments_held;
+  to[layout::kFlowCountersEventsMissed] = flows_before_.events_missed + flows.events_missed;
+}
+
+uint64_t* Lane::FlowCounters() const {
+  return config_.lane_counters + layout::kLaneCountersCount + layout::kEngineDropReasonsCount;
+}
+
+FlowEngine::Counters Lane::ReadFlowCounters() const {
+  const uint64_t* from = FlowCounters();
+  return {.started = from[layout::kFlowCountersStarted],
+          .ended = from[layout::kFlowCountersEnded],
+          .evicted = from[layout::kFlowCountersEvicted],
+          .refused = from[layout::kFlowCountersRefused],
+          .invalid = from[layout::kFlowCountersInvalid],
+          .icmp_errors = from[layout::kFlowCountersIcmpErrors],
+          .fragments_held = from[layout::kFlowCountersFragmentsHeld],
+          .events_missed = from[layout::kFlowCountersEventsMissed]};
 }
 
 // ---- between turns ----

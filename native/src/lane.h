@@ -174,6 +174,8 @@ class Lane {
   void DropHeld(const HeldFragment& held);
   void MoveClock();
   void Publish();
+  uint64_t* FlowCounters() const;
+  FlowEngine::Counters ReadFlowCounters() const;
   bool TickIsDue();
   bool EventsAreDue() const;
   void Count(uint32_t counter, uint64_t frames = 1) { config_.lane_counters[counter] += frames; }
@@ -191,6 +193,9 @@ class Lane {
   std::vector<std::unique_ptr<Port>> ports_;
   std::vector<Queue> port_queues_;
   std::vector<uint64_t> refused_;  // by port: frames that it did not take
+  // What an earlier process had counted in the same pages: it goes on from there.
+  std::vector<PortCounters> ports_before_;
+  FlowEngine::Counters flows_before_{};
   // By record: those of the batch first, then emitted frames and what was given up.
   std::array<Flight, layout::kRecordsCapacity> flights_;
   std::array<Frame, layout::kRecordsCapacity> staging_;

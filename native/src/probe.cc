@@ -18,7 +18,9 @@ SystemError TryMode(const std::string& device, int ifindex, uint32_t queue, Afxd
   const auto socket = AfxdpSocket::Create(memory, kRingSize, &error);
   if (!socket) return error;
   if (!socket->Bind(ifindex, queue, BindFlagOf(mode), &error)) return error;
-  Steering::Share({device, ifindex, HookOf(mode), {}, program}, &error);
+  const auto steering =
+      Steering::Share({device, ifindex, HookOf(mode), {}, program, LinkKeeper{-1, -1}, false}, &error);
+  if (steering) steering->Attach(&error);
   return error;
 }
 

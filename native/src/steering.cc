@@ -10,6 +10,7 @@
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <utility>
 
 namespace sluice {
 namespace {
@@ -38,8 +39,9 @@ bool SameClasses(const std::vector<steer_class>& a, const std::vector<steer_clas
   return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(a[0])) == 0);
 }
 
-steer_config ConfigOf(const std::vector<steer_class>& classes) {
+steer_config ConfigOf(const std::vector<steer_class>& classes, bool drops_when_down) {
   steer_config config{};
+  config.drops_unclaimed = drops_when_down;
   for (const steer_class& entry : classes) {
     if (entry.kind == STEER_ETHER_TYPE) config.by_ether_type = 1;
     if (entry.kind == STEER_IP_PROTO) config.by_ip_proto = 1;
@@ -64,7 +66,7 @@ std::shared_ptr<Steering> Steering::Share(const Options& options, SystemError* e
   }
   PrepareLibbpf();
   std::shared_ptr<Steering> steering(new Steering(options));
-  if (!steering->Load(error) || !steering->Attach(error)) return nullptr;
+  if (!steering->Load(error)) return nullptr;
   place = steering;
   return steering;
 }
@@ -80,7 +82,7 @@ bool Steering::Load(SystemError* error) {
     *error = {"bpf_object__open_file", options_.program, errno, libbpf_text};
     return false;
   }
-  const steer_config config = ConfigOf(options_.kernel);
+  const steer_config config = ConfigOf(options_.kernel, options_.drops_when_down);
   bpf_map* constants = bpf_object__find_map_by_name(object_, ".rodata");
   if (constants == nullptr || bpf_map__set_initial_value(constants, &config, sizeof(config)) < 0) {
     *error = {"bpf_map__set_initial_value", options_.program, EINVAL, "the file is not the steering program"};
@@ -101,17 +103,42 @@ bool Steering::Load(SystemError* error) {
 }
 
 bool Steering::Attach(SystemError* error) {
+  if (link_ >= 0) return true;
   const int program = bpf_program__fd(bpf_object__find_program_by_name(object_, "steer"));
+  return Replace(program) || Create(program, error);
+}
+
+// A link that an earlier process left: the program is exchanged between two frames.
+bool Steering::Replace(int program) {
+  if (!options_.keeper.is_open()) return false;
+  link_ = options_.keeper.Find(options_.ifindex, options_.hook);
+  if (link_ < 0) return false;
+  if (bpf_link_update(link_, program, nullptr) == 0) return true;
+  close(std::exchange(link_, -1));
+  return false;
+}
+
+bool Steering::Create(int program, SystemError* error) {
   bpf_link_create_opts options{};
   options.sz = sizeof(options);
   options.flags = options_.hook == XdpHook::kDriver ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
   link_ = bpf_link_create(program, options_.ifindex, BPF_XDP, &options);
-  if (link_ < 0) *error = Failure("bpf_link_create", errno);
-  return link_ >= 0;
+  if (link_ < 0) {
+    *error = Failure("bpf_link_create", errno);
+    return false;
+  }
+  if (!options_.keeper.is_open() || options_.keeper.Put(link_, options_.ifindex, options_.hook)) return true;
+  *error = Failure("sendmsg(SCM_RIGHTS)", errno);
+  return false;
 }
 
 bool Steering::Insert(uint32_t queue, int socket, SystemError* error) {
-  if (bpf_map_update_elem(MapDescriptor("socket_by_queue"), &queue, &socket, BPF_ANY) == 0) return true;
+  const std::lock_guard lock(shared_mutex);
+  const uint8_t closed = options_.drops_when_down;
+  if (bpf_map_update_elem(MapDescriptor("closed_queues"), &queue, &closed, BPF_ANY) == 0 &&
+      bpf_map_update_elem(MapDescriptor("socket_by_queue"), &queue, &socket, BPF_ANY) == 0) {
+    return Attach(error);
+  }
   *error = Failure("bpf_map_update_elem(socket_by_queue)", errno);
   return false;
 }
@@ -125,7 +152,7 @@ Steering::Counts Steering::Count() const {
     if (bpf_map_lookup_elem(MapDescriptor("frames"), &counter, values.data()) < 0) continue;
     for (const uint64_t value : values) sums[counter] += value;
   }
-  return {sums[STEER_REDIRECTED], sums[STEER_LEFT], sums[STEER_UNCLAIMED]};
+  return {sums[STEER_REDIRECTED], sums[STEER_LEFT], sums[STEER_UNCLAIMED], sums[STEER_DROPPED]};
 }
 
 SystemError Steering::Failure(const char* call, int code) const { return {call, options_.device, code, libbpf_text}; }

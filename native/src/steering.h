@@ -1,5 +1,6 @@
 // The XDP program of one device (bpf/steer.bpf.c): loaded, attached, and told which queue has which socket.
 // Attached by a bpf_link that lives in a descriptor: when the last holder is gone, also by kill -9, so is the program.
+// With a keeper the link outlives this process, and the next one exchanges the program without a gap.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "../bpf/shared.h"
+#include "link_keeper.h"
 #include "system_error.h"
 
 struct bpf_object;
@@ -25,24 +27,31 @@ class Steering {
     XdpHook hook;
     std::vector<steer_class> kernel;  // left to the kernel, at most STEER_CLASSES
     std::string program;              // path of steer.bpf.o
+    LinkKeeper keeper{-1, -1};        // closed: the program goes with this process
+    bool drops_when_down = false;     // frames of a queue whose socket is gone; otherwise they go to the kernel
   };
 
   struct Counts {
     uint64_t redirected;
     uint64_t left;
     uint64_t unclaimed;
+    uint64_t dropped;
   };
 
   // The device's steering: one per process and device, shared by the sockets of its queues whatever their threads.
-  // Errors: EEXIST if the device runs a program at the other hook, EBUSY if one at this hook, or for other classes.
+  // Errors, of Insert, too: EEXIST if the device runs a program at the other hook, EBUSY if at this one or for others.
   static std::shared_ptr<Steering> Share(const Options& options, SystemError* error);
 
   ~Steering();
   Steering(const Steering&) = delete;
   Steering& operator=(const Steering&) = delete;
 
-  // From now on `queue`'s frames go to the AF_XDP socket. It leaves the map by itself when it is closed.
+  // From now on `queue`'s frames go to the AF_XDP socket. It leaves the map by itself when it is closed. The program is
+  // attached the first time, when it knows what to do with these frames, and its link goes to the keeper, if any.
   bool Insert(uint32_t queue, int socket, SystemError* error);
+
+  // Without a socket, to see whether it can be.
+  bool Attach(SystemError* error);
 
   // Frames since the program was attached, summed over the CPUs.
   Counts Count() const;
@@ -50,7 +59,8 @@ class Steering {
  private:
   explicit Steering(const Options& options) : options_(options) {}
   bool Load(SystemError* error);
-  bool Attach(SystemError* error);
+  bool Replace(int program);
+  bool Create(int program, SystemError* error);
   SystemError Failure(const char* call, int code) const;
   int MapDescriptor(const char* name) const;
 

@@ -26,6 +26,9 @@ export interface Match {
 /** Of one flow's value; the digits are its bits. */
 export type ColumnType = "u8" | "u16" | "u32" | "u64" | "i32" | "i64" | "f32" | "f64";
 
+/** What becomes of the ports' frames while the engine is dead and about to be started again. */
+export type WhenDown = "pass" | "drop";
+
 export type FrameAccess = "none" | "read" | "write";
 export type OnFault = "drop" | "bypass" | "previous";
 
@@ -180,6 +183,7 @@ export interface Plan {
   /** Names by number; zone 0 has none. */
   readonly zones: readonly string[];
   readonly flows: PlannedFlows;
+  readonly whenDown: WhenDown;
   /** Which flows are on the canary's side; absent: none. */
   readonly canary?: { readonly share: number; readonly match: Match | null };
 }

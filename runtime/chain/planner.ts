@@ -51,10 +51,11 @@ export function planChain(document: ParsedDocument, source: FunctionSource, befo
   checkReaders(resolved, common.columns, hops, reportCommon);
   throwFaults(faults);
 
-  const { chain, description = "", flows } = document.value;
+  const { chain, description = "", flows, whenDown = "pass" } = document.value;
   const ports = declaredPorts.map((port) => planPort(port, zones));
   const functions = resolved.map((each) => planFunction(each, common));
-  const plan: Plan = { chain, description, ports, functions, hops, paths, ...common, zones, flows: planFlows(flows) };
+  const shape = { chain, description, ports, functions, hops, paths };
+  const plan: Plan = { ...shape, ...common, zones, flows: planFlows(flows), whenDown };
   checkWindows(plan, (index, what, help) =>
     report("chain-limit", (resolved[index] as ResolvedFunction).pointer, what, help),
   );

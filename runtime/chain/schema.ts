@@ -3,7 +3,7 @@
 
 import type { FlowsDeclaration } from "./flows.ts";
 import { flowsSchema } from "./flows-schema.ts";
-import type { AfxdpMode, OnFault, PlannedPort } from "./plan.ts";
+import type { AfxdpMode, OnFault, PlannedPort, WhenDown } from "./plan.ts";
 
 /** 255 is "no port" in a record. */
 const portsLimit = 255;
@@ -176,6 +176,12 @@ export const chainSchema = {
       },
     },
     flows: flowsSchema,
+    whenDown: {
+      enum: ["pass", "drop"],
+      default: "pass",
+      description:
+        "What becomes of the ports' frames while the engine is dead and about to be started again: pass to the kernel, or drop. What `kernel` names is left to the kernel all the same.",
+    },
   },
   $defs: {
     name,
@@ -268,4 +274,5 @@ export interface ChainDocument {
   /** By function, then by the name of the branch. */
   readonly branches?: Readonly<Record<string, Readonly<Record<string, BranchDeclaration>>>>;
   readonly flows?: FlowsDeclaration;
+  readonly whenDown?: WhenDown;
 }

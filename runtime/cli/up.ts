@@ -1,22 +1,29 @@
 // sluice up: runs a chain on real devices until it is interrupted.
 
+import { resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
 import { throwFaults } from "../chain/faults.ts";
 import { findStateFaults } from "../chain/state-changes.ts";
-import { type Engine, type Quarantine, startEngine } from "../dataplane/engine.ts";
+import { type Engine, type EngineSetup, type Quarantine, startEngine } from "../dataplane/engine.ts";
 import type { FaultReport } from "../dataplane/lane.ts";
 import type { FrameAudit } from "../dataplane/native.ts";
 import { SluiceError } from "../errors.ts";
 import { admit } from "../function/admission.ts";
+import { type ChainSource, type CommittedChain, CommittedStore } from "../generation/committed.ts";
 import { History } from "../generation/history.ts";
 import { type Change, Upgrades } from "../generation/upgrade.ts";
 import { type ChangeRequest, UpgradeServer } from "../generation/upgrade-socket.ts";
-import { type ChainOptions, loadChain, loadChange } from "./load-chain.ts";
+import type { Death, EngineOptions } from "./engine-protocol.ts";
+import { loadChain, loadChange } from "./load-chain.ts";
 import { printLine, printWarnings } from "./output.ts";
 import { collect } from "./program.ts";
+import { GIVE_UP_AFTER, supervise } from "./supervise.ts";
 
-interface UpOptions extends ChainOptions {
-  readonly json?: boolean;
+interface UpOptions extends EngineOptions {
+  /** False with --no-restart. */
+  readonly restart: boolean;
+  readonly giveUpAfter: string;
 }
 
 export function registerUp(program: Command): void {
@@ -26,21 +33,42 @@ export function registerUp(program: Command): void {
     .argument("<file>", "the chain document (YAML or JSON)")
     .option("--set <function.key=value>", "override configuration; @file for a file's text; repeatable", collect)
     .option("--functions <dir>", "look for functions in this folder too; repeatable", collect)
+    .option("--no-restart", "run the engine in this process, and do not start it again should it die")
+    .option("--give-up-after <deaths>", "do not start it again after so many deaths within a minute", GIVE_UP_AFTER)
     .option("--json", "print JSON, one document per line")
     .action(upCommand);
 }
 
-async function upCommand(file: string, options: UpOptions): Promise<void> {
+async function upCommand(file: string, { restart, giveUpAfter, ...options }: UpOptions): Promise<void> {
+  await (restart ? supervise(file, options, giveUpAfter) : runEngine(file, options));
+}
+
+/** What a process that starts engines again tells the one that it has started. */
+export interface EngineLife {
+  readonly supervisor?: EngineSetup["supervisor"];
+  /** Of the engine whose place this one takes. */
+  readonly death?: Death | undefined;
+  readonly onRunning?: (folder: string) => void;
+  /** Stops the engine. */
+  readonly signal?: AbortSignal;
+}
+
+export async function runEngine(file: string, options: EngineOptions, life: EngineLife = {}): Promise<void> {
   const history = new History();
-  const engine = await startChain(file, options);
-  const upgrades = new Upgrades(engine, history);
+  const chain = readCommitted(life.death, history) ?? readChain(file, options);
+  const engine = await startChain(chain, life);
+  const committed = new CommittedStore(engine.folder);
+  const upgrades = new Upgrades(engine, history, committed, chain.source);
   engine.onQuarantine = (quarantine) => {
     printQuarantine(quarantine);
     void afterQuarantine(quarantine, engine, upgrades);
   };
-  const server = await UpgradeServer.listen(engine.folder, upgrades, changeReader(engine, file, options));
+  const server = await UpgradeServer.listen(engine.folder, upgrades, changeReader(engine, upgrades));
   const interrupted = onInterrupt(() => void engine.stop().catch(() => {}));
-  printStart(engine, options.json === true);
+  life.signal?.addEventListener("abort", () => void engine.stop().catch(() => {}));
+  await engine.begun;
+  printStart(engine, options.json === true, life.death);
+  life.onRunning?.(engine.folder);
   try {
     printEnd(await engine.ended, options.json === true);
   } finally {
@@ -51,21 +79,39 @@ async function upCommand(file: string, options: UpOptions): Promise<void> {
   }
 }
 
-/** Later changes begin at what is running: a document that was given remains the one. */
-function changeReader(engine: Engine, file: string, options: ChainOptions): (request: ChangeRequest) => Change {
+/** Later changes begin at what is committed; of a document that is given, nothing else remains. */
+function changeReader(engine: Engine, upgrades: Upgrades): (request: ChangeRequest) => Change {
   return (request) => {
     const before = engine.running.plan;
-    const functions = [...(options.functions ?? []), ...request.functions];
-    const set = request.file === null ? [...(options.set ?? []), ...request.set] : request.set;
-    const change = loadChange(request.file ?? file, { functions, set, use: request.use }, before);
+    const source = followSource(upgrades.source, request);
+    const change = loadChange(source.file, source, before);
     for (const { wasm, manifest } of change.packages) admit(wasm, manifest);
     if (!request.cold) throwFaults(findStateFaults(before, change.plan, "load"));
-    return change;
+    return { ...change, source };
   };
 }
 
-/** Loads, checks and starts the chain of a document. Throws all that is wrong with it; nothing is left behind then. */
-export async function startChain(file: string, options: ChainOptions): Promise<Engine> {
+function followSource(before: ChainSource, request: ChangeRequest): ChainSource {
+  const functions = [...new Set([...before.functions, ...request.functions])];
+  if (request.file !== null) return { file: request.file, set: request.set, functions, use: request.use };
+  return { file: before.file, set: follow(before.set, request.set), functions, use: follow(before.use, request.use) };
+}
+
+/** `key=value`: the later ones win. */
+function follow(before: readonly string[], after: readonly string[]): string[] {
+  const keyOf = (text: string) => text.slice(0, text.indexOf("="));
+  const keys = after.map(keyOf);
+  return [...before.filter((text) => !keys.includes(keyOf(text))), ...after];
+}
+
+type StartedChain = Omit<CommittedChain, "numbering"> & Partial<Pick<CommittedChain, "numbering">>;
+
+function readCommitted(death: Death | undefined, history: History): CommittedChain | null {
+  return death?.folder === undefined ? null : new CommittedStore(death.folder).read(history);
+}
+
+/** Loads and checks a document. Throws all that is wrong with it. */
+function readChain(file: string, options: EngineOptions): StartedChain {
   const { plan, packages, warnings } = loadChain(file, options);
   printWarnings(warnings);
   const other = plan.ports.find((port) => port.driver !== "afxdp");
@@ -87,12 +133,33 @@ export async function startChain(file: string, options: ChainOptions): Promise<E
     });
   }
   for (const { wasm, manifest } of packages) admit(wasm, manifest);
-  return startEngine({
+  const { set = [], functions = [] } = options;
+  return { source: { file: resolve(file), set, functions, use: [] }, plan, packages };
+}
+
+/** How long the kernel may take to let go of the devices of an engine that died. */
+const BUSY_PATIENCE_MS = 5000;
+const BUSY_PAUSE_MS = 50;
+
+/** Throws what keeps the chain from running; nothing is left behind then. */
+async function startChain({ plan, packages, numbering }: StartedChain, life: EngineLife): Promise<Engine> {
+  const setup: EngineSetup = {
     plan,
     packages,
+    supervisor: life.supervisor,
+    resume: numbering,
     onFault: printFault,
     onLog: (level, name, message) => process.stderr.write(`${level} ${name}: ${message}\n`),
-  });
+  };
+  const patienceMs = life.death === undefined ? 0 : BUSY_PATIENCE_MS;
+  for (const until = performance.now() + patienceMs; ; await sleep(BUSY_PAUSE_MS)) {
+    try {
+      return await startEngine(setup);
+    } catch (error) {
+      const isBusy = error instanceof SluiceError && error.code === "device-busy";
+      if (!isBusy || performance.now() >= until) throw error;
+    }
+  }
 }
 
 async function afterQuarantine(quarantine: Quarantine, engine: Engine, upgrades: Upgrades): Promise<void> {
@@ -135,12 +202,15 @@ function printFault({ function: name, package: from, message, source, count }: F
   process.stderr.write(`fault ${name} (${from})${source === null ? "" : ` ${source}`}: ${message}${times}\n`);
 }
 
-function printStart({ description, recovery }: Engine, json: boolean): void {
+function printStart({ description, recovery }: Engine, json: boolean, death?: Death): void {
+  const downMs = death === undefined ? 0 : Date.now() - death.at;
   if (json) {
-    process.stdout.write(`${JSON.stringify({ state: "running", ...description, recovery })}\n`);
+    const state = death === undefined ? { state: "running" } : { state: "restarted", death, downMs };
+    process.stdout.write(`${JSON.stringify({ ...state, ...description, recovery })}\n`);
     return;
   }
-  printLine(`chain ${description.chain} is running (process ${description.pid})`);
+  const again = death === undefined ? "" : ` again, ${downMs} ms after process ${death.pid} died`;
+  printLine(`chain ${description.chain} is running${again} (process ${description.pid})`);
   for (const { name, device, mode, refused } of description.ports) {
     const better = refused.map((refusal) => `${refusal.mode}: ${refusal.why}`).join("; ");
     printLine(`  port ${name}: ${device}, ${mode}${better === "" ? "" : ` (not ${better})`}`);

@@ -7,13 +7,21 @@ import { SluiceError } from "../errors.ts";
 import type { FunctionPackage } from "../function/catalog.ts";
 import type { CounterLayout } from "./counter-layout.ts";
 import { listStateSegments } from "./flow-memory.ts";
-import type { MigrationResult } from "./generation.ts";
+import type { MigrationResult, Numbering } from "./generation.ts";
 import { GenerationWorker, type Taken } from "./generation-worker.ts";
 import type { LogLevel } from "./instance.ts";
 import type { FaultReport } from "./lane.ts";
 import { loadAddon } from "./load-addon.ts";
-import type { FlowRecovery, FrameAudit, NativeLane } from "./native.ts";
-import { type EngineDescription, type PortDescription, processStartOf, StateFolder } from "./state-folder.ts";
+import type { FlowRecovery, FrameAudit, LinkKeeper, NativeLane } from "./native.ts";
+import {
+  COMMITTED,
+  COMMITTING,
+  DESCRIPTION,
+  type EngineDescription,
+  type PortDescription,
+  processStartOf,
+  StateFolder,
+} from "./state-folder.ts";
 import { Watchdog } from "./watchdog.ts";
 import {
   CONTROL_CALLING,
@@ -37,6 +45,10 @@ export interface EngineSetup {
   readonly slotBytes?: number;
   /** Processor time that a function may take for one batch. */
   readonly batchLimitMs?: number;
+  /** The process that starts the engine again should it die, and what keeps its XDP programs attached meanwhile. */
+  readonly supervisor?: { readonly pid: number; readonly keeper: LinkKeeper } | undefined;
+  /** The plan is the committed one of an engine that died: all that it left of its state goes on. */
+  readonly resume?: Numbering | undefined;
   readonly onFault?: (fault: FaultReport) => void;
   readonly onLog?: (level: LogLevel, functionName: string, message: string) => void;
 }
@@ -62,7 +74,7 @@ const STANDBY_AFTER_MS = 500;
 
 /** Starts a chain. Throws chain-running, device-missing, not-permitted … with everything undone. */
 export async function startEngine(setup: EngineSetup): Promise<Engine> {
-  const folder = StateFolder.claim(setup.plan.chain, stateKeyOf(setup.plan));
+  const folder = StateFolder.claim(setup.plan.chain, (dead) => listStaying(setup, dead));
   const shared = {
     folder: folder.path,
     // The first core is left to the kernel's interrupts and to everything else that the box does.
@@ -72,13 +84,18 @@ export async function startEngine(setup: EngineSetup): Promise<Engine> {
     control: new SharedArrayBuffer(CONTROL_WORDS * 4),
     times: new SharedArrayBuffer(TIME_WORDS * 8),
   };
-  const first = new GenerationWorker({ ...shared, ...chainOf(setup), generation: 1, quarantined: [] }, setup);
+  const inherited = { before: setup.resume ?? folder.dead ?? undefined, keeper: setup.supervisor?.keeper };
+  const first = new GenerationWorker(
+    { ...shared, ...chainOf(setup), ...inherited, generation: 1, quarantined: [] },
+    setup,
+  );
   try {
-    const ready = await first.ready;
-    return new Engine(setup, folder, shared, first, ready.ports, ready.recovery);
+    await first.ready;
+    return new Engine(setup, folder, shared, first);
   } catch (error) {
     await first.terminate();
-    folder.remove();
+    // What a dead engine left may be of use to the next attempt.
+    if (folder.dead === null) folder.remove();
     throw error;
   }
 }
@@ -97,6 +114,8 @@ export class Engine {
   readonly recovery: FlowRecovery | null;
   /** Ends when the engine does: with the frame count, or with an error (device-vanished, internal). */
   readonly ended: Promise<FrameAudit>;
+  /** When its first turn is over. */
+  readonly begun: Promise<unknown>;
   /** A function is not called any more, and why. */
   onQuarantine: ((quarantine: Quarantine) => void) | undefined;
   readonly #end = Promise.withResolvers<FrameAudit>();
@@ -108,6 +127,7 @@ export class Engine {
   readonly #wakeDescriptor: number;
   readonly #ports: readonly PortDescription[];
   readonly #tickHz: number;
+  readonly #supervisor: EngineDescription["supervisor"];
   readonly #started = new Date().toISOString();
   readonly #watchdog: Watchdog;
   #running: GenerationWorker;
@@ -122,32 +142,29 @@ export class Engine {
   #layout: CounterLayout;
   #isStopping = false;
 
-  constructor(
-    setup: EngineSetup,
-    state: StateFolder,
-    shared: Shared,
-    first: GenerationWorker,
-    ports: readonly PortDescription[],
-    recovery: FlowRecovery | null,
-  ) {
+  constructor(setup: EngineSetup, state: StateFolder, shared: Shared, first: GenerationWorker) {
     const native = loadAddon();
     this.#setup = setup;
     this.#state = state;
     this.folder = state.path;
-    this.recovery = recovery;
+    this.recovery = first.description.recovery;
     this.#shared = shared;
     this.#control = new Int32Array(shared.control);
     this.#running = first;
     this.#committed = first;
     this.#layout = first.description.layout;
-    this.#ports = ports;
+    this.#ports = first.description.ports;
     this.#lane = native.attachLane(first.description.lane);
     this.#wakeDescriptor = first.description.wakeDescriptor;
-    this.#tickHz = native.measureTickHz();
+    this.#supervisor = describeProcess(setup.supervisor?.pid);
     this.ended = this.#end.promise.finally(() => this.#release());
     this.ended.catch(() => {});
     this.#watch(first);
+    this.begun = first.taken();
+    this.begun.catch(() => {});
     this.#own(first);
+    // What it would be measured to be in the same boot.
+    this.#tickHz = state.dead?.tickHz ?? native.measureTickHz();
     this.#describe();
     this.#watchdog = new Watchdog(this.#lane, this.#control, setup.batchLimitMs ?? BATCH_LIMIT_MS, (offender) => {
       this.#replace(offender).catch(this.#end.reject);
@@ -162,6 +179,7 @@ export class Engine {
       chain: plan.chain,
       pid: process.pid,
       processStart: processStartOf(process.pid) ?? 0,
+      supervisor: this.#supervisor,
       started: this.#started,
       generation,
       ports: this.#ports,
@@ -221,6 +239,7 @@ export class Engine {
 
   /** Stops the lane and releases its devices. */
   stop(): Promise<FrameAudit> {
+    if (this.#isStopping) return this.ended;
     this.#isStopping = true;
     this.#watchdog.stop();
     Atomics.store(this.#control, CONTROL_COMMAND, CONTROL_STOP);
@@ -406,10 +425,23 @@ function requireChangeable(before: Plan, after: Plan): void {
   if (fixed(before) !== fixed(after)) {
     refuse("flows", "a running chain keeps capacity, streams, fragments and overlap of its flow table");
   }
+  if (before.whenDown !== after.whenDown) refuse("whenDown", "a running chain keeps what happens when it is down");
+}
+
+/** Columns and segments stay for the plan that had them; an engine that is not a dead one's successor has to be alike. */
+function listStaying({ plan, resume }: EngineSetup, dead: EngineDescription | null): string[] {
+  if (resume === undefined && dead?.stateKey !== stateKeyOf(plan)) return [];
+  const counted = (resume ?? dead)?.functions.map(({ name }) => `function-${name}`) ?? [];
+  const state = [DESCRIPTION, "flows", ...listStateSegments(plan), "counters", ...counted];
+  return resume === undefined ? state : [...state, COMMITTED, COMMITTING];
+}
+
+function describeProcess(pid: number | undefined): EngineDescription["supervisor"] {
+  return pid === undefined ? null : { pid, processStart: processStartOf(pid) ?? 0 };
 }
 
 /** Segments hold what a function's code left there: only the same version of it takes them over. */
-function stateKeyOf({ flows, columns, functions, zones, ports }: Plan): string {
+function stateKeyOf({ flows, columns, functions, labels, zones, ports }: Plan): string {
   const packages = functions.map(({ name, package: from, segments }) => [name, from.name, from.version, segments]);
-  return JSON.stringify([flows.capacity, columns, packages, zones, ports.map((port) => port.zone)]);
+  return JSON.stringify([flows.capacity, columns, packages, labels, zones, ports.map((port) => port.zone)]);
 }

@@ -28,15 +28,19 @@ export interface GenerationSetup {
   /** Indices of functions that are not to be called. */
   readonly quarantined?: readonly number[] | undefined;
   /** The generation that runs meanwhile and that the lane may go back to. */
-  readonly before?: Predecessor | undefined;
+  readonly before?: Predecessor | Numbering | undefined;
   readonly onLog?: ((level: LogLevel, functionName: string, message: string) => void) | undefined;
 }
 
-/** What a generation takes over from the one before, besides the shared pages. */
-export interface Predecessor {
+/** Under which names and where the generation before, of this process or of one that died, has counted. */
+export interface Numbering {
   readonly layout: CounterLayout;
-  readonly plan: Plan;
   readonly functions: readonly ({ readonly name: string } & DeclaredNames)[];
+}
+
+/** What a generation takes over from the one before, besides the shared pages. */
+export interface Predecessor extends Numbering {
+  readonly plan: Plan;
 }
 
 export interface MigrationResult {
@@ -62,7 +66,12 @@ export class Generation {
     this.#quarantined = new Set(setup.quarantined);
     this.counterLayout = layOutCounters(plan, before?.layout);
     if (this.counterLayout.count > LANE_COUNTERS_CAPACITY) throw new RangeError("a lane has no room for more counters");
-    this.#flows = openFlowMemory(native, plan, store, before?.plan);
+    this.#flows = openFlowMemory(
+      native,
+      plan,
+      store,
+      before !== undefined && "plan" in before ? before.plan : undefined,
+    );
     this.functions = plan.functions.map((_, index) => new LaneFunction(setup, this.#flows, index));
     this.hops = plan.hops.map((hop) => ({ process: (this.functions[hop.function] as LaneFunction).process }));
   }

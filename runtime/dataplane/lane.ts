@@ -4,7 +4,7 @@ import type { FunctionPackage } from "../function/catalog.ts";
 import { resolveTrap } from "../function/source-map.ts";
 import { finishTurn, type Hop } from "./breathe.ts";
 import type { CounterLayout } from "./counter-layout.ts";
-import { Generation, type LaneFunction, type MigrationResult, type Predecessor } from "./generation.ts";
+import { Generation, type LaneFunction, type MigrationResult, type Numbering, type Predecessor } from "./generation.ts";
 import { type LogLevel, logLevels } from "./instance.ts";
 import { type LaneMemory, openLaneMemory } from "./lane-memory.ts";
 import { FRAMES_ADDRESS } from "./memory-map.ts";
@@ -34,6 +34,8 @@ export interface LaneSetup {
   /** Names the file of a segment; without it all end with the process. */
   readonly pathOf?: (segment: string) => string;
   readonly isMine?: () => boolean;
+  /** Of an engine that died: counters and names go on from there. */
+  readonly before?: Numbering | undefined;
   /** Indices of functions that are not to be called. */
   readonly quarantined?: readonly number[];
   /** While nf_events or nf_tick of a function runs, the first word is its index + 1. */
@@ -68,7 +70,7 @@ const FAULT_KINDS = 1000;
 export function openLane(setup: LaneSetup): Lane {
   const store = new SegmentStore(setup.native, setup.pathOf);
   const memory = openLaneMemory(setup.native, setup, store);
-  const generation = makeGeneration(setup, memory, store);
+  const generation = makeGeneration(setup, memory, store, setup.before);
   const native = setup.native.createLane({
     ...generation.describeProgram(),
     umem: memory.umem,
@@ -112,7 +114,7 @@ function makeGeneration(
   setup: Omit<LaneSetup, "openPort">,
   memory: LaneMemory,
   store: SegmentStore,
-  before?: Predecessor,
+  before?: Predecessor | Numbering,
 ): Generation {
   const { native, plan, packages, onLog, quarantined } = setup;
   return new Generation({

@@ -24,6 +24,7 @@ export function loadAddon(): NativeAddon {
     pinThread: translated(raw.pinThread),
     inspectCapture: translated(raw.inspectCapture),
     probeAfxdp: translated(raw.probeAfxdp),
+    openLinkKeeper: translated(raw.openLinkKeeper),
     createLane: translated((options) => translatePorts(raw.createLane(options))),
   };
 }

@@ -307,6 +307,16 @@ export interface AfxdpPortOptions {
   readonly ringSize?: number;
   /** What is left to the kernel (XDP_PASS) instead of entering the chain. */
   readonly kernel: readonly KernelClass[];
+  /** Keeps the XDP program attached when this process dies. Absent: the program goes with it. */
+  readonly keeper?: LinkKeeper | undefined;
+  /** A kept program drops the queue's frames while no engine has it, instead of passing them to the kernel. */
+  readonly dropsWhenDown?: boolean;
+}
+
+/** Two descriptors of this process: the ends of what holds the XDP programs' links, whoever put them there and died. */
+export interface LinkKeeper {
+  readonly put: number;
+  readonly take: number;
 }
 
 export interface AfxdpPort extends OpenPort {
@@ -337,6 +347,8 @@ export interface NativeAddon {
   attachLane(id: number): NativeLane;
   /** Opens each AF_XDP mode for a moment, best first. Frames pass to the kernel meanwhile; a few may be lost. */
   probeAfxdp(options: { readonly device: string; readonly queue: number; readonly program: string }): AfxdpProbe[];
+  /** For a process that starts engines; they inherit the descriptors. It goes with the last process that has it. */
+  openLinkKeeper(): LinkKeeper;
   /** Binds the calling thread to one CPU. */
   pinThread(cpu: number): void;
   /** Bytes of the flow table for so many flows, and where in them their FLOW_BYTES records begin. */

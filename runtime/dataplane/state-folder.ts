@@ -1,5 +1,5 @@
 // The private folder in tmpfs where a running chain keeps its segments and says who it is. Observers read it; after a
-// crash the next start of the same chain clears it.
+// crash the next engine of the same chain takes over what it has a use for, and clears the rest.
 import {
   existsSync,
   mkdirSync,
@@ -21,6 +21,8 @@ export interface EngineDescription {
   readonly pid: number;
   /** Clock ticks since boot (proc(5), stat field 22): tells a process from a later one with the same pid. */
   readonly processStart: number;
+  /** The process that starts the engine again should it die; null if nobody does. */
+  readonly supervisor: Pick<EngineDescription, "pid" | "processStart"> | null;
   /** ISO 8601. */
   readonly started: string;
   /** The number of the generation that runs, counted from 1. */
@@ -53,7 +55,14 @@ export interface FunctionDescription {
   readonly counters: readonly DeclaredCounter[];
 }
 
-const DESCRIPTION = "engine.json";
+export const DESCRIPTION = "engine.json";
+
+/** What the chain is since the last commit, and what it will be when the commit that is under way is written down. */
+export const COMMITTED = "committed";
+export const COMMITTING = "committing";
+
+/** Names of files that stay when a folder is claimed. */
+export type ChooseStaying = (dead: EngineDescription | null) => readonly string[];
 
 /** SLUICE_STATE_DIR, or a folder in /dev/shm. */
 export function stateRoot(): string {
@@ -62,30 +71,35 @@ export function stateRoot(): string {
 
 export class StateFolder {
   readonly path: string;
+  /** The engine that died here; null if there was none, or nothing of it stays. */
+  readonly dead: EngineDescription | null;
 
-  private constructor(path: string) {
+  private constructor(path: string, dead: EngineDescription | null) {
     this.path = path;
+    this.dead = dead;
   }
 
   /**
-   * Claims the folder of `chain` for this process. What a process that died left of flows, columns and segments stays if
-   * it had the same `stateKey`. Throws chain-running if another process that lives has the folder.
+   * Claims the folder of `chain` for this process. Of what an engine that died left, the files stay that `choose` names.
+   * Throws chain-running if another process that lives has the folder, or starts the engine that had it again.
    */
-  static claim(chain: string, stateKey: string, root = stateRoot()): StateFolder {
+  static claim(chain: string, choose: ChooseStaying, root = stateRoot()): StateFolder {
     const path = join(root, chain);
     const owner = readDescription(path);
-    if (owner !== null && isAlive(owner)) {
+    const holder = owner === null ? null : findHolder(owner);
+    if (owner !== null && holder !== null) {
       throw new SluiceError({
         code: "chain-running",
         where: chain,
-        what: `process ${owner.pid} runs this chain since ${owner.started}`,
+        what: `process ${holder} runs this chain since ${owner.started}`,
         help: "stop it first (SIGTERM or Ctrl-C), or use another chain name",
       });
     }
-    clear(path, owner?.stateKey === stateKey);
+    const staying = choose(owner);
+    clear(path, staying);
     mkdirSync(path, { recursive: true, mode: 0o700 });
     requireTmpfs(path);
-    return new StateFolder(path);
+    return new StateFolder(path, staying.length === 0 ? null : owner);
   }
 
   pathOf(segment: string): string {
@@ -115,14 +129,21 @@ export function findEngines(root = stateRoot()): { readonly path: string; readon
     });
 }
 
-function clear(path: string, keepsState: boolean): void {
-  if (!keepsState) {
+function clear(path: string, staying: readonly string[]): void {
+  if (staying.length === 0 || !existsSync(path)) {
     rmSync(path, { recursive: true, force: true });
     return;
   }
   for (const name of readdirSync(path)) {
-    if (!/^(flows$|column-|segment-)/.test(name)) rmSync(join(path, name), { recursive: true, force: true });
+    if (!staying.includes(name)) rmSync(join(path, name), { recursive: true, force: true });
   }
+}
+
+/** The engine, or the process that is about to start it again, unless that started this one for it; null if both are dead. */
+function findHolder(owner: EngineDescription): number | null {
+  if (isAlive(owner)) return owner.pid;
+  const { supervisor } = owner;
+  return supervisor !== null && isAlive(supervisor) && supervisor.pid !== process.ppid ? supervisor.pid : null;
 }
 
 // statfs(2)
@@ -150,7 +171,7 @@ function readDescription(path: string): EngineDescription | null {
   }
 }
 
-function isAlive({ pid, processStart }: EngineDescription): boolean {
+function isAlive({ pid, processStart }: Pick<EngineDescription, "pid" | "processStart">): boolean {
   return processStartOf(pid) === processStart;
 }
 

@@ -3,10 +3,10 @@ import type { Plan } from "../chain/plan.ts";
 import type { Fault } from "../errors.ts";
 import type { FunctionPackage } from "../function/catalog.ts";
 import type { CounterLayout } from "./counter-layout.ts";
-import type { MigrationResult, Predecessor } from "./generation.ts";
+import type { MigrationResult, Numbering, Predecessor } from "./generation.ts";
 import type { LogLevel } from "./instance.ts";
 import type { FaultReport } from "./lane.ts";
-import type { FlowRecovery, FrameAudit } from "./native.ts";
+import type { FlowRecovery, FrameAudit, LinkKeeper } from "./native.ts";
 import type { FunctionDescription, PortDescription } from "./state-folder.ts";
 
 /** What the engine hands to a worker. */
@@ -25,6 +25,9 @@ export interface WorkerSetup {
   readonly times: SharedArrayBuffer;
   /** The lane that another generation has; absent for the first, which opens it. */
   readonly attach?: { readonly lane: number; readonly before: Predecessor };
+  /** For the first: how an engine that died had numbered what it left, and what keeps its XDP programs. */
+  readonly before?: Numbering | undefined;
+  readonly keeper?: LinkKeeper | undefined;
   /** Indices of functions that are not to be called. */
   readonly quarantined: readonly number[];
 }

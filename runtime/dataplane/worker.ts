@@ -1,5 +1,6 @@
 // The thread of one generation: opens the lane or attaches to it, tells the engine, and breathes whenever the lane is its
 // own, until it is told to stop.
+import { flushCompileCache } from "node:module";
 import { setFlagsFromString } from "node:v8";
 import { parentPort, workerData } from "node:worker_threads";
 import { stateNameOf } from "../chain/canary.ts";
@@ -37,6 +38,8 @@ function run(setup: WorkerSetup): void {
   setFlagsFromString("--no-wasm-lazy-compilation");
   const control = new Int32Array(setup.control);
   const lane = open(setup, control);
+  // A killed process has no time to write down what it compiled; the next one starts the faster for it.
+  flushCompileCache();
   // Not before: what is being built shall not take the lane's core from the generation that runs. But then: who is woken
   // on the core that the other one leaves has it at once.
   if (setup.cpu !== null) loadAddon().pinThread(setup.cpu);
@@ -98,7 +101,10 @@ function open(setup: WorkerSetup, control: Int32Array): Lane {
               kernel: port.kernel,
               ...(port.mode === undefined ? {} : { mode: port.mode }),
               ringSize: port.ringSize ?? RING_SIZE,
+              keeper: setup.keeper,
+              dropsWhenDown: plan.whenDown === "drop",
             }),
+          before: setup.before,
         })
       : attachLane(common, setup.attach.lane, setup.attach.before);
   lane.prepare();

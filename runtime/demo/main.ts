@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { formatTable, paint, printError, printLine } from "../cli/output.ts";
 import { formatRates, watch } from "../cli/top.ts";
 import { loadAddon } from "../dataplane/load-addon.ts";
-import { findEngines } from "../dataplane/state-folder.ts";
+import { type EngineDescription, findEngines } from "../dataplane/state-folder.ts";
 import { SluiceError } from "../errors.ts";
 import { Observer } from "../telemetry/observer.ts";
 import { networkObstacle } from "../testing/network.ts";
@@ -50,13 +50,17 @@ async function startEngine({ box }: BuiltInNetwork): Promise<RunningEngine> {
   const exit = once(child, "exit");
   process.once("exit", () => child.kill("SIGKILL"));
   const found = await until("the engine runs", async () => {
-    const engine = findEngines().find(({ engine }) => engine.chain === CHAIN && engine.pid === child.pid);
+    const engine = findEngines().find(({ engine }) => engine.chain === CHAIN && isRunBy(engine, child.pid));
     if (engine !== undefined) return engine;
     if (child.exitCode !== null) throw new SluiceError({ code: "test-failed", where: "sluice up", what: "it ended" });
     throw new Error("it has not said so yet");
   });
   const observer = new Observer(loadAddon(), found.path, found.engine);
   return { observer, exit, stop: () => void child.kill("SIGTERM") };
+}
+
+function isRunBy({ pid, supervisor }: EngineDescription, started: number | undefined): boolean {
+  return pid === started || supervisor?.pid === started;
 }
 
 async function stopEngine(engine: RunningEngine, network: BuiltInNetwork): Promise<Check[]> {

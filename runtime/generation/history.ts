@@ -25,7 +25,7 @@ export interface Transition {
   readonly state: UpgradeState;
   /** ISO 8601. */
   readonly at: string;
-  /** Who asked for it: a user's name, or `deadline`, `watchdog` for what happened by itself. */
+  /** Who asked for it: a user's name, or `deadline`, `watchdog`, `restart`, `stop` for what happened by itself. */
   readonly actor: string;
   /** `function=name@version …` before and after, and whether configuration or paths differ. */
   readonly before: string;
@@ -86,9 +86,8 @@ export class History {
     return rows.map((row) => ({ ...row }) as unknown as Transition);
   }
 
-  lastUpgrade(chain: string): number {
-    const row = this.#database.prepare("SELECT max(upgrade) AS last FROM transitions WHERE chain = ?").get(chain);
-    return Number(row?.last ?? 0);
+  last(chain: string): Transition | undefined {
+    return this.list(chain, 1)[0];
   }
 
   close(): void {

@@ -16,10 +16,12 @@ import type { Engine } from "../dataplane/engine.ts";
 import type { MigrationResult } from "../dataplane/generation.ts";
 import { SluiceError } from "../errors.ts";
 import type { FunctionPackage } from "../function/catalog.ts";
+import type { ChainSource, CommittedChain, CommittedStore } from "./committed.ts";
 import type { History, UpgradeState } from "./history.ts";
 import { describeRollback, type Rollback, rollBack } from "./rollback.ts";
 
 export interface Change {
+  readonly source: ChainSource;
   readonly plan: Plan;
   readonly packages: readonly FunctionPackage[];
 }
@@ -70,10 +72,24 @@ interface UnderWay {
 export const COMMIT_WITHIN_MS = 60_000;
 export const MIGRATION_LOOK_MS = 50;
 
+const nothing = {
+  canary: null,
+  sinceNs: 0n,
+  stateChanges: [],
+  migrations: [],
+  from: 0,
+  to: 0,
+  commitWithinMs: COMMIT_WITHIN_MS,
+  commitUntil: null,
+  pauseUs: null,
+} as const;
+
 export class Upgrades {
   readonly #engine: Engine;
   readonly #history: History;
+  readonly #committed: CommittedStore;
   readonly #chain: string;
+  #source: ChainSource;
   #state: UpgradeState = "init";
   #number: number;
   #underWay: UnderWay | undefined;
@@ -82,11 +98,28 @@ export class Upgrades {
   /** By function: the generation with its version, or configuration, before the one that is committed. */
   readonly #previous = new Map<string, Change>();
 
-  constructor(engine: Engine, history: History) {
+  /** `source`: of what the engine runs now. A change that was under way when an engine died is aborted. */
+  constructor(engine: Engine, history: History, committed: CommittedStore, source: ChainSource) {
     this.#engine = engine;
     this.#history = history;
+    this.#committed = committed;
+    this.#source = source;
     this.#chain = engine.description.chain;
-    this.#number = history.lastUpgrade(this.#chain);
+    const last = history.last(this.#chain);
+    this.#number = last?.upgrade ?? 0;
+    if (last !== undefined && last.state !== "committed" && last.state !== "aborted") {
+      const { plan, packages } = engine.running;
+      const running = { source, plan, packages };
+      this.#underWay = { ...nothing, running, change: running, before: last.before, after: last.after };
+      this.#move("aborting", "restart", 0, "the engine died");
+      this.#finish("aborted", "restart", 0, "the engine died");
+    }
+    committed.save(this.#describeRunning(source));
+  }
+
+  /** Of what is committed: where later changes begin. */
+  get source(): ChainSource {
+    return this.#source;
   }
 
   get status(): UpgradeStatus {
@@ -128,11 +161,12 @@ export class Upgrades {
     this.#number += 1;
     this.#rollback = null;
     this.#underWay = {
+      ...nothing,
       before: describeVersions(running),
       after: describeVersions(change.plan),
       stateChanges: listStateChanges(running, change.plan),
-      ...{ running: { plan: running, packages }, change, canary: null },
-      ...{ from: generation, to: 0, sinceNs: 0n, commitWithinMs, commitUntil: null, pauseUs: null, migrations: [] },
+      ...{ running: { plan: running, packages, source: this.#source }, change },
+      ...{ from: generation, commitWithinMs },
     };
     const underWay = this.#underWay;
     this.#move("init", actor, 0);
@@ -214,12 +248,16 @@ export class Upgrades {
       const what = `${this.#engine.migrationLeft} entries are still to be migrated`;
       throw new SluiceError({ code: "upgrade-state", where: this.#chain, what, help: "wait until they are, or abort" });
     }
+    const started = performance.now();
+    this.#committed.prepare(this.#number, this.#describeRunning(underWay.change.source));
     clearTimeout(this.#deadline);
     this.#move("committing", actor, 0);
-    const started = performance.now();
-    await this.#engine.retire(underWay.from);
-    for (const name of listChanged(underWay.running, underWay.change)) this.#previous.set(name, underWay.running);
+    // Should the engine die from here on, this is what comes back; so the generation before goes afterwards.
     this.#finish("committed", actor, performance.now() - started);
+    this.#committed.complete();
+    this.#source = underWay.change.source;
+    for (const name of listChanged(underWay.running, underWay.change)) this.#previous.set(name, underWay.running);
+    await this.#engine.retire(underWay.from);
     return this.status;
   }
 
@@ -267,7 +305,8 @@ export class Upgrades {
     if (before === undefined || plan === null) return false;
     const index = plan.functions.findIndex((each) => each.name === name);
     const then = before.packages[before.plan.functions.findIndex((each) => each.name === name)] as FunctionPackage;
-    await this.load({ plan, packages: packages.with(index, then) }, actor);
+    const use = [...this.#source.use.filter((text) => !text.startsWith(`${name}=`)), nameUse(plan, index)];
+    await this.load({ source: { ...this.#source, use }, plan, packages: packages.with(index, then) }, actor);
     await this.switchover(actor);
     while (this.#engine.migrationLeft > 0) await sleep(MIGRATION_LOOK_MS);
     await this.commit(actor);
@@ -275,8 +314,19 @@ export class Upgrades {
     return true;
   }
 
+  /** The engine has ended: what is not committed is over. */
   stop(): void {
     clearTimeout(this.#deadline);
+    if (this.#underWay === undefined) return;
+    this.#move("aborting", "stop", 0, "the engine ended");
+    this.#finish("aborted", "stop", 0, "the engine ended");
+  }
+
+  #describeRunning(source: ChainSource): CommittedChain {
+    const { plan, packages } = this.#engine.running;
+    const { layout, functions } = this.#engine.description;
+    const numbering = { layout, functions };
+    return { source, plan, packages, numbering };
   }
 
   #other({ from, to }: UnderWay): number | null {
@@ -316,6 +366,11 @@ export class Upgrades {
 function describeCanary(rule: CanaryRule | null): string {
   if (rule === null) return "ok";
   return rule.match === null ? `canary ${rule.share * 100} %` : "canary of the flows that match";
+}
+
+function nameUse({ functions }: Plan, index: number): string {
+  const { name, package: from } = functions[index] as Plan["functions"][number];
+  return `${name}=${from.name}@${from.version}`;
 }
 
 /** Names of functions that have another version or configuration in `after`. */

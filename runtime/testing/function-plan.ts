@@ -51,6 +51,7 @@ export function planAlone(
     ...common,
     zones: [""],
     flows: planFlows(options.flows),
+    whenDown: "pass",
   };
 }
 

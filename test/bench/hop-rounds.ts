@@ -49,6 +49,7 @@ function chainOf(length: number, functionPackage: FunctionPackage): Plan {
     ...common,
     zones: [""],
     flows: planFlows(),
+    whenDown: "pass",
   };
 }
 

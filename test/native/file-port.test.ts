@@ -51,6 +51,7 @@ function openWire(input: Partial<FilePortOptions>, output: Partial<FilePortOptio
       ...planCommon([], () => {}),
       zones: [""],
       flows: planFlows(),
+      whenDown: "pass",
     },
     packages: [],
     slots: 8,

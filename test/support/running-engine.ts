@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { FlowRecovery } from "../../runtime/dataplane/native.ts";
 import type { EngineDescription } from "../../runtime/dataplane/state-folder.ts";
 import type { Transition } from "../../runtime/generation/history.ts";
@@ -27,7 +28,21 @@ export interface EngineOptions {
   readonly dataFolder?: string;
   /** As `--functions`. */
   readonly functions?: string;
+  /** In a process of its own that is started again when it dies; further options of `sluice up`. */
+  readonly supervised?: boolean;
+  readonly options?: readonly string[];
 }
+
+/** What a supervised engine prints when it took the place of one that died. */
+export interface Restart {
+  readonly state: "restarted";
+  readonly pid: number;
+  readonly downMs: number;
+  readonly death: { readonly pid: number; readonly how: string };
+  readonly recovery: FlowRecovery;
+}
+
+const RESTART_WITHIN_MS = 20_000;
 
 /** `sluice up --json` in a namespace, with a state folder of its own. */
 export class RunningEngine {
@@ -55,7 +70,9 @@ export class RunningEngine {
     const stateFolder = options.stateFolder ?? mkdtempSync("/dev/shm/sluice-test-");
     const dataFolder = options.dataFolder ?? mkdtempSync(join(tmpdir(), "sluice-test-data-"));
     const functions = options.functions === undefined ? [] : ["--functions", options.functions];
-    const child = namespace.spawn(sluicePath, ["up", chainFile, "--json", ...functions], {
+    const life = options.supervised === true ? [] : ["--no-restart"];
+    const args = ["up", chainFile, "--json", ...functions, ...life, ...(options.options ?? [])];
+    const child = namespace.spawn(sluicePath, args, {
       env: { ...process.env, SLUICE_STATE_DIR: stateFolder, SLUICE_DATA_DIR: dataFolder },
       stdio: ["ignore", "pipe", "pipe"],
     });
@@ -85,9 +102,32 @@ export class RunningEngine {
     return this.#said().stderr;
   }
 
-  /** The engine's own process id. */
+  /** The process that was started: the engine's own, or the one that starts it again. */
   get pid(): number {
-    return this.description.pid;
+    return this.#child.pid as number;
+  }
+
+  /** The engine's own process; of a supervised one, that of now or of last. */
+  get enginePid(): number {
+    return this.restarts.at(-1)?.pid ?? this.description.pid;
+  }
+
+  /** What was said of each restart so far. */
+  get restarts(): Restart[] {
+    return this.#said()
+      .lines.map((line) => JSON.parse(line) as Restart)
+      .filter(({ state }) => state === "restarted");
+  }
+
+  /** Kills the engine's process and waits until another one has taken its place. */
+  async killEngine(signal: NodeJS.Signals = "SIGKILL"): Promise<Restart> {
+    const before = this.restarts.length;
+    process.kill(this.enginePid, signal);
+    for (const until = performance.now() + RESTART_WITHIN_MS; performance.now() < until; await sleep(5)) {
+      const restart = this.restarts[before];
+      if (restart !== undefined) return restart;
+    }
+    throw new Error(`the engine was not started again: ${this.stderr}`);
   }
 
   /** Sends a signal and waits for the end. */

@@ -1,0 +1,43 @@
+// The process in which the engine of `sluice up` runs. It waits to be told what to run, maybe for long: a process that has
+// loaded everything is at hand when the engine dies. It ends when whoever started it does.
+import { flushCompileCache } from "node:module";
+import { SluiceError } from "../errors.ts";
+import { type EngineMessage, type EngineStart, KEEPER } from "./engine-protocol.ts";
+import { printError } from "./output.ts";
+import { runEngine } from "./up.ts";
+
+const orphaned = new AbortController();
+
+function tell(message: EngineMessage): Promise<void> {
+  return new Promise((resolve) => {
+    // To a process that is gone there is nothing to tell.
+    if (process.connected) process.send?.(message, undefined, {}, () => resolve());
+    else resolve();
+  });
+}
+
+async function run({ file, options, death }: EngineStart): Promise<number> {
+  try {
+    await runEngine(file, options, {
+      supervisor: { pid: process.ppid, keeper: KEEPER },
+      death,
+      signal: orphaned.signal,
+      onRunning: (folder) => {
+        void tell({ kind: "running", folder });
+        flushCompileCache();
+      },
+    });
+    await tell({ kind: "ended", code: null });
+    return 0;
+  } catch (error) {
+    const status = printError(error);
+    await tell({ kind: "ended", code: error instanceof SluiceError ? error.code : "internal" });
+    return status;
+  }
+}
+
+process.stdout.on("error", () => {});
+process.stderr.on("error", () => {});
+process.on("uncaughtException", (error) => process.exit(printError(error)));
+process.once("disconnect", () => orphaned.abort());
+process.once("message", (start: EngineStart) => void run(start).then((status) => process.exit(status)));

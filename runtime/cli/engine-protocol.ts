@@ -1,0 +1,34 @@
+// What `sluice up` and the process in which the engine runs say to each other, over the channel that Node opens for children.
+import type { ErrorCode } from "../errors.ts";
+import type { ChainOptions } from "./load-chain.ts";
+
+/** Of `sluice up`, as far as the engine is concerned. */
+export interface EngineOptions extends ChainOptions {
+  readonly json?: boolean;
+}
+
+/** The end of an engine that nobody asked for. */
+export interface Death {
+  readonly pid: number;
+  /** A signal's name, or what became of it otherwise. */
+  readonly how: string;
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  /** The chain's state folder; absent if none of its engines ever ran. */
+  readonly folder?: string | undefined;
+}
+
+/** To the engine, once. */
+export interface EngineStart {
+  readonly file: string;
+  readonly options: EngineOptions;
+  readonly death?: Death | undefined;
+}
+
+/** From the engine. After `ended` it exits, and is not to be started again. */
+export type EngineMessage =
+  | { readonly kind: "running"; readonly folder: string }
+  | { readonly kind: "ended"; readonly code: ErrorCode | null };
+
+/** The engine's descriptors of what keeps XDP programs attached (LinkKeeper). */
+export const KEEPER = { put: 4, take: 5 } as const;

@@ -1,0 +1,178 @@
+// `sluice up`: a process that does nothing but run the engine in another one, and start it again when it dies. It holds what
+// must not go with the engine: the links of the devices' XDP programs.
+import { type ChildProcess, fork } from "node:child_process";
+import { rmSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { loadAddon } from "../dataplane/load-addon.ts";
+import type { LinkKeeper } from "../dataplane/native.ts";
+import { type ErrorCode, SluiceError } from "../errors.ts";
+import type { Death, EngineMessage, EngineOptions, EngineStart } from "./engine-protocol.ts";
+
+/** Deaths within DEATHS_WITHIN_MS. */
+export const GIVE_UP_AFTER = "10";
+const DEATHS_WITHIN_MS = 60_000;
+
+/** From the second engine in a row on that did not run for this long, there is a pause, doubled each time. */
+const SOUND_AFTER_MS = 1000;
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 5000;
+
+/** The next process is made ready when the engine has settled. */
+const SPARE_AFTER_MS = 1000;
+
+const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/** Runs the chain until it is stopped or refuses to run, and leaves with the engine's exit status. Throws engine-died. */
+export async function supervise(file: string, options: EngineOptions, giveUpAfter: string): Promise<void> {
+  const limit = readLimit(giveUpAfter);
+  const supervisor = new Supervisor(file, options, limit);
+  const stop = (signal: NodeJS.Signals) => supervisor.stop(signal);
+  for (const signal of signals) process.on(signal, stop);
+  try {
+    process.exitCode = await supervisor.run();
+  } finally {
+    for (const signal of signals) process.off(signal, stop);
+    await supervisor.close();
+  }
+}
+
+function readLimit(text: string): number {
+  if (/^[1-9]\d{0,5}$/.test(text)) return Number(text);
+  throw new SluiceError({ code: "usage", where: "--give-up-after", what: `"${text}" is not a number of deaths` });
+}
+
+interface EngineEnd {
+  readonly status: number | null;
+  readonly signal: NodeJS.Signals | null;
+  /** What it said before it exited: that it ended in order, or why it refused. Absent: it died. */
+  readonly said?: ErrorCode | null | undefined;
+}
+
+/** A process for the engine, from its start to its end. */
+class EngineProcess {
+  readonly ended: Promise<EngineEnd>;
+  /** The chain's state folder, once it runs. */
+  folder: string | undefined;
+  startedAt = 0;
+  readonly #child: ChildProcess;
+
+  constructor({ put, take }: LinkKeeper) {
+    const program = fileURLToPath(new URL("engine-process.ts", import.meta.url));
+    this.#child = fork(program, { stdio: ["inherit", "inherit", "inherit", "ipc", put, take] });
+    const { promise, resolve } = Promise.withResolvers<EngineEnd>();
+    let said: ErrorCode | null | undefined;
+    this.#child.on("message", (message: EngineMessage) => {
+      if (message.kind === "running") this.folder = message.folder;
+      else said = message.code;
+    });
+    this.#child.on("error", (error) => process.stderr.write(`error engine: ${error.message}\n`));
+    this.#child.once("exit", (status, signal) => resolve({ status, signal, said }));
+    this.ended = promise;
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  start(start: EngineStart): void {
+    this.startedAt = performance.now();
+    this.#child.send(start);
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+}
+
+class Supervisor {
+  readonly #file: string;
+  readonly #options: EngineOptions;
+  readonly #limit: number;
+  readonly #keeper = loadAddon().openLinkKeeper();
+  readonly #stopping = new AbortController();
+  #deaths: number[] = [];
+  #quickDeaths = 0;
+  #engine: EngineProcess | undefined;
+  #spare: EngineProcess | undefined;
+  #spareTimer: NodeJS.Timeout | undefined;
+
+  constructor(file: string, options: EngineOptions, limit: number) {
+    this.#file = file;
+    this.#options = options;
+    this.#limit = limit;
+  }
+
+  /** The exit status. */
+  async run(): Promise<number> {
+    for (let death: Death | undefined; ; ) {
+      const engine = this.#start(death);
+      const end = await engine.ended;
+      const folder = engine.folder ?? death?.folder;
+      if (this.#isFinal(engine, end)) return this.#finish(end, folder);
+      death = { pid: engine.pid, how: end.signal ?? `exit ${end.status}`, at: Date.now(), folder };
+      await this.#mourn(engine, death);
+      if (this.#stopping.signal.aborted) return this.#finish(end, folder);
+    }
+  }
+
+  stop(signal: NodeJS.Signals): void {
+    this.#stopping.abort();
+    this.#engine?.kill(signal);
+  }
+
+  /** When this has resolved, no process is left, and nothing is attached. */
+  async close(): Promise<void> {
+    clearTimeout(this.#spareTimer);
+    this.#spare?.kill("SIGKILL");
+    await this.#spare?.ended;
+  }
+
+  #start(death: Death | undefined): EngineProcess {
+    clearTimeout(this.#spareTimer);
+    const engine = this.#spare ?? new EngineProcess(this.#keeper);
+    this.#spare = undefined;
+    this.#engine = engine;
+    engine.start({ file: this.#file, options: this.#options, death });
+    this.#spareTimer = setTimeout(() => this.#makeSpare(), SPARE_AFTER_MS);
+    return engine;
+  }
+
+  #makeSpare(): void {
+    const spare = new EngineProcess(this.#keeper);
+    this.#spare = spare;
+    // Ctrl-C in a terminal reaches it, too.
+    void spare.ended.then(() => {
+      if (this.#spare === spare) this.#spare = undefined;
+    });
+  }
+
+  /** Stopped, or refused to run: to start it again would change nothing. */
+  #isFinal({ folder }: EngineProcess, { signal, said }: EngineEnd): boolean {
+    if (this.#stopping.signal.aborted) return true;
+    if (signal !== null || said === undefined) return false;
+    return said !== "internal" || folder === undefined;
+  }
+
+  /** An engine that was killed while it stopped could not clear its folder. */
+  #finish({ status, said }: EngineEnd, folder: string | undefined): number {
+    const isStopped = this.#stopping.signal.aborted;
+    if (isStopped && said === undefined && folder !== undefined) rmSync(folder, { recursive: true, force: true });
+    return status ?? (isStopped ? 0 : 1);
+  }
+
+  /** Says that the engine died, and waits if it dies again and again. Throws engine-died if that is too often. */
+  async #mourn(engine: EngineProcess, death: Death): Promise<void> {
+    const now = performance.now();
+    this.#deaths = [...this.#deaths, now].filter((at) => now - at < DEATHS_WITHIN_MS);
+    process.stderr.write(`engine died (process ${death.pid}, ${death.how})\n`);
+    if (this.#deaths.length >= this.#limit) {
+      const what = `its engine died ${this.#deaths.length} times within a minute, at last by ${death.how}`;
+      throw new SluiceError({ code: "engine-died", where: this.#file, what });
+    }
+    this.#quickDeaths = now - engine.startedAt < SOUND_AFTER_MS ? this.#quickDeaths + 1 : 0;
+    if (this.#quickDeaths < 2) return;
+    const pauseMs = FIRST_PAUSE_MS * 2 ** (this.#quickDeaths - 2);
+    await sleep(Math.min(pauseMs, LONGEST_PAUSE_MS), undefined, { signal: this.#stopping.signal }).catch(() => {});
+  }
+}

@@ -1,0 +1,86 @@
+// What a chain is since the last commit, whole: plan, packages, and where later changes begin. Kept in the state folder, so
+// that an engine which takes the place of a dead one runs this, whatever has become of the files that it was read from.
+//
+// A commit is done when the history says so. The chain to be is written down before, and put in the place of the one that
+// was after; a reader that finds both asks the history.
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { deserialize, serialize } from "node:v8";
+import type { Plan } from "../chain/plan.ts";
+import type { Numbering } from "../dataplane/generation.ts";
+import { COMMITTED, COMMITTING } from "../dataplane/state-folder.ts";
+import type { FunctionPackage } from "../function/catalog.ts";
+import type { History } from "./history.ts";
+
+/** What a plan was read from: the document, and what was said besides. */
+export interface ChainSource {
+  /** Absolute. */
+  readonly file: string;
+  readonly set: readonly string[];
+  readonly functions: readonly string[];
+  /** `function=name@range`. */
+  readonly use: readonly string[];
+}
+
+export interface CommittedChain {
+  readonly source: ChainSource;
+  readonly plan: Plan;
+  readonly packages: readonly FunctionPackage[];
+  readonly numbering: Numbering;
+}
+
+interface Entry {
+  /** The upgrade that made it; absent for what the engine started with. */
+  readonly upgrade?: number;
+  readonly chain: CommittedChain;
+}
+
+function isCommittedIn(history: History, { upgrade, chain }: Entry): boolean {
+  const last = history.last(chain.plan.chain);
+  return last?.upgrade === upgrade && last?.state === "committed";
+}
+
+export class CommittedStore {
+  readonly #folder: string;
+
+  /** `folder`: the chain's state folder. */
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  /** What the engine runs from its start. */
+  save(chain: CommittedChain): void {
+    this.#write(COMMITTED, { chain });
+    rmSync(join(this.#folder, COMMITTING), { force: true });
+  }
+
+  /** To be called before the history is told that the upgrade is committed. */
+  prepare(upgrade: number, chain: CommittedChain): void {
+    this.#write(COMMITTING, { upgrade, chain });
+  }
+
+  /** And afterwards. */
+  complete(): void {
+    renameSync(join(this.#folder, COMMITTING), join(this.#folder, COMMITTED));
+  }
+
+  /** What was committed last; null if the engine died before it ran. */
+  read(history: History): CommittedChain | null {
+    const next = this.#read(COMMITTING);
+    const isCommitted = next !== null && isCommittedIn(history, next);
+    if (isCommitted) this.complete();
+    else rmSync(join(this.#folder, COMMITTING), { force: true });
+    return (isCommitted ? next : this.#read(COMMITTED))?.chain ?? null;
+  }
+
+  #write(name: string, entry: Entry): void {
+    const file = join(this.#folder, name);
+    writeFileSync(`${file}.new`, serialize(entry), { mode: 0o600 });
+    renameSync(`${file}.new`, file);
+  }
+
+  #read(name: string): Entry | null {
+    const file = join(this.#folder, name);
+    return existsSync(file) ? (deserialize(readFileSync(file)) as Entry) : null;
+  }
+}

@@ -87,22 +87,43 @@ AfxdpPort::AfxdpPort(const AfxdpOptions& options, LaneMemory memory, int ifindex
 bool AfxdpPort::Start(SystemError* error) {
   socket_ = AfxdpSocket::Create(memory_, options_.ring_size, error);
   if (!socket_) return false;
-  Refill();
+  // An inactive port must leave the pool to the lane's thread.
+  if (!options_.inactive) Refill();
   if (!socket_->Bind(ifindex_, options_.queue, BindFlagOf(mode_), error)) return false;
   steering_ = Steering::Share({options_.device, ifindex_, HookOf(mode_), options_.kernel, options_.program,
                                options_.keeper, options_.drops_when_down},
                               error);
-  return steering_ && steering_->Insert(options_.queue, socket_->descriptor(), error);
+  if (!steering_) return false;
+  if (options_.inactive) return steering_->Attach(error);
+  active_ = steering_->Insert(options_.queue, socket_->descriptor(), error);
+  return active_;
+}
+
+bool AfxdpPort::Activate() {
+  SystemError error;
+  if (socket_ && !active_) active_ = steering_->Insert(options_.queue, socket_->descriptor(), &error);
+  return active_;
+}
+
+void AfxdpPort::Deactivate() {
+  if (steering_ && active_.exchange(false)) steering_->Remove(options_.queue);
 }
 
 void AfxdpPort::Close() {
-  if (!socket_) return;
+  for (const uint32_t slot : Abandon()) memory_.pool.Release(slot);
+}
+
+std::vector<uint32_t> AfxdpPort::Abandon() {
+  std::vector<uint32_t> slots;
+  if (!socket_) return slots;
+  active_ = false;
   steering_.reset();
   socket_.reset();
   if (mode_ == AfxdpMode::kZeroCopy) WaitForDevice();
   for (uint32_t slot = 0; slot < memory_.pool.slots(); ++slot) {
-    if (std::exchange(lent_[slot], false)) memory_.pool.Release(slot);
+    if (std::exchange(lent_[slot], false)) slots.push_back(slot);
   }
+  return slots;
 }
 
 // A zero-copy device may write into its slots until the kernel has taken the closed socket's buffers from it, and that

@@ -42,6 +42,7 @@ struct AfxdpOptions {
   std::string program;  // path of steer.bpf.o
   LinkKeeper keeper{-1, -1};
   bool drops_when_down = false;
+  bool inactive = false;  // frames come from Activate on
 };
 
 class AfxdpPort : public Port {
@@ -63,6 +64,9 @@ class AfxdpPort : public Port {
 
   uint32_t Receive(std::span<Frame> frames) override;
   uint32_t Transmit(std::span<const Frame> frames) override;
+  bool Activate() override;
+  void Deactivate() override;
+  std::vector<uint32_t> Abandon() override;
   void Flush() override;
   int PollDescriptor() const override { return socket_ ? socket_->descriptor() : -1; }
   // Nothing can be handed to the kernel's own stack once the XDP program took it.
@@ -75,6 +79,8 @@ class AfxdpPort : public Port {
   const std::vector<Refusal>& refused() const { return refused_; }
   bool need_wakeup() const { return true; }
   const Steering* steering() const { return steering_.get(); }
+
+  bool active() const { return active_.load(std::memory_order_relaxed); }
 
   // For observers on other threads, and after the port is closed.
   std::shared_ptr<const std::atomic<bool>> gone_flag() const { return gone_; }
@@ -103,6 +109,7 @@ class AfxdpPort : public Port {
   std::unique_ptr<AfxdpSocket> socket_;
   std::unique_ptr<bool[]> lent_;  // per slot: the kernel has it, from this port
   uint64_t inspected_ns_ = 0;
+  std::atomic<bool> active_ = false;
   const std::shared_ptr<std::atomic<bool>> gone_ = std::make_shared<std::atomic<bool>>(false);
 };
 

@@ -140,6 +140,7 @@ AfxdpOptions ParseAfxdpOptions(Napi::Object object) {
   options.kernel = ReadClasses(object);
   options.program = ReadString(object, "program");
   options.drops_when_down = object.Get("dropsWhenDown").ToBoolean();
+  options.inactive = object.Get("inactive").ToBoolean();
   if (!object.Get("ringSize").IsUndefined()) options.ring_size = ReadNumber(object, "ringSize", 1 << 16);
   if (!std::has_single_bit(options.ring_size)) Refuse(object.Env(), "ringSize is not a power of two");
   return options;

@@ -254,6 +254,10 @@ void SetGenerationFunctions(Napi::Env env, Napi::Object object, const Shared& op
     const uint32_t hop = info[0].ToNumber().Uint32Value();
     return Napi::Number::New(info.Env(), hop < lane.hops() ? static_cast<int32_t>(lane.hop(hop).function) : -1);
   });
+  SetForAll(env, object, "closePorts", open, [](const Napi::CallbackInfo& info, Lane& lane) -> Napi::Value {
+    lane.ClosePorts(info[0].ToNumber().Uint32Value());
+    return info.Env().Undefined();
+  });
   Set(env, object, "gonePort", open, [](const Napi::CallbackInfo& info, Lane& lane) -> Napi::Value {
     return Napi::Number::New(info.Env(), lane.GonePort());
   });

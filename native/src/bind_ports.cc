@@ -90,7 +90,7 @@ Napi::Value OpenAfxdpPort(const Napi::CallbackInfo& info, const Shared& open) {
     return env.Undefined();
   }
   AfxdpPort& port = *owned;
-  return DescribeAfxdpPort(env, port, lane->AddPort(std::move(owned)));
+  return DescribeAfxdpPort(env, port, lane->AddPort(std::move(owned), options.inactive));
 }
 
 }  // namespace

@@ -277,11 +277,6 @@ std::optional<LaneConfig> ReadLaneConfig(const Napi::Object& options) {
   config.lane_counters =
       Counters(*config.counters, Unsigned(options, "laneCounters"),
                layout::kLaneCountersCount + layout::kEngineDropReasonsCount + layout::kFlowCountersCount);
-  const auto ports = Numbers<uint32_t>(List(options, "portCounters"));
-  for (const uint32_t first : ports) {
-    config.port_counters.push_back(Counters(*config.counters, first, layout::kPortCountersCount));
-    if (config.port_counters.back() == nullptr) return std::nullopt;
-  }
   const bool sound = std::has_single_bit(config.slot_bytes) && config.slot_bytes > kHeadroomBytes &&
                      config.umem->bytes() % config.slot_bytes == 0 &&
                      config.umem->bytes() + config.frames_address <= abi::kMemoryBase && config.batch_limit >= 1 &&
@@ -309,7 +304,11 @@ std::shared_ptr<Program> ReadProgram(const Napi::Object& options, const LaneConf
   }
   const Napi::Array paths = List(options, "paths");
   for (uint32_t i = 0; i < paths.Length(); ++i) program.paths.push_back(ReadPath(paths.Get(i).As<Napi::Object>()));
-  if (!Sound(program, static_cast<uint32_t>(config.port_counters.size()))) return nullptr;
+  for (const uint32_t first : Numbers<uint32_t>(List(options, "portCounters"))) {
+    program.port_counters.push_back(Counters(*config.counters, first, layout::kPortCountersCount));
+    if (program.port_counters.back() == nullptr) return nullptr;
+  }
+  if (!Sound(program, static_cast<uint32_t>(program.port_counters.size()))) return nullptr;
   if (config.flows && (!options.Get("flows").IsObject() ||
                        !ReadFlowProgram(options.Get("flows").ToObject(), *config.flows, &program))) {
     return nullptr;

@@ -30,6 +30,8 @@ enum EngineReason : uint32_t {
   kNotWritable = layout::kEngineDropReasonsNotWritable,
 };
 
+// 255 is "no port" in a record.
+constexpr uint32_t kPortsCapacity = 255;
 // More than the fragments that one batch can release.
 constexpr uint32_t kPendingCapacity = 4096;
 
@@ -57,6 +59,10 @@ Lane::Lane(LaneConfig config, std::shared_ptr<Program> program)
       wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   outcomes_ = std::make_shared<std::vector<Outcome>>(config_.keep_outcomes ? 2 * layout::kRecordsCapacity : 0);
   pending_.reserve(kPendingCapacity);
+  ports_.reserve(kPortsCapacity);
+  ports_before_.resize(kPortsCapacity);
+  port_queues_.resize(kPortsCapacity);
+  refused_.resize(kPortsCapacity);
   log_.reserve(kLogBytes);
   Install(std::move(program));
   if (config_.flows) flows_before_ = ReadFlowCounters();
@@ -67,12 +73,38 @@ Lane::~Lane() {
   close(wake_);
 }
 
-uint32_t Lane::AddPort(std::unique_ptr<Port> port) {
+uint32_t Lane::AddPort(std::unique_ptr<Port> port, bool inactive) {
+  const auto index = static_cast<uint32_t>(ports_.size());
   ports_.push_back(std::move(port));
-  ports_before_.push_back(ReadPortCounters(config_.port_counters[ports_.size() - 1]));
-  port_queues_.emplace_back();
-  refused_.push_back(0);
-  return static_cast<uint32_t>(ports_.size() - 1);
+  if (!inactive) ActivatePorts();
+  return index;
+}
+
+void Lane::ActivatePorts() {
+  const auto wanted = std::min(program_->port_counters.size(), ports_.size());
+  while (active_ > wanted) ports_[--active_]->Deactivate();
+  for (; active_ < wanted; ++active_) {
+    ports_[active_]->Activate();
+    ports_before_[active_] = ReadPortCounters(program_->port_counters[active_]);
+    refused_[active_] = 0;
+  }
+}
+
+void Lane::ClosePorts(uint32_t first) {
+  while (ports_.size() > first) {
+    const std::vector<uint32_t> slots = ports_.back()->Abandon();
+    ports_.pop_back();
+    const std::lock_guard lock(returning_);
+    returned_.insert(returned_.end(), slots.begin(), slots.end());
+    has_returned_.store(true, std::memory_order_release);
+  }
+}
+
+void Lane::TakeReturned() {
+  const std::lock_guard lock(returning_);
+  for (const uint32_t slot : returned_) pool_.Release(slot);
+  returned_.clear();
+  has_returned_.store(false, std::memory_order_relaxed);
 }
 
 // ---- generations ----
@@ -86,6 +118,7 @@ void Lane::Install(std::shared_ptr<Program> program) {
   clockid_t cpu_clock;
   if (pthread_getcpuclockid(pthread_self(), &cpu_clock) == 0) cpu_clock_.store(cpu_clock, std::memory_order_relaxed);
   program_ = std::move(program);
+  ActivatePorts();
 }
 
 int32_t Lane::TakeOver(std::shared_ptr<Program> program) {
@@ -127,7 +160,7 @@ Lane::Pulse Lane::pulse() const {
 }
 
 int32_t Lane::GonePort() const {
-  for (uint32_t port = 0; port < ports_.size(); ++port) {
+  for (uint32_t port = 0; port < active_; ++port) {
     if (ports_[port]->gone()) return static_cast<int32_t>(port);
   }
   return -1;
@@ -143,6 +176,7 @@ int32_t Lane::Inhale() {
   extra_ = 0;
   next_hop_ = 0;
   if (!config_.virtual_clock) clock_ns_ = std::max(clock_ns_, MachineTime());
+  if (has_returned_.load(std::memory_order_acquire)) TakeReturned();
   TakePending();
   const uint32_t pending = arrived_;
   Receive();
@@ -169,7 +203,7 @@ void Lane::TakePending() {
 uint32_t Lane::Receive() { return config_.virtual_clock ? ReceiveInTime() : ReceiveInTurn(); }
 
 uint32_t Lane::ReceiveInTurn() {
-  const auto ports = static_cast<uint32_t>(ports_.size());
+  const uint32_t ports = active_;
   for (uint32_t i = 0; i < ports && arrived_ < config_.batch_limit; ++i) {
     const uint32_t port = (first_port_ + i) % ports;
     const uint32_t count = ports_[port]->Receive({staging_.data(), config_.batch_limit - arrived_});
@@ -184,7 +218,7 @@ uint32_t Lane::ReceiveInTime() {
   while (arrived_ < config_.batch_limit) {
     uint32_t port = 0;
     uint64_t earliest = UINT64_MAX;
-    for (uint32_t i = 0; i < ports_.size(); ++i) {
+    for (uint32_t i = 0; i < active_; ++i) {
       const uint64_t time = ports_[i]->NextTime();
       if (time < earliest) earliest = time, port = i;
     }
@@ -375,7 +409,7 @@ void Lane::Carry(uint32_t index, uint32_t record_index, const Result& shared) {
 // Checks a result and applies what it changes on the frame; if it does not hold, `why` is an engine reason.
 bool Lane::Accept(const Hop& hop, uint32_t record_index, const Result& result, uint32_t* why) {
   if (result.verdict > abi::kVerdictHost) return *why = kBadVerdict, false;
-  if (result.verdict == abi::kVerdictTransmit && result.target >= ports_.size()) return *why = kBadTarget, false;
+  if (result.verdict == abi::kVerdictTransmit && result.target >= active_) return *why = kBadTarget, false;
   if (result.verdict == abi::kVerdictBranch && result.target >= hop.branches.size()) return *why = kBadTarget, false;
   const bool reasoned = result.verdict == abi::kVerdictDrop || result.verdict == abi::kVerdictHost;
   if (reasoned && result.reason >= hop.reasons) return *why = kBadReason, false;
@@ -495,7 +529,7 @@ void Lane::Note(uint32_t record_index, int32_t hop, uint32_t kind, uint32_t to, 
 
 uint32_t Lane::Exhale() {
   Transmit();
-  for (auto& port : ports_) port->Flush();
+  for (const auto& port : active()) port->Flush();
   MoveClock();
   if (config_.flows) {
     HeldFragment released;
@@ -554,7 +588,7 @@ bool Lane::TickIsDue() {
 }
 
 void Lane::Transmit() {
-  for (uint32_t port = 0; port < ports_.size(); ++port) {
+  for (uint32_t port = 0; port < active_; ++port) {
     if (port_queues_[port].count > 0) TransmitOn(port, port_queues_[port]);
   }
 }
@@ -574,10 +608,10 @@ void Lane::TransmitOn(uint32_t index, Queue& queue) {
 }
 
 void Lane::Publish() {
-  for (uint32_t i = 0; i < ports_.size(); ++i) {
+  for (uint32_t i = 0; i < active_; ++i) {
     const PortCounters& from = ports_[i]->counters();
     const PortCounters& before = ports_before_[i];
-    uint64_t* to = config_.port_counters[i];
+    uint64_t* to = program_->port_counters[i];
     to[layout::kPortCountersReceiveFrames] = before.receive_frames + from.receive_frames;
     to[layout::kPortCountersReceiveBytes] = before.receive_bytes + from.receive_bytes;
     to[layout::kPortCountersReceiveDropped] = before.receive_dropped + from.receive_dropped;
@@ -621,7 +655,7 @@ void Lane::Wait(int timeout_ms) {
   std::array<pollfd, 64> descriptors;
   nfds_t count = 0;
   descriptors[count++] = {wake_, POLLIN, 0};
-  for (const auto& port : ports_) {
+  for (const auto& port : active()) {
     const int descriptor = port->gone() ? -1 : port->PollDescriptor();
     if (descriptor >= 0 && count < descriptors.size()) descriptors[count++] = {descriptor, POLLIN, 0};
   }
@@ -662,7 +696,7 @@ uint32_t Lane::TakeOutcomes() { return outcome_count_; }
 
 uint64_t Lane::NextTime() {
   uint64_t earliest = UINT64_MAX;
-  for (const auto& port : ports_) earliest = std::min(earliest, port->NextTime());
+  for (const auto& port : active()) earliest = std::min(earliest, port->NextTime());
   return earliest;
 }
 

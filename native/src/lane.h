@@ -14,6 +14,8 @@
 #include <atomic>
 #include <ctime>
 #include <memory>
+#include <mutex>
+#include <span>
 #include <vector>
 
 #include "abi.h"
@@ -59,7 +61,6 @@ struct LaneConfig {
   uint32_t lane_index = 0;
   uint64_t* lane_counters;
   std::unique_ptr<FlowEngine> flows;  // null: the chain keeps no flows
-  std::vector<uint64_t*> port_counters;
 };
 
 class Lane {
@@ -69,7 +70,11 @@ class Lane {
   Lane(const Lane&) = delete;
   Lane& operator=(const Lane&) = delete;
 
-  uint32_t AddPort(std::unique_ptr<Port> port);
+  // The lane has it at once, or if it is inactive from a later program on that has a port of its number; then any
+  // thread may add it, one at a time.
+  uint32_t AddPort(std::unique_ptr<Port> port, bool inactive = false);
+  // Closes the ports from `first` on, none of which the lane's program has; on any thread.
+  void ClosePorts(uint32_t first);
   LaneMemory memory() { return {config_.umem->data(), pool_}; }
   const Segment& umem() const { return *config_.umem; }
   const LaneConfig& config() const { return config_; }
@@ -77,7 +82,7 @@ class Lane {
   uint32_t functions() const { return static_cast<uint32_t>(program_->functions.size()); }
   FlowEngine* flows() { return config_.flows.get(); }
   uint32_t hops() const { return static_cast<uint32_t>(program_->hops.size()); }
-  uint32_t ports() const { return static_cast<uint32_t>(ports_.size()); }
+  uint32_t ports() const { return active_; }
   // The first port whose device is gone, or -1.
   int32_t GonePort() const;
 
@@ -137,6 +142,9 @@ class Lane {
     uint64_t number;
   };
 
+  std::span<const std::unique_ptr<Port>> active() const { return {ports_.data(), active_}; }
+  void ActivatePorts();
+  void TakeReturned();
   uint32_t Receive();
   uint32_t ReceiveInTurn();
   uint32_t ReceiveInTime();
@@ -190,7 +198,13 @@ class Lane {
   const uint32_t slot_mask_;
   const int wake_;
 
+  // Room for all that there can be: those that the program has come first, and are the lane's; behind them other
+  // threads open and close what later programs will have, or earlier ones had.
   std::vector<std::unique_ptr<Port>> ports_;
+  uint32_t active_ = 0;
+  std::mutex returning_;
+  std::vector<uint32_t> returned_;  // slots of closed ports
+  std::atomic<bool> has_returned_ = false;
   std::vector<Queue> port_queues_;
   std::vector<uint64_t> refused_;  // by port: frames that it did not take
   // What an earlier process had counted in the same pages: it goes on from there.

@@ -142,7 +142,7 @@ bool Lane::Obey(const Function& function, const Message& message, const Queue* q
 
 // A frame that a function built leaves at once, past all functions.
 bool Lane::Emit(uint32_t port, std::span<const uint8_t> bytes) {
-  if (port >= ports_.size() || bytes.empty() || bytes.size() > config_.slot_bytes - kHeadroomBytes) return false;
+  if (port >= active_ || bytes.empty() || bytes.size() > config_.slot_bytes - kHeadroomBytes) return false;
   if (extra_ == layout::kRecordsCapacity - abi::kBatchCapacity) return false;
   uint32_t slot;
   if (pool_.Take({&slot, 1}, SlotOwner::kLane) == 0) return false;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "frame_pool.h"
 
@@ -59,6 +60,15 @@ class Port {
 
   // A port whose device is gone says so; it receives nothing and takes nothing any more.
   virtual bool gone() const { return false; }
+
+  // The lane's generation has this port from now on, or has it not any more: it is called again, if ever, after Activate.
+  // False if it cannot receive.
+  virtual bool Activate() { return true; }
+  virtual void Deactivate() {}
+
+  // Closes what the port has open and returns the slots that it still had. For the thread that may wait; the lane does
+  // not call the port any more.
+  virtual std::vector<uint32_t> Abandon() { return {}; }
 
   // Whether frames that a function hands to the host get there.
   virtual bool reaches_host() const { return true; }

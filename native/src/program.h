@@ -66,10 +66,11 @@ struct Program {
   std::shared_ptr<Segment> shared;                 // layout::kSharedBytes: batch, results, records
   std::vector<std::shared_ptr<Segment>> segments;  // that the functions' pages are in
   std::vector<Function> functions;
-  std::vector<Hop> hops;               // in topological order
-  std::vector<Path> paths;             // first match wins
-  std::vector<FrameQueue> queues;      // by hop
-  uint32_t stream_buffer_address = 0;  // where functions see the stream buffer
+  std::vector<Hop> hops;                 // in topological order
+  std::vector<Path> paths;               // first match wins
+  std::vector<FrameQueue> queues;        // by hop
+  std::vector<uint64_t*> port_counters;  // by port of the generation
+  uint32_t stream_buffer_address = 0;    // where functions see the stream buffer
   FlowProgram flows;
 };
 

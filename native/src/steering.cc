@@ -143,6 +143,8 @@ bool Steering::Insert(uint32_t queue, int socket, SystemError* error) {
   return false;
 }
 
+void Steering::Remove(uint32_t queue) { bpf_map_delete_elem(MapDescriptor("socket_by_queue"), &queue); }
+
 Steering::Counts Steering::Count() const {
   const int cpus = libbpf_num_possible_cpus();
   if (cpus <= 0) return {};

@@ -50,6 +50,9 @@ class Steering {
   // attached the first time, when it knows what to do with these frames, and its link goes to the keeper, if any.
   bool Insert(uint32_t queue, int socket, SystemError* error);
 
+  // The queue's frames go to no socket any more.
+  void Remove(uint32_t queue);
+
   // Without a socket, to see whether it can be.
   bool Attach(SystemError* error);
 

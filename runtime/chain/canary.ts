@@ -100,9 +100,11 @@ function findCanaryFaults(before: Plan, after: Plan): Fault[] {
       const what = `a canary shares the state with what runs, and the ${kind} "${name}" would be ${outcome}`;
       return { code: "change-refused", where: owner, what, help: "switch over without a canary" };
     });
-  const commonOf = ({ ports, zones, flows }: Plan) => JSON.stringify([ports.map(({ zone }) => zones[zone]), flows]);
+  const commonOf = ({ ports, zones, flows }: Plan) => {
+    return JSON.stringify([ports.map(({ name, zone }) => [name, zones[zone]]), flows]);
+  };
   if (commonOf(before) === commonOf(after)) return states;
-  const what = "zones and flows are those of all traffic; a canary cannot have others";
+  const what = "ports, zones and flows are those of all traffic; a canary cannot have others";
   return [...states, { code: "change-refused", where: "flows", what, help: "switch over without a canary" }];
 }
 

@@ -21,10 +21,11 @@ interface DeclaredBranch {
 
 /**
  * Reports every wrong reference, cycle and unreachable path; the result is empty if the document has any fault.
- * `labels` are those that the chain's functions set, by bit.
+ * `labels` are those that the chain's functions set, by bit; `ports` all ports of the document, by index.
  */
 export function planPaths(
   document: ParsedDocument,
+  ports: readonly string[],
   labels: readonly string[],
   report: Report,
 ): { readonly paths: readonly PlannedPath[]; readonly hops: readonly PlannedHop[] } {
@@ -33,7 +34,7 @@ export function planPaths(
     isSound = false;
     report(...fault);
   };
-  const names = { ports: readNames(document, "ports"), functions: readNames(document, "functions") };
+  const names = { ports, functions: readNames(document, "functions") };
   const paths = readPaths(document, labels);
   const branches = readBranches(document);
   for (const { declaration, pointer } of paths) {

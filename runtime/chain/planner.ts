@@ -32,7 +32,7 @@ export interface PlannedChain {
 
 /**
  * Throws every fault of the document: of its shape, its references, its functions and their configuration. A plan that
- * may follow the plan `before` while traffic flows gives labels, events and zones the numbers that they have there.
+ * may follow the plan `before` while traffic flows gives labels, events, zones and ports the numbers that they have there.
  */
 export function planChain(document: ParsedDocument, source: FunctionSource, before?: Plan): PlannedChain {
   const faults: Fault[] = [...document.faults];
@@ -47,12 +47,18 @@ export function planChain(document: ParsedDocument, source: FunctionSource, befo
   const reportCommon: Report = isComplete ? report : () => {};
   const common = planCommon(resolved, reportCommon, before);
   const labels = isComplete ? common.labels : listMatchedLabels(document);
-  const { paths, hops } = planPaths(document, labels, report);
+  const { paths, hops } = planPaths(document, orderPorts(readNames(document, "ports"), before), labels, report);
   checkReaders(resolved, common.columns, hops, reportCommon);
   throwFaults(faults);
 
   const { chain, description = "", flows, whenDown = "pass" } = document.value;
-  const ports = declaredPorts.map((port) => planPort(port, zones));
+  const order = orderPorts(
+    declaredPorts.map(({ name }) => name),
+    before,
+  );
+  const ports = order.map((name) =>
+    planPort(declaredPorts.find((port) => port.name === name) as (typeof declaredPorts)[number], zones),
+  );
   const functions = resolved.map((each) => planFunction(each, common));
   const shape = { chain, description, ports, functions, hops, paths };
   const plan: Plan = { ...shape, ...common, zones, flows: planFlows(flows), whenDown };
@@ -80,6 +86,12 @@ export function planCommon(
 function listZones(ports: readonly DocumentEntry<PortDeclaration>[], before: readonly string[] = []): string[] {
   const named = ports.map(({ declaration }) => declaration.zone).filter((zone) => zone !== undefined);
   return [...new Set(["", ...before, ...named])];
+}
+
+/** Those that the plan before has keep their numbers; the others come behind them. */
+function orderPorts(names: readonly string[], before?: Plan): string[] {
+  const known = (before?.ports ?? []).map(({ name }) => name).filter((name) => names.includes(name));
+  return [...known, ...names.filter((name) => !known.includes(name))];
 }
 
 /** With functions missing, every label that a path asks for counts as known. */

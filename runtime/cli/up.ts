@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
 import { throwFaults } from "../chain/faults.ts";
 import { findStateFaults } from "../chain/state-changes.ts";
-import { type Engine, type EngineSetup, type Quarantine, startEngine } from "../dataplane/engine.ts";
+import { type Engine, type EngineSetup, type Quarantine, requireDevices, startEngine } from "../dataplane/engine.ts";
 import type { FaultReport } from "../dataplane/lane.ts";
 import type { FrameAudit } from "../dataplane/native.ts";
 import { SluiceError } from "../errors.ts";
@@ -114,24 +114,7 @@ function readCommitted(death: Death | undefined, history: History): CommittedCha
 function readChain(file: string, options: EngineOptions): StartedChain {
   const { plan, packages, warnings } = loadChain(file, options);
   printWarnings(warnings);
-  const other = plan.ports.find((port) => port.driver !== "afxdp");
-  if (other !== undefined) {
-    throw new SluiceError({
-      code: "usage",
-      where: `${file}: ports.${other.name}`,
-      what: `the driver ${other.driver} has no device to run on`,
-      help: "use the driver afxdp, or `sluice replay`",
-    });
-  }
-  const many = plan.ports.find((port) => port.queues.length > 1);
-  if (many !== undefined) {
-    throw new SluiceError({
-      code: "usage",
-      where: `${file}: ports.${many.name}.queues`,
-      what: "a chain runs on one queue of each port",
-      help: `let the device have one: ethtool -L ${many.device} combined 1`,
-    });
-  }
+  requireDevices(plan.ports);
   for (const { wasm, manifest } of packages) admit(wasm, manifest);
   const { set = [], functions = [] } = options;
   return { source: { file: resolve(file), set, functions, use: [] }, plan, packages };

@@ -125,7 +125,8 @@ export class Engine {
   readonly #control: Int32Array;
   readonly #lane: NativeLane;
   readonly #wakeDescriptor: number;
-  readonly #ports: readonly PortDescription[];
+  /** Those that the lane has, and that other generations will have or had, by index. */
+  #ports: readonly PortDescription[];
   readonly #tickHz: number;
   readonly #supervisor: EngineDescription["supervisor"];
   readonly #started = new Date().toISOString();
@@ -182,7 +183,7 @@ export class Engine {
       supervisor: this.#supervisor,
       started: this.#started,
       generation,
-      ports: this.#ports,
+      ports: this.#ports.slice(0, plan.ports.length),
       functions,
       hops: plan.hops.map((hop) => ({ function: hop.function, path: hop.path })),
       layout,
@@ -232,6 +233,7 @@ export class Engine {
     this.#others.delete(worker);
     if (worker === this.#committed) this.#committed = this.#running;
     await worker.terminate();
+    this.#closePorts();
     if (this.#standby !== undefined && this.#standby.setup.plan !== this.#running.setup.plan) await this.#dropStandby();
     this.#forgetState(worker.setup.plan);
     this.#planStandby([]);
@@ -276,8 +278,10 @@ export class Engine {
       await worker.ready;
     } catch (error) {
       await worker.terminate();
+      this.#closePorts();
       throw error;
     }
+    this.#ports = [...this.#ports, ...worker.description.ports];
     this.#layout = worker.description.layout;
     this.#watch(worker);
     this.#others.add(worker);
@@ -387,6 +391,13 @@ export class Engine {
     this.#state.describe(this.description);
   }
 
+  /** Those that no generation has. */
+  #closePorts(): void {
+    const count = Math.max(...[this.#running, ...this.#others].map(({ setup }) => setup.plan.ports.length));
+    if (!this.#isStopping) this.#lane.closePorts(count);
+    this.#ports = this.#ports.slice(0, count);
+  }
+
   /** Removes the files of state that no generation but this plan's would have. */
   #forgetState(plan: Plan): void {
     const held = new Set([this.#running, ...this.#others].flatMap(({ setup }) => listStateSegments(setup.plan)));
@@ -404,6 +415,21 @@ export class Engine {
   }
 }
 
+/** Throws usage for a port that a lane on devices cannot have. */
+export function requireDevices(ports: Plan["ports"]): void {
+  for (const { name, driver, device, queues } of ports) {
+    const where = `ports.${name}`;
+    if (driver !== "afxdp") {
+      const help = "use the driver afxdp, or `sluice replay`";
+      throw new SluiceError({ code: "usage", where, what: `the driver ${driver} has no device to run on`, help });
+    }
+    if (queues.length > 1) {
+      const help = `let the device have one: ethtool -L ${device} combined 1`;
+      throw new SluiceError({ code: "usage", where, what: "a chain runs on one queue of each port", help });
+    }
+  }
+}
+
 function chainOf({ plan, packages }: EngineSetup): Pick<WorkerSetup, "plan" | "packages"> {
   return { plan, packages: packages.map(({ manifest, wasm, origin }) => ({ manifest, wasm, origin })) };
 }
@@ -418,8 +444,11 @@ function requireChangeable(before: Plan, after: Plan): void {
     const help = "stop the chain and start it again";
     throw new SluiceError({ code: "change-refused", where, what, help });
   };
-  const portsOf = (plan: Plan) => JSON.stringify(plan.ports.map(({ zone: _, ...port }) => port));
-  if (portsOf(before) !== portsOf(after)) refuse("ports", "a running chain keeps its ports");
+  const kept = before.ports.length;
+  const portsOf = (plan: Plan) => JSON.stringify(plan.ports.slice(0, kept).map(({ zone: _, ...port }) => port));
+  if (portsOf(before) !== portsOf(after))
+    refuse("ports", "a running chain keeps its ports as they are; it may get more");
+  requireDevices(after.ports.slice(kept));
   const fixed = ({ flows: { capacity, streams, fragments, overlap } }: Plan) =>
     JSON.stringify({ capacity, streams, fragments, overlap });
   if (fixed(before) !== fixed(after)) {

@@ -128,6 +128,7 @@ export class Generation {
     const { plan, counterLayout } = this;
     return {
       shared: this.setup.memory.shared,
+      portCounters: counterLayout.ports,
       paths: plan.paths.map((path) => ({
         from: path.from,
         match: path.match,

@@ -77,7 +77,6 @@ export function openLane(setup: LaneSetup): Lane {
     slotBytes: setup.slotBytes,
     counters: memory.counters,
     framesAddress: FRAMES_ADDRESS,
-    portCounters: generation.counterLayout.ports,
     laneCounters: generation.counterLayout.lane,
     keepOutcomes: setup.keepOutcomes,
     virtualClock: setup.virtualClock,
@@ -95,9 +94,10 @@ export function openLane(setup: LaneSetup): Lane {
 
 /**
  * The lane `id`, which another thread has, seen from this one: with a generation that stands by until `install` or
- * `takeOver`. The lane goes on undisturbed.
+ * `takeOver`. The lane goes on undisturbed; ports that the generation has and the one before had not are opened, for
+ * the lane to have from then on.
  */
-export function attachLane(setup: Omit<LaneSetup, "openPort">, id: number, before: Predecessor): Lane {
+export function attachLane(setup: LaneSetup, id: number, before: Predecessor): Lane {
   const native = setup.native.attachLane(id);
   const store = new SegmentStore(setup.native, setup.pathOf);
   const memory = openLaneMemory(setup.native, setup, store);
@@ -105,7 +105,9 @@ export function attachLane(setup: Omit<LaneSetup, "openPort">, id: number, befor
   // What it could not carry is known before the switchover, when it is done again on what lies there then.
   const trial = generation.migrate();
   generation.warmUp();
-  const lane = new Lane(setup, { memory, native, ports: [], store, generation, trial });
+  const opened = before.plan.ports.length;
+  const ports = setup.plan.ports.slice(opened).map((port, index) => setup.openPort(native, port, opened + index));
+  const lane = new Lane(setup, { memory, native, ports, store, generation, trial });
   lane.prepare();
   return lane;
 }

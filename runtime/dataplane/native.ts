@@ -119,6 +119,8 @@ export interface NativeHop {
 export interface ProgramOptions {
   /** SHARED_BYTES: batch, results and records. */
   readonly shared: Segment;
+  /** Index of each port's first counter (portCounters each). */
+  readonly portCounters: readonly number[];
   readonly paths: readonly NativePath[];
   readonly functions: readonly NativeFunction[];
   readonly hops: readonly NativeHop[];
@@ -142,8 +144,6 @@ export interface LaneOptions extends ProgramOptions {
   /** u64 counters, indices as the plan lays them out. */
   readonly counters: Segment;
   readonly framesAddress: number;
-  /** Index of each port's first counter (portCounters each). */
-  readonly portCounters: readonly number[];
   /** Index of the lane's own counters (laneCounters). */
   readonly laneCounters: number;
   /** Keep one outcome per frame in `outcomes` (replay, tests, trace). */
@@ -200,6 +200,8 @@ export interface NativeLane {
   pulse(): LanePulse;
   /** Index of the function at a hop of the program that runs, -1 if there is no such hop. */
   functionOf(hop: number): number;
+  /** Closes the ports from that index on, none of which the lane has at present. From any thread. */
+  closePorts(first: number): void;
   /** Index of the first port whose device is gone, or -1. */
   gonePort(): number;
   /** Receives, parses, classifies. The first hop with work, or -1. */
@@ -311,6 +313,8 @@ export interface AfxdpPortOptions {
   readonly keeper?: LinkKeeper | undefined;
   /** A kept program drops the queue's frames while no engine has it, instead of passing them to the kernel. */
   readonly dropsWhenDown?: boolean;
+  /** Its frames come from the first program on that has a port of its number; it may be opened from any thread then. */
+  readonly inactive?: boolean;
 }
 
 /** Two descriptors of this process: the ends of what holds the XDP programs' links, whoever put them there and died. */

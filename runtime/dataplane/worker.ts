@@ -4,11 +4,12 @@ import { flushCompileCache } from "node:module";
 import { setFlagsFromString } from "node:v8";
 import { parentPort, workerData } from "node:worker_threads";
 import { stateNameOf } from "../chain/canary.ts";
+import type { PlannedPort } from "../chain/plan.ts";
 import { type Fault, SluiceError } from "../errors.ts";
 import { breathe, turn } from "./breathe.ts";
 import { attachLane, type FaultReport, type Lane, openLane } from "./lane.ts";
 import { loadAddon, steeringProgram } from "./load-addon.ts";
-import type { AfxdpPort } from "./native.ts";
+import type { AfxdpPort, NativeLane } from "./native.ts";
 import { TrapCount } from "./trap-count.ts";
 import {
   CONTROL_CALLING,
@@ -89,24 +90,22 @@ function open(setup: WorkerSetup, control: Int32Array): Lane {
     onLog: (level: (WorkerMessage & { kind: "log" })["level"], name: string, message: string) =>
       post({ kind: "log", level, function: name, message }),
   };
+  const openPort = (open: NativeLane, port: PlannedPort) =>
+    open.openAfxdpPort({
+      program: steeringProgram,
+      device: port.device,
+      queue: port.queues[0] ?? 0,
+      kernel: port.kernel,
+      ...(port.mode === undefined ? {} : { mode: port.mode }),
+      ringSize: port.ringSize ?? RING_SIZE,
+      keeper: setup.keeper,
+      dropsWhenDown: plan.whenDown === "drop",
+      inactive: setup.attach !== undefined,
+    });
   const lane: Lane =
     setup.attach === undefined
-      ? openLane({
-          ...common,
-          openPort: (open, port) =>
-            open.openAfxdpPort({
-              program: steeringProgram,
-              device: port.device,
-              queue: port.queues[0] ?? 0,
-              kernel: port.kernel,
-              ...(port.mode === undefined ? {} : { mode: port.mode }),
-              ringSize: port.ringSize ?? RING_SIZE,
-              keeper: setup.keeper,
-              dropsWhenDown: plan.whenDown === "drop",
-            }),
-          before: setup.before,
-        })
-      : attachLane(common, setup.attach.lane, setup.attach.before);
+      ? openLane({ ...common, openPort, before: setup.before })
+      : attachLane({ ...common, openPort }, setup.attach.lane, setup.attach.before);
   lane.prepare();
   return lane;
 }
@@ -171,8 +170,8 @@ function describe(lane: Lane): Omit<WorkerMessage & { kind: "ready" }, "kind"> {
   return {
     lane: lane.native.id,
     wakeDescriptor: lane.native.wakeDescriptor,
-    ports: lane.ports.map((port, index) => {
-      const { device, mode, refused } = port as AfxdpPort;
+    ports: lane.ports.map((port) => {
+      const { index, device, mode, refused } = port as AfxdpPort;
       return { name: lane.plan.ports[index]?.name ?? "", device, mode, refused: [...refused] };
     }),
     functions: lane.functions.map(({ planned, state }) => ({

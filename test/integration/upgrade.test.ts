@@ -280,6 +280,51 @@ describe.skipIf(obstacle !== null)(`a chain that is changed while it runs${skipp
     expect((await running.end()).last.frames).toMatchObject({ intact: true });
   }, 120_000);
 
+  it("takes a new port in, and lets it go again", async () => {
+    const dmz = await network.namespace("dmz");
+    await network.link(
+      { namespace: dmz, device: "eth0", addresses: ["10.9.0.3/24"] },
+      { namespace: box, device: "dmz0" },
+    );
+    const running = await start(chain({ count: "{ use: hello@* }" }));
+    const larger = makeFolder({
+      "chain.yaml": `chain: changing
+ports: { dmz: { device: dmz0 }, lan: { device: lan0 }, wan: { device: wan0 } }
+functions: { count: { use: hello@* } }
+paths:
+  - { from: lan, match: { destinations: [10.9.0.3/32] }, through: [count], to: dmz }
+  - { from: lan, match: { etherTypes: [arp] }, through: [count], to: dmz }
+  - { from: lan, through: [count], to: wan }
+  - { from: dmz, through: [count], to: lan }
+  - { from: wan, through: [count], to: lan }
+`,
+    });
+    await settleAddresses(left, right);
+    const pingDmz = async () => {
+      const { stdout } = await left.run("ping", "-c", "5", "-i", "0.05", "-W", "2", "10.9.0.3").catch((error) => error);
+      return Number(/(\d+) received/.exec(stdout)?.[1]);
+    };
+    const isSteered = async () => (await box.run("ip", "link", "show", "dev", "dmz0")).stdout.includes("xdp");
+    const portsOf = async () => (await readTop(running)).ports.map(({ port }) => port);
+    const pings = ping(600);
+    expect(await pingDmz()).toBe(0);
+    await upgrade(running, "load", `${larger}/chain.yaml`);
+    expect(await portsOf()).toEqual(["lan", "wan"]);
+    await upgrade(running, "switchover");
+    expect(await pingDmz()).toBe(5);
+    expect(await portsOf()).toEqual(["lan", "wan", "dmz"]);
+    await upgrade(running, "abort");
+    expect(await pingDmz()).toBe(0);
+    expect(await isSteered()).toBe(false);
+    await upgrade(running, "run", `${larger}/chain.yaml`);
+    expect(await pingDmz()).toBe(5);
+    expect(await pings).toBe(600);
+    const smaller = makeFolder({ "chain.yaml": chain({ count: "{ use: hello@* }" }) });
+    await expect(upgrade(running, "load", `${smaller}/chain.yaml`)).rejects.toThrow("error[change-refused] ports");
+    expect((await running.end()).last.frames).toMatchObject({ intact: true });
+    expect(await isSteered()).toBe(false);
+  }, 60_000);
+
   it("gives a canary its share of the flows, more of them, and then all", async () => {
     const functions = await makeCountingFunctions({ version: "1.0.0", step: 1 }, { version: "2.0.0", step: 1000 });
     const running = await start(chain({ count: "{ use: counting@1 }" }), functions);
@@ -405,12 +450,13 @@ describe.skipIf(obstacle !== null)(`a chain that is changed while it runs${skipp
     await left.run("ping", "-c", "20", "-i", "0.02", "-Q", "0xb8", "-W", "1", "10.9.0.2").catch(() => {});
     await expect.poll(() => running.stderr).toContain("quarantine count (counting@1.0.0): trapped too often");
     const { drops } = await readTop(running);
-    expect(drops).toEqual([
-      { function: null, reason: "fault", count: 16 },
-      { function: null, reason: "quarantined", count: 4 },
-    ]);
+    // Two of them may have come in one batch.
+    const [faults, quarantined] = drops;
+    expect(faults).toMatchObject({ reason: "fault" });
+    expect(faults?.count).toBeGreaterThanOrEqual(16);
+    expect(quarantined).toMatchObject({ reason: "quarantined", count: 20 - (faults?.count ?? 0) });
     await left.run("ping", "-c", "1", "-W", "1", "10.9.0.2").catch(() => {});
-    expect((await readTop(running)).drops.at(-1)).toMatchObject({ reason: "quarantined", count: 5 });
+    expect((await readTop(running)).drops.at(-1)).toMatchObject({ count: (quarantined?.count ?? 0) + 1 });
     // Any change of generation begins anew.
     await upgrade(running, "run");
     expect(await ping(3)).toBe(3);

@@ -228,6 +228,21 @@ bool ReadFlowProgram(const Napi::Object& flows, const FlowEngine& engine, Progra
   return ReadColumns(List(flows, "columns"), Unsigned(flows, "capacity"), &program->flows);
 }
 
+// What each function sees of flows.
+bool ReadSight(const Napi::Array& functions, Program* program) {
+  const std::vector<FlowColumn>& columns = program->flows.columns;
+  for (uint32_t i = 0; i < program->functions.size(); ++i) {
+    const auto object = functions.Get(i).As<Napi::Object>();
+    Function& function = program->functions[i];
+    function.reads_flow = Flag(object, "readsFlow");
+    for (const uint32_t index : Numbers<uint32_t>(List(object, "columns"))) {
+      if (index >= columns.size()) return false;
+      function.seen.push_back({columns[index].data, columns[index].bytes});
+    }
+  }
+  return true;
+}
+
 // A queue of events for each function that takes them.
 void AddSubscribers(Program* program) {
   for (Function& function : program->functions) {
@@ -249,6 +264,7 @@ std::optional<LaneConfig> ReadLaneConfig(const Napi::Object& options) {
   config.batch_limit = Unsigned(options, "batchLimit");
   config.virtual_clock = Flag(options, "virtualClock");
   config.keep_outcomes = Flag(options, "keepOutcomes");
+  config.keep_bad_results = Flag(options, "keepBadResults");
   if (options.Has("laneCount")) config.lane_count = Unsigned(options, "laneCount");
   if (options.Has("laneIndex")) config.lane_index = Unsigned(options, "laneIndex");
   config.lane_counters =
@@ -261,8 +277,8 @@ std::optional<LaneConfig> ReadLaneConfig(const Napi::Object& options) {
   }
   const bool sound = std::has_single_bit(config.slot_bytes) && config.slot_bytes > kHeadroomBytes &&
                      config.umem->bytes() % config.slot_bytes == 0 &&
-                     config.umem->bytes() + config.frames_address <= abi::kMemoryBase &&
-                     config.batch_limit >= 1 && config.batch_limit <= abi::kBatchCapacity && config.lane_index < config.lane_count &&
+                     config.umem->bytes() + config.frames_address <= abi::kMemoryBase && config.batch_limit >= 1 &&
+                     config.batch_limit <= abi::kBatchCapacity && config.lane_index < config.lane_count &&
                      config.lane_counters != nullptr;
   if (!sound) return std::nullopt;
   if (options.Get("flows").IsObject() && !ReadFlows(options.Get("flows").As<Napi::Object>(), &config)) {
@@ -287,9 +303,11 @@ std::shared_ptr<Program> ReadProgram(const Napi::Object& options, const LaneConf
   const Napi::Array paths = List(options, "paths");
   for (uint32_t i = 0; i < paths.Length(); ++i) program.paths.push_back(ReadPath(paths.Get(i).As<Napi::Object>()));
   if (!Sound(program, static_cast<uint32_t>(config.port_counters.size()))) return nullptr;
-  if (config.flows && (!options.Get("flows").IsObject() || !ReadFlowProgram(options.Get("flows").ToObject(), *config.flows, &program))) {
+  if (config.flows && (!options.Get("flows").IsObject() ||
+                       !ReadFlowProgram(options.Get("flows").ToObject(), *config.flows, &program))) {
     return nullptr;
   }
+  if (!ReadSight(functions, &program)) return nullptr;
   AddSubscribers(&program);
   program.queues.resize(program.hops.size());
   return made;

@@ -49,6 +49,7 @@ Lane::Lane(LaneConfig config, std::shared_ptr<Program> program)
   outcomes_ = std::make_shared<std::vector<Outcome>>(config_.keep_outcomes ? 2 * layout::kRecordsCapacity : 0);
   pending_.reserve(kPendingCapacity);
   log_.reserve(kLogBytes);
+  if (config_.keep_bad_results) bad_result_.call.resize(kBadCallBytes);
   Install(std::move(program));
 }
 
@@ -338,6 +339,7 @@ void Lane::Carry(uint32_t index, uint32_t record_index, const Result& shared) {
   uint32_t why = 0;
   if (!Accept(hop, record_index, result, &why)) {
     hop.counters[layout::kHopCountersFaultFrames] += 1;
+    NoteBadResult(index, record_index, result, why);
     return DropByEngine(record_index, from, why, layout::kOutcomeKindsFault);
   }
   switch (result.verdict) {
@@ -495,7 +497,8 @@ uint32_t Lane::Exhale() {
   }
   Publish();
   return (arrived_ > 0 || left_ || !pending_.empty() ? layout::kExhaleBusy : 0) |
-         (TickIsDue() ? layout::kExhaleTick : 0) | (EventsAreDue() ? layout::kExhaleEvents : 0);
+         (TickIsDue() ? layout::kExhaleTick : 0) | (EventsAreDue() ? layout::kExhaleEvents : 0) |
+         (bad_result_.is_held ? layout::kExhaleBadResult : 0);
 }
 
 // With the frames' clock, time passes up to the next frame before it is received: what is due happens before it.

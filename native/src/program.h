@@ -23,9 +23,15 @@ inline constexpr Target kConsume = -1000;
 inline bool IsHop(Target target) { return target >= 0; }
 inline uint32_t PortOf(Target target) { return static_cast<uint32_t>(-1 - target); }
 
+// A column as a function sees it, by flow.
+struct SeenColumn {
+  const uint8_t* data;
+  uint32_t bytes;
+};
+
 // The pages that a function and its lane exchange besides batch and results; null for those that it has no use for.
 struct Function {
-  std::string name;  // in the chain: its events go on with the next generation's function of that name
+  std::string name;              // in the chain: its events go on with the next generation's function of that name
   uint8_t* outbox = nullptr;     // abi::kOutbox*
   uint8_t* chunks = nullptr;     // abi::kChunks*
   uint8_t* events = nullptr;     // abi::kEvents*
@@ -34,6 +40,8 @@ struct Function {
   uint32_t defines = 0;          // event bits that it may raise
   uint32_t labels = 0;           // label bits that it may set
   uint64_t* counters = nullptr;  // layout::kFunctionCounters*
+  bool reads_flow = false;
+  std::vector<SeenColumn> seen;
 };
 
 struct Hop {
@@ -44,7 +52,8 @@ struct Hop {
   uint32_t reasons;    // declared by the function, with "unspecified"
   bool bypass;
   bool writable;
-  bool quarantined;  // it is not called any more: its frames go on (bypass) or are dropped
+  uint32_t noted = 0;  // bits of bad results that were noted (Lane::NoteBadResult)
+  bool quarantined;    // it is not called any more: its frames go on (bypass) or are dropped
 };
 
 struct Path {
@@ -60,11 +69,11 @@ struct FrameQueue {
 };
 
 struct Program {
-  std::shared_ptr<Segment> shared;  // layout::kSharedBytes: batch, results, records
+  std::shared_ptr<Segment> shared;                 // layout::kSharedBytes: batch, results, records
   std::vector<std::shared_ptr<Segment>> segments;  // that the functions' pages are in
   std::vector<Function> functions;
-  std::vector<Hop> hops;    // in topological order
-  std::vector<Path> paths;  // first match wins
+  std::vector<Hop> hops;               // in topological order
+  std::vector<Path> paths;             // first match wins
   std::vector<FrameQueue> queues;      // by hop
   uint32_t stream_buffer_address = 0;  // where functions see the stream buffer
   FlowProgram flows;

@@ -3,7 +3,7 @@
 import type { Command } from "commander";
 import { throwFaults } from "../chain/faults.ts";
 import { findStateFaults } from "../chain/state-changes.ts";
-import { type Engine, type Quarantine, startEngine } from "../dataplane/engine.ts";
+import { type Engine, type EngineSetup, type Quarantine, startEngine } from "../dataplane/engine.ts";
 import type { FaultReport } from "../dataplane/lane.ts";
 import type { FrameAudit } from "../dataplane/native.ts";
 import { SluiceError } from "../errors.ts";
@@ -11,6 +11,7 @@ import { admit } from "../function/admission.ts";
 import { History } from "../generation/history.ts";
 import { type Change, Upgrades } from "../generation/upgrade.ts";
 import { type ChangeRequest, UpgradeServer } from "../generation/upgrade-socket.ts";
+import { FaultBundles } from "./fault-bundles.ts";
 import { type ChainOptions, loadChain, loadChange } from "./load-chain.ts";
 import { printLine, printWarnings } from "./output.ts";
 import { collect } from "./program.ts";
@@ -32,7 +33,11 @@ export function registerUp(program: Command): void {
 
 async function upCommand(file: string, options: UpOptions): Promise<void> {
   const history = new History();
-  const engine = await startChain(file, options);
+  let bundles: FaultBundles | undefined;
+  const engine = await startChain(file, options, (evidence, chain) => {
+    bundles ??= new FaultBundles(chain.plan.chain, options.json === true);
+    bundles.keep(evidence, chain);
+  });
   const upgrades = new Upgrades(engine, history);
   engine.onQuarantine = (quarantine) => {
     printQuarantine(quarantine);
@@ -42,7 +47,9 @@ async function upCommand(file: string, options: UpOptions): Promise<void> {
   const interrupted = onInterrupt(() => void engine.stop().catch(() => {}));
   printStart(engine, options.json === true);
   try {
-    printEnd(await engine.ended, options.json === true);
+    const audit = await engine.ended;
+    await bundles?.settled();
+    printEnd(audit, options.json === true);
   } finally {
     interrupted.dispose();
     upgrades.stop();
@@ -65,7 +72,11 @@ function changeReader(engine: Engine, file: string, options: ChainOptions): (req
 }
 
 /** Loads, checks and starts the chain of a document. Throws all that is wrong with it; nothing is left behind then. */
-export async function startChain(file: string, options: ChainOptions): Promise<Engine> {
+export async function startChain(
+  file: string,
+  options: ChainOptions,
+  onEvidence?: EngineSetup["onEvidence"],
+): Promise<Engine> {
   const { plan, packages, warnings } = loadChain(file, options);
   printWarnings(warnings);
   const other = plan.ports.find((port) => port.driver !== "afxdp");
@@ -91,6 +102,7 @@ export async function startChain(file: string, options: ChainOptions): Promise<E
     plan,
     packages,
     onFault: printFault,
+    ...(onEvidence === undefined ? {} : { onEvidence }),
     onLog: (level, name, message) => process.stderr.write(`${level} ${name}: ${message}\n`),
   });
 }

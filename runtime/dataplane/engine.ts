@@ -5,9 +5,11 @@ import { availableParallelism } from "node:os";
 import type { Plan } from "../chain/plan.ts";
 import { SluiceError } from "../errors.ts";
 import type { FunctionPackage } from "../function/catalog.ts";
+import type { FaultEvidence } from "./faults/evidence.ts";
+import { collectHungCall } from "./faults/hung-call.ts";
 import { listStateSegments } from "./flow-memory.ts";
 import type { MigrationResult } from "./generation.ts";
-import { GenerationWorker, type Taken } from "./generation-worker.ts";
+import { type FaultyChain, GenerationWorker, type Taken } from "./generation-worker.ts";
 import type { LogLevel } from "./instance.ts";
 import type { FaultReport } from "./lane.ts";
 import { loadAddon } from "./load-addon.ts";
@@ -36,6 +38,8 @@ export interface EngineSetup {
   /** Processor time that a function may take for one batch. */
   readonly batchLimitMs?: number;
   readonly onFault?: (fault: FaultReport) => void;
+  /** What there is of some faults: enough of each kind. */
+  readonly onEvidence?: (evidence: FaultEvidence, chain: FaultyChain) => void;
   readonly onLog?: (level: LogLevel, functionName: string, message: string) => void;
 }
 
@@ -299,6 +303,7 @@ export class Engine {
     const started = performance.now();
     const hung = this.#running;
     await hung.terminate();
+    if (offender !== null) this.#collectHungCall(hung, offender);
     const quarantined = offender === null ? hung.setup.quarantined : [...hung.setup.quarantined, offender];
     const successor = this.#successorOf(hung) ?? (await this.#build({ ...hung.setup, quarantined }));
     const taken = successor.taken();
@@ -326,6 +331,17 @@ export class Engine {
       successor: successor.setup.generation,
     });
     this.#planStandby(isCopy ? quarantined : []);
+  }
+
+  /** What cannot be collected is no reason not to go on. */
+  #collectHungCall(hung: GenerationWorker, offender: number): void {
+    if (this.#setup.onEvidence === undefined) return;
+    try {
+      const evidence = collectHungCall(loadAddon(), this.#lane, this.#control, hung, offender);
+      this.#setup.onEvidence(evidence, hung.setup);
+    } catch (error) {
+      this.#setup.onLog?.("warn", "engine", `nothing could be kept of the fault: ${(error as Error).message}`);
+    }
   }
 
   /** A generation that is not committed gives way to the one before; otherwise the copy takes over. */

@@ -20,6 +20,7 @@ import {
   CONTEXT_RESULTS_ADDRESS,
   CONTEXT_SEED,
   CONTEXT_SLOT_BYTES,
+  COUNTER_BYTES,
   COUNTER_KIND_GAUGE,
   COUNTERS_CAPACITY,
   REASONS_CAPACITY,
@@ -158,7 +159,7 @@ export class FunctionState {
   }
 
   /** What the lane reads and writes of it besides the counters. */
-  exchange({ name, events, stream, labels }: Exchange): Omit<NativeFunction, "counters"> {
+  exchange({ name, events, stream, labels }: Exchange): Omit<NativeFunction, "counters" | "readsFlow" | "columns"> {
     const part = (offset: number) => ({ segment: this.#segment, offset });
     return {
       name,
@@ -198,6 +199,11 @@ export class FunctionState {
 
   get declaredCounters(): readonly DeclaredCounter[] {
     return this.#counters;
+  }
+
+  /** A copy of what was counted, by declared counter. */
+  copyCounters(): ArrayBuffer {
+    return this.#counterSegment.buffer.slice(0, this.#counters.length * COUNTER_BYTES);
   }
 
   /** The value of a declared counter. */

@@ -1,9 +1,13 @@
 // One complete instance of a chain on one lane: its functions, instantiated and configured over the pages that all
 // generations share, and the program that the lane executes while the generation has it.
+import { MEMORY_BASE } from "../../nfs/sdk/abi.ts";
+import { FLOW_COLUMN } from "../chain/columns.ts";
 import type { Plan, Target } from "../chain/plan.ts";
+import { listSeenColumns } from "../chain/windows.ts";
 import type { FunctionPackage } from "../function/catalog.ts";
 import type { Hop } from "./breathe.ts";
 import { type CounterLayout, LANE_COUNTERS_CAPACITY, layOutCounters } from "./counter-layout.ts";
+import { copyMemory, copySegments, type StateCopy } from "./faults/evidence.ts";
 import { type FlowMemory, openFlowMemory } from "./flow-memory.ts";
 import { type DeclaredNames, FunctionState } from "./function-state.ts";
 import { type FunctionInstance, instantiate, type LogLevel } from "./instance.ts";
@@ -112,6 +116,8 @@ export class Generation {
       functions: this.functions.map(({ state, planned }, index) => ({
         ...state.exchange(planned),
         counters: counterLayout.functions[index] as number,
+        readsFlow: planned.columns.reads.includes(FLOW_COLUMN),
+        columns: listSeenColumns(planned, plan.columns),
       })),
       hops: this.#describeHops(),
       flows: this.#flows.describe(this.setup.seed, this.setup.keepReports),
@@ -218,6 +224,18 @@ export class LaneFunction {
       this.renew();
       return null;
     }
+  }
+
+  /** Its own state as it is now. */
+  copyState(): StateCopy {
+    const { native } = this.#setup;
+    const { memory, globals } = this.#instance;
+    return {
+      memory: copyMemory(native, memory, MEMORY_BASE),
+      globals: globals.map(({ value }) => value),
+      counters: this.state.copyCounters(),
+      segments: copySegments(native, this.#windows.segments),
+    };
   }
 
   get #windows(): FlowMemory["functions"][number] {

@@ -1,15 +1,19 @@
 // A lane as the host sees it: its memory, its functions, its hops; and what happens when a function traps.
 import type { Plan, PlannedPort } from "../chain/plan.ts";
 import type { FunctionPackage } from "../function/catalog.ts";
-import { resolveTrap } from "../function/source-map.ts";
 import { finishTurn, type Hop } from "./breathe.ts";
 import type { CounterLayout } from "./counter-layout.ts";
+import type { FaultEvidence } from "./faults/evidence.ts";
+import { type FailedCall, type FaultReport, LaneFaults } from "./faults/lane-faults.ts";
 import { Generation, type LaneFunction, type MigrationResult, type Predecessor } from "./generation.ts";
 import { type LogLevel, logLevels } from "./instance.ts";
 import { type LaneMemory, openLaneMemory } from "./lane-memory.ts";
+import { callKinds } from "./layout.ts";
 import { FRAMES_ADDRESS } from "./memory-map.ts";
 import type { FrameAudit, NativeAddon, NativeLane, NativeProgram, OpenPort } from "./native.ts";
 import { SegmentStore } from "./segment-store.ts";
+
+export type { FaultReport } from "./faults/lane-faults.ts";
 
 export interface LaneSetup {
   readonly native: NativeAddon;
@@ -36,29 +40,20 @@ export interface LaneSetup {
   readonly isMine?: () => boolean;
   /** Indices of functions that are not to be called. */
   readonly quarantined?: readonly number[];
-  /** While nf_events or nf_tick of a function runs, the first word is its index + 1. */
+  /** While nf_events or nf_tick of a function runs: its index + 1, and which of them as an index into callKinds. */
   readonly calling?: Int32Array;
   readonly onFault?: (fault: FaultReport) => void;
+  /** Of some faults: enough of each kind, and none while nobody listens. */
+  readonly onEvidence?: (evidence: FaultEvidence) => void;
   readonly onLog?: (level: LogLevel, functionName: string, message: string) => void;
 }
 
-/** One kind of fault of one function, as often as it happened. */
-export interface FaultReport {
-  readonly function: string;
-  readonly package: string;
-  readonly message: string;
-  /** `file:line:column` in the function's AssemblyScript, if the package has a source map. */
-  readonly source: string | null;
-  count: number;
-}
-
 const LOG_HEAD_BYTES = 12;
+const NF_EVENTS = callKinds.indexOf("nf_events");
+const NF_TICK = callKinds.indexOf("nf_tick");
 const REST_MS = 100;
 /** Empty turns before a lane sleeps: some ten microseconds of polling, then the core is free for others. */
 const EMPTY_TURNS = 64;
-/** Kinds of fault remembered per lane; further ones are only counted. */
-const FAULT_KINDS = 1000;
-
 /**
  * Opens a lane's memory, configures its first generation's functions and opens its ports; on any error everything is
  * closed again.
@@ -76,6 +71,7 @@ export function openLane(setup: LaneSetup): Lane {
     portCounters: generation.counterLayout.ports,
     laneCounters: generation.counterLayout.lane,
     keepOutcomes: setup.keepOutcomes,
+    keepBadResults: setup.onEvidence !== undefined,
     virtualClock: setup.virtualClock,
     batchLimit: setup.batchLimit,
     ...(setup.sharedInput ? { laneIndex: setup.lane ?? 0, laneCount: setup.laneCount ?? 1 } : {}),
@@ -146,7 +142,7 @@ export class Lane {
   readonly #setup: Omit<LaneSetup, "openPort">;
   readonly #store: SegmentStore;
   readonly #calling: Int32Array;
-  readonly #faults = new Map<string, FaultReport>();
+  readonly #faults: LaneFaults;
   #generation: Generation;
   #program: NativeProgram | undefined;
   #ticking: LaneFunction[] = [];
@@ -156,12 +152,14 @@ export class Lane {
   constructor(setup: Omit<LaneSetup, "openPort">, { memory, native, ports, store, generation, trial }: LaneParts) {
     this.#setup = setup;
     this.#store = store;
-    this.#calling = setup.calling ?? new Int32Array(1);
+    this.#calling = setup.calling ?? new Int32Array(2);
     this.memory = memory;
     this.native = native;
     this.ports = ports;
     this.counters = new BigUint64Array(memory.counters.buffer);
     this.isMine = setup.isMine ?? (() => true);
+    const { lane = 0, laneCount = 1, seed = 0n, onFault, onEvidence } = setup;
+    this.#faults = new LaneFaults({ ...{ native, memory, lane, laneCount, seed, onFault, onEvidence } });
     this.#generation = generation;
     this.migrations = trial ?? [];
     this.hops = generation.hops;
@@ -220,6 +218,7 @@ export class Lane {
     this.#program = program;
     this.#generation = next;
     this.hops = next.hops;
+    this.#faults.forgetEvidence();
     this.#findTicking();
   }
 
@@ -235,7 +234,7 @@ export class Lane {
   }
 
   get faults(): readonly FaultReport[] {
-    return [...this.#faults.values()];
+    return this.#faults.reports;
   }
 
   /** Hands on what functions logged on the packet path. */
@@ -269,35 +268,49 @@ export class Lane {
     for (let index = 0; index < this.functions.length; index++) {
       const each = this.#function(index);
       if (each.events === undefined || !this.native.fillEvents(index)) continue;
-      this.#calling[0] = index + 1;
+      this.#announce(index, NF_EVENTS);
       try {
         each.events();
         this.native.drainEvents(index);
       } catch (trap) {
-        this.#recover(each, trap);
+        this.#recover({ kind: "nf_events", function: each, index, hop: 0 }, trap);
       }
-      this.#calling[0] = 0;
+      this.#announce(-1, 0);
     }
   }
 
   tick(): void {
     for (let i = 0; i < this.#ticking.length; i++) {
       const each = this.#ticking[i] as LaneFunction;
-      this.#calling[0] = this.functions.indexOf(each) + 1;
+      const index = this.functions.indexOf(each);
+      this.#announce(index, NF_TICK);
       try {
         each.tick?.();
       } catch (trap) {
-        this.#recover(each, trap);
+        this.#recover({ kind: "nf_tick", function: each, index, hop: 0 }, trap);
       }
-      this.#calling[0] = 0;
+      this.#announce(-1, 0);
     }
+  }
+
+  /** For the watchdog: what is called outside of hops. */
+  #announce(index: number, kind: number): void {
+    this.#calling[1] = kind;
+    this.#calling[0] = index + 1;
   }
 
   /** Deals with the trap of the function at `hop`. The next hop with work, or -1. */
   fault(hop: number, trap: unknown): number {
+    const failed = this.#findCall(hop);
+    this.#faults.noteTrap(failed, trap);
     const next = this.native.fault(hop);
-    this.#recover(this.#function((this.plan.hops[hop] as Plan["hops"][number]).function), trap);
+    this.#renew(failed);
     return next;
+  }
+
+  /** After a turn in which a result did not hold. */
+  noteBadResult(): void {
+    this.#faults.noteBadResult((hop) => this.#findCall(hop));
   }
 
   /** The next batch that reaches the function traps. */
@@ -325,14 +338,23 @@ export class Lane {
     return this.functions[index] as LaneFunction;
   }
 
-  #recover(failed: LaneFunction, trap: unknown): void {
-    this.#report(failed, trap);
+  #recover(failed: FailedCall, trap: unknown): void {
+    this.#faults.noteTrap(failed, trap);
+    this.#renew(failed);
+  }
+
+  #renew(failed: FailedCall): void {
     try {
-      failed.renew();
+      failed.function.renew();
     } catch (error) {
-      this.#report(failed, error);
+      this.#faults.noteTrap(failed, error);
     }
-    this.#attach(this.functions.indexOf(failed));
+    this.#attach(failed.index);
+  }
+
+  #findCall(hop: number): FailedCall {
+    const index = (this.plan.hops[hop] as Plan["hops"][number]).function;
+    return { kind: "nf_process", function: this.#function(index), index, hop };
   }
 
   #attach(index: number): void {
@@ -347,19 +369,5 @@ export class Lane {
 
   #findTicking(): void {
     this.#ticking = this.functions.filter((each) => each.tick !== undefined);
-  }
-
-  #report(failed: LaneFunction, trap: unknown): void {
-    const error = trap instanceof Error ? trap : new Error(String(trap));
-    const { message, source } = resolveTrap(error, failed.package.wasm);
-    const { name, package: from } = failed.planned;
-    const key = `${name} ${message} ${source}`;
-    let fault = this.#faults.get(key);
-    if (fault === undefined) {
-      fault = { function: name, package: `${from.name}@${from.version}`, message, source, count: 0 };
-      if (this.#faults.size < FAULT_KINDS) this.#faults.set(key, fault);
-    }
-    fault.count += 1;
-    this.#setup.onFault?.(fault);
   }
 }

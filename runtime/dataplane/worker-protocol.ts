@@ -3,6 +3,7 @@ import type { Plan } from "../chain/plan.ts";
 import type { Fault } from "../errors.ts";
 import type { FunctionPackage } from "../function/catalog.ts";
 import type { CounterLayout } from "./counter-layout.ts";
+import type { FaultEvidence } from "./faults/evidence.ts";
 import type { MigrationResult, Predecessor } from "./generation.ts";
 import type { LogLevel } from "./instance.ts";
 import type { FaultReport } from "./lane.ts";
@@ -41,7 +42,9 @@ export const CONTROL_FORCED = 3;
 export const CONTROL_OFFENDER = 4;
 /** The function whose nf_events or nf_tick runs: its index + 1. */
 export const CONTROL_CALLING = 5;
-export const CONTROL_WORDS = 6;
+/** Which of them: index into callKinds. */
+export const CONTROL_CALL_KIND = 6;
+export const CONTROL_WORDS = 7;
 
 export const CONTROL_RUN = 0;
 export const CONTROL_STOP = 1;
@@ -66,6 +69,7 @@ export type WorkerMessage =
   | { readonly kind: "taken"; readonly pauseNs: number }
   | { readonly kind: "quarantined"; readonly function: number; readonly traps: number }
   | { readonly kind: "fault"; readonly fault: FaultReport }
+  | { readonly kind: "evidence"; readonly evidence: FaultEvidence }
   | { readonly kind: "log"; readonly level: LogLevel; readonly function: string; readonly message: string }
   | { readonly kind: "failed"; readonly faults: readonly Fault[] }
   | { readonly kind: "stopped"; readonly audit: FrameAudit };

@@ -1,0 +1,142 @@
+// From a fault to its bundle, and from the bundle to the same fault in another process, without the function's sources.
+import { afterEach, describe, expect, it } from "vitest";
+import { RESULTS_ADDRESS } from "../../runtime/dataplane/memory-map.ts";
+import { createNetwork, type Namespace, type Network, networkObstacle } from "../../runtime/testing/network.ts";
+import { makeCountingFunctions } from "../support/counting-function.ts";
+import { makeBundles, replayBundle } from "../support/fault-bundle.ts";
+import { RunningEngine } from "../support/running-engine.ts";
+import { makeFolder } from "../support/temporary-folder.ts";
+
+const obstacle = networkObstacle();
+const skipped = obstacle === null ? "" : ` (skipped: ${obstacle})`;
+
+const packet = "udp 10.0.0.1:5000 > 10.0.0.2:53";
+const bad = "udp 10.0.0.1:5000 > 10.0.0.2:666";
+
+describe("the bundle of a trap", () => {
+  it("that a frame's content causes makes it trap again, on the same line", async () => {
+    const maker = await makeBundles({
+      body: "for (let i = 0; i < batch.count; i++) {\n  if (batch.packet(i).destinationPort == 666) unreachable();\n}",
+    });
+    expect(maker.fn.process([packet, bad])).toEqual(["fault fault", "fault fault"]);
+    const [bundle = ""] = await maker.bundles();
+    const { status, stdout, stderr } = replayBundle(bundle);
+    expect(stderr).toBe("");
+    expect(stdout).toContain("fault faulty (faulty@1.0.0) faulty/index.ts:7:");
+    expect(stdout).toContain(`1 ${packet}`);
+    expect(stdout).toContain(`2 ${bad}`);
+    expect(status).toBe(0);
+  });
+
+  it("with what batches before left in a segment, in globals and in the heap", async () => {
+    const states = {
+      segment: {
+        before: 'import { Segment } from "sluice/sdk"; const total = new Segment("total");',
+        count: "store<u32>(total.address, load<u32>(total.address) + 1); const n = load<u32>(total.address);",
+        manifest: { segments: { total: { bytes: 8, layout: 1 } } },
+      },
+      globals: { before: "let seen: u32 = 0;", count: "seen++; const n = seen;" },
+      heap: { before: "const seen = new StaticArray<u32>(1000);", count: "seen[700]++; const n = seen[700];" },
+    };
+    for (const { before, count, ...rest } of Object.values(states)) {
+      const maker = await makeBundles({ before, body: `${count}\nif (n >= 5) unreachable();`, ...rest });
+      for (let i = 0; i < 4; i++) expect(maker.fn.process(packet)).toEqual([`next ${packet}`]);
+      expect(maker.fn.process(packet)).toEqual(["fault fault"]);
+      const [bundle = ""] = await maker.bundles();
+      const { status, stdout } = replayBundle(bundle);
+      expect(stdout).toContain("faulty/index.ts:7:");
+      expect(status).toBe(0);
+    }
+  });
+
+  it("says so where the call that failed has left another state than it had found", async () => {
+    const maker = await makeBundles({ before: "let seen: u32 = 0;", body: "seen++;\nif (seen == 5) unreachable();" });
+    for (let i = 0; i < 5; i++) maker.fn.process(packet);
+    const [bundle = ""] = await maker.bundles();
+    const { status, stderr } = replayBundle(bundle);
+    expect(stderr).toContain("error[not-reproduced]");
+    expect(stderr).toContain("keepBatches");
+    expect(status).toBe(1);
+  });
+});
+
+describe("the bundle of a result that does not hold", () => {
+  it("names the frame and the result", async () => {
+    const maker = await makeBundles({
+      body: `for (let i = 0; i < batch.count; i++) {
+        if (batch.packet(i).destinationPort == 666) store<u8>(${RESULTS_ADDRESS} + i * 16, 9);
+      }`,
+    });
+    expect(maker.fn.process([packet, bad])).toEqual([`next ${packet}`, "fault bad-verdict"]);
+    const [bundle = ""] = await maker.bundles();
+    const { status, stdout } = replayBundle(bundle);
+    expect(stdout).toContain("frame 2: bad-verdict (result 09000000000000000000000000000000)");
+    expect(stdout).toContain(`> 2 ${bad}`);
+    expect(status).toBe(0);
+    expect(JSON.parse(replayBundle(bundle, "--json").stdout)).toMatchObject({
+      reproduced: true,
+      kind: "result",
+      frames: [
+        { text: packet, isBad: false },
+        { text: bad, isBad: true },
+      ],
+    });
+  });
+});
+
+describe.skipIf(obstacle !== null)(`a chain on devices${skipped}`, () => {
+  let network: Network;
+  let left: Namespace;
+  let engine: RunningEngine | undefined;
+
+  afterEach(async () => {
+    engine?.dispose();
+    engine = undefined;
+    await network.close();
+  });
+
+  const start = async (document: string, functions: string) => {
+    network = await createNetwork();
+    left = await network.namespace("left");
+    const box = await network.namespace("box");
+    await network.link(
+      { namespace: left, device: "eth0", addresses: ["10.9.0.1/24"] },
+      { namespace: box, device: "lan0" },
+    );
+    engine = await RunningEngine.start(box, `${makeFolder({ "chain.yaml": document })}/chain.yaml`, { functions });
+    return engine;
+  };
+
+  const tap = (use: string) => `chain: recorded
+ports: { lan: { device: lan0 } }
+functions: { count: { use: ${use} } }
+paths: [{ from: lan, through: [count], to: none }]
+`;
+
+  it("keeps a bundle of a trap and of a function that does not return, and says where", async () => {
+    const functions = await makeCountingFunctions({
+      version: "1.0.0",
+      step: 1,
+      each: "if (packet.dscp == 40) unreachable();\n    if (packet.dscp == 46) { while (true) {} }",
+    });
+    const running = await start(tap("counting@1"), functions);
+    await left.run("ip", "neigh", "replace", "10.9.0.2", "lladdr", "02:00:00:00:00:02", "dev", "eth0");
+    await new Promise((resolve) => setTimeout(resolve, 1500)); // the standby is warm
+    const found = () => [...running.stderr.matchAll(/^bundle count \(counting@1\.0\.0\) (.*): sluice replay (\S+)$/gm)];
+    for (const [index, tos] of ["0xa0", "0xb8"].entries()) {
+      await left.run("ping", "-c", "1", "-Q", tos, "-W", "1", "10.9.0.2").catch(() => {});
+      await expect.poll(() => found().length, { timeout: 10_000 }).toBe(index + 1);
+    }
+    console.log(/quarantine.*/.exec(running.stderr)?.[0]);
+    const [[, trapped = "", trap = ""] = [], [, stuck = "", loop = ""] = []] = found();
+    expect([trapped, stuck]).toEqual(["unreachable", "it did not return"]);
+    expect((await running.end()).last.frames).toMatchObject({ intact: true });
+    const again = replayBundle(trap);
+    expect(again.stdout).toMatch(/fault count \(counting@1\.0\.0\) counting\/index\.ts:11:\d+: unreachable/);
+    expect(again.stdout).toMatch(/icmp 10\.9\.0\.1 > 10\.9\.0\.2/);
+    expect(again.status).toBe(0);
+    const endless = replayBundle(loop);
+    expect(endless.stdout).toMatch(/fault count \(counting@1\.0\.0\) counting\/index\.ts:12:\d+: it did not return/);
+    expect(endless.status).toBe(0);
+  }, 60_000);
+});

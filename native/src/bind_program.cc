@@ -2,6 +2,7 @@
 
 #include <bit>
 
+#include "bind_recording.h"
 #include "bind_segment.h"
 
 namespace sluice {
@@ -234,7 +235,9 @@ bool ReadSight(const Napi::Array& functions, Program* program) {
   for (uint32_t i = 0; i < program->functions.size(); ++i) {
     const auto object = functions.Get(i).As<Napi::Object>();
     Function& function = program->functions[i];
+    function.reads_frames = Flag(object, "readsFrames");
     function.reads_flow = Flag(object, "readsFlow");
+    function.recorder = RecorderOf(object.Get("recorder"));
     for (const uint32_t index : Numbers<uint32_t>(List(object, "columns"))) {
       if (index >= columns.size()) return false;
       function.seen.push_back({columns[index].data, columns[index].bytes});

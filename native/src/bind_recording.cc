@@ -52,6 +52,85 @@ Napi::Value CopyPagesOf(const Napi::CallbackInfo& info) {
   return CopyOf(env, room.get(), *written);
 }
 
+constexpr napi_type_tag kRecorderTag = {0x536c75696365, 0x5265636f72646572};
+using Recorder = std::shared_ptr<FlightRecorder>;
+
+// A view of memory that is the recorder's.
+Napi::ArrayBuffer ViewOf(Napi::Env env, const Recorder& recorder, void* data, size_t bytes) {
+  return Napi::ArrayBuffer::New(
+      env, data, bytes, [](Napi::Env, void*, Recorder* held) { delete held; }, new Recorder(recorder));
+}
+
+// watch(memory, offset, counters, countersBytes, segments)
+Napi::Value Watch(const Napi::CallbackInfo& info, FlightRecorder& recorder) {
+  const Napi::Env env = info.Env();
+  const auto counters = SegmentOf(info[2]);
+  const auto offset = static_cast<size_t>(info[1].ToNumber().Int64Value());
+  const auto counted = static_cast<size_t>(info[3].ToNumber().Int64Value());
+  std::vector<std::shared_ptr<Segment>> segments;
+  bool sound = info[0].IsArrayBuffer() && counters && info[4].IsArray() && counted <= counters->bytes();
+  for (uint32_t i = 0; sound && i < info[4].As<Napi::Array>().Length(); ++i) {
+    segments.push_back(SegmentOf(info[4].As<Napi::Array>().Get(i)));
+    sound = segments.back() != nullptr;
+  }
+  if (!sound || offset > info[0].As<Napi::ArrayBuffer>().ByteLength()) {
+    ThrowError(env, "internal", "watch", "expects a memory's buffer and segments");
+    return env.Undefined();
+  }
+  auto memory = info[0].As<Napi::ArrayBuffer>();
+  recorder.Watch({static_cast<const uint8_t*>(memory.Data()) + offset, memory.ByteLength() - offset},
+                 {counters->data(), counted}, std::move(segments));
+  return env.Undefined();
+}
+
+Napi::Value MakeRecorder(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const Recorder recorder = FlightRecorder::Make(info[0].ToNumber().Uint32Value(), info[1].ToNumber().Uint32Value());
+  if (!recorder) {
+    ThrowError(env, "internal", "makeRecorder", "there is no memory");
+    return env.Undefined();
+  }
+  Napi::Object object = Napi::Object::New(env);
+  auto external =
+      Napi::External<Recorder>::New(env, new Recorder(recorder), [](Napi::Env, Recorder* held) { delete held; });
+  external.TypeTag(&kRecorderTag);
+  object.DefineProperty(Napi::PropertyDescriptor::Value("handle", external, napi_default));
+  object.Set("due", ViewOf(env, recorder, recorder->due(), sizeof(uint32_t)));
+  object.Set("globals", ViewOf(env, recorder, recorder->globals().data(), recorder->globals().size_bytes()));
+  object.Set("watch",
+             Napi::Function::New(env, [recorder](const Napi::CallbackInfo& call) { return Watch(call, *recorder); }));
+  object.Set("takeState", Napi::Function::New(env, [recorder](const Napi::CallbackInfo& call) -> Napi::Value {
+               return Napi::Boolean::New(call.Env(), recorder->TakeState());
+             }));
+  return object;
+}
+
+Napi::Value RecordCall(const Napi::CallbackInfo& info, Lane& lane) {
+  const uint32_t kind = info[0].ToNumber().Uint32Value();
+  const uint32_t function = info[1].ToNumber().Uint32Value();
+  if (kind == layout::kCallKindsNfTick && function < lane.functions()) lane.RecordCall(kind, function, 0);
+  return info.Env().Undefined();
+}
+
+Napi::Value CopyRecording(const Napi::CallbackInfo& info, Lane& lane) {
+  const Napi::Env env = info.Env();
+  const uint32_t function = info[0].ToNumber().Uint32Value();
+  FlightRecorder::Recording recording;
+  if (function >= lane.functions() || !lane.function(function).recorder) return env.Null();
+  if (!lane.function(function).recorder->Read(&recording)) return env.Null();
+  Napi::ArrayBuffer calls = Napi::ArrayBuffer::New(env, recording.calls[0].size() + recording.calls[1].size());
+  auto* to = static_cast<uint8_t*>(calls.Data());
+  for (const auto& part : recording.calls) to = std::copy(part.begin(), part.end(), to);
+  Napi::Array parts = Napi::Array::New(env);
+  for (const auto& part : recording.parts) parts.Set(parts.Length(), CopyOf(env, part.data(), part.size()));
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("calls", calls);
+  object.Set("globals", CopyOf(env, reinterpret_cast<const uint8_t*>(recording.globals.data()),
+                               recording.globals.size() * sizeof(uint64_t)));
+  object.Set("parts", parts);
+  return object;
+}
+
 Napi::Value CopyCall(const Napi::CallbackInfo& info, Lane& lane) {
   const Napi::Env env = info.Env();
   const uint32_t kind = info[0].ToNumber().Uint32Value();
@@ -95,13 +174,24 @@ void Set(Napi::Env env, Napi::Object object, const char* name, const std::shared
 
 }  // namespace
 
+Recorder RecorderOf(const Napi::Value& value) {
+  if (!value.IsObject()) return nullptr;
+  const Napi::Value handle = value.As<Napi::Object>().Get("handle");
+  if (!handle.IsExternal()) return nullptr;
+  const auto external = handle.As<Napi::External<Recorder>>();
+  return external.CheckTypeTag(&kRecorderTag) ? *external.Data() : nullptr;
+}
+
 void BindRecording(Napi::Env env, Napi::Object exports) {
+  exports.Set("makeRecorder", Napi::Function::New(env, MakeRecorder));
   exports.Set("copyPages", Napi::Function::New(env, CopyPagesOf));
 }
 
 void BindLaneRecording(Napi::Env env, Napi::Object object, const std::shared_ptr<OpenLane>& open) {
   Set(env, object, "copyCall", open, CopyCall);
   Set(env, object, "takeBadResult", open, TakeBadResult);
+  Set(env, object, "recordCall", open, RecordCall);
+  Set(env, object, "copyRecording", open, CopyRecording);
 }
 
 }  // namespace sluice

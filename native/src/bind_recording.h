@@ -10,6 +10,8 @@
 namespace sluice {
 
 void BindRecording(Napi::Env env, Napi::Object exports);
+// The recorder behind an object made by makeRecorder; null if it is something else.
+std::shared_ptr<FlightRecorder> RecorderOf(const Napi::Value& value);
 void BindLaneRecording(Napi::Env env, Napi::Object object, const std::shared_ptr<OpenLane>& open);
 
 }  // namespace sluice

@@ -285,6 +285,7 @@ int32_t Lane::Prepare() {
   const Function& function = program_->functions[program_->hops[next_hop_].function];
   if (function.outbox) OutboxReader::Clear(function.outbox);
   if (function.chunks) FillChunks(function, queue);
+  if (function.recorder) RecordCall(layout::kCallKindsNfProcess, program_->hops[next_hop_].function, next_hop_);
   uint64_t* counters = program_->hops[next_hop_].counters;
   counters[layout::kHopCountersFrames] += queue.count;
   counters[layout::kHopCountersBatches] += 1;

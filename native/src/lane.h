@@ -116,6 +116,8 @@ class Lane {
     bool with_frames;  // the frames' bytes, too
   };
   std::vector<uint8_t> CopyCall(const Call& call) const;
+  // Adds a call to its function's recorder, if it has one. nf_process and nf_events come by themselves.
+  void RecordCall(uint32_t kind, uint32_t function, uint32_t hop);
   // The first result that did not hold since the last one was taken; of one hop and reason only one is ever noted.
   struct BadResult {
     bool is_held = false;

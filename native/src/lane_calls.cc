@@ -123,6 +123,14 @@ std::vector<uint8_t> Lane::CopyCall(const Call& call) const {
   return bytes;
 }
 
+void Lane::RecordCall(uint32_t kind, uint32_t index, uint32_t hop) {
+  const Function& function = program_->functions[index];
+  if (!function.recorder) return;
+  const Call call{kind, index, hop, function.reads_frames};
+  const bool is_batch = kind == layout::kCallKindsNfProcess;
+  if (uint8_t* to = function.recorder->Add(CallBytes(call), is_batch)) WriteCall(call, to);
+}
+
 // The first result of a kind that does not hold, with the batch that it is for. Frames before it may have gone on, and
 // been parsed again.
 void Lane::NoteBadResult(uint32_t index, uint32_t record_index, const Result& result, uint32_t why) {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "flight_recorder.h"
 #include "flow_engine.h"
 #include "layout.h"
 #include "match.h"
@@ -40,8 +41,10 @@ struct Function {
   uint32_t defines = 0;          // event bits that it may raise
   uint32_t labels = 0;           // label bits that it may set
   uint64_t* counters = nullptr;  // layout::kFunctionCounters*
+  bool reads_frames = false;
   bool reads_flow = false;
   std::vector<SeenColumn> seen;
+  std::shared_ptr<FlightRecorder> recorder;  // null: its calls are not kept
 };
 
 struct Hop {

@@ -337,8 +337,8 @@ export class Engine {
   #collectHungCall(hung: GenerationWorker, offender: number): void {
     if (this.#setup.onEvidence === undefined) return;
     try {
-      const evidence = collectHungCall(loadAddon(), this.#lane, this.#control, hung, offender);
-      this.#setup.onEvidence(evidence, hung.setup);
+      const parts = { native: loadAddon(), lane: this.#lane, control: this.#control };
+      this.#setup.onEvidence(collectHungCall({ ...parts, worker: hung, offender }), hung.setup);
     } catch (error) {
       this.#setup.onLog?.("warn", "engine", `nothing could be kept of the fault: ${(error as Error).message}`);
     }

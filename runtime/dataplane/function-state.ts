@@ -69,6 +69,8 @@ export interface FunctionPlace {
 /** What of a planned function decides on its windows. */
 type Exchange = Pick<PlannedFunction, "name" | "frames" | "events" | "stream" | "labels">;
 
+type ExchangedPages = Omit<NativeFunction, "counters" | "readsFrames" | "readsFlow" | "columns" | "recorder">;
+
 /** What the generation before declared: the same names keep their counters. */
 export interface DeclaredNames {
   readonly reasons: readonly string[];
@@ -159,7 +161,7 @@ export class FunctionState {
   }
 
   /** What the lane reads and writes of it besides the counters. */
-  exchange({ name, events, stream, labels }: Exchange): Omit<NativeFunction, "counters" | "readsFlow" | "columns"> {
+  exchange({ name, events, stream, labels }: Exchange): ExchangedPages {
     const part = (offset: number) => ({ segment: this.#segment, offset });
     return {
       name,
@@ -199,6 +201,11 @@ export class FunctionState {
 
   get declaredCounters(): readonly DeclaredCounter[] {
     return this.#counters;
+  }
+
+  /** COUNTERS_BYTES, of which the declared ones are the first. */
+  get counterSegment(): Segment {
+    return this.#counterSegment;
   }
 
   /** A copy of what was counted, by declared counter. */

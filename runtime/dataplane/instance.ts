@@ -75,7 +75,7 @@ export function instantiate(setup: InstanceSetup): FunctionInstance {
     migrate: host.allowing(exports.nf_migrate),
     hideWindows: () => native.overlay(buffer, []),
     memory: buffer,
-    globals: globals.map((name) => exports[name] as WebAssembly.Global),
+    globals: globals.map(({ name }) => exports[name] as WebAssembly.Global),
   };
 }
 

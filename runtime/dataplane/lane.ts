@@ -284,6 +284,7 @@ export class Lane {
       const each = this.#ticking[i] as LaneFunction;
       const index = this.functions.indexOf(each);
       this.#announce(index, NF_TICK);
+      if (each.recorder !== undefined) this.native.recordCall(NF_TICK, index);
       try {
         each.tick?.();
       } catch (trap) {

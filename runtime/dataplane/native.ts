@@ -49,6 +49,9 @@ export interface NativeFunction {
   readonly subscribes: number;
   readonly defines: number;
   readonly labels: number;
+  readonly readsFrames: boolean;
+  /** Null: its calls are not kept. */
+  readonly recorder: NativeRecorder | null;
   /** What it sees of flows: their record, and columns by index of NativeFlows.columns. */
   readonly readsFlow: boolean;
   readonly columns: readonly number[];
@@ -209,6 +212,10 @@ export interface NativeLane {
   copyCall(kind: number, functionIndex: number, hop: number): ArrayBuffer;
   /** After EXHALE_BAD_RESULT: the first result of its hop and reason that did not hold, with the batch; once each. */
   takeBadResult(): NativeBadResult | null;
+  /** A call outside of hops is to be made: index into callKinds of nf_tick. Those of the others come by themselves. */
+  recordCall(kind: number, functionIndex: number): void;
+  /** Null if the function has no recorder, or nothing in it. When copyCall may be called. */
+  copyRecording(functionIndex: number): NativeRecording | null;
   /** Fills the function's page with its batched events; false if there are none. */
   fillEvents(functionIndex: number): boolean;
   /** Carries out what the function put into its outbox in nf_events. */
@@ -243,6 +250,33 @@ export interface NativeLane {
   openAfxdpPort: (options: AfxdpPortOptions) => AfxdpPort;
   /** Closes all ports and gives the mappings back. Further calls throw. */
   close(): void;
+}
+
+/** The last calls of one function (native/src/flight_recorder.h). */
+export interface NativeRecorder {
+  /** u32: not 0 when the state is to be taken before the next call. */
+  readonly due: ArrayBuffer;
+  /** 8 bytes per global, to be filled in before takeState. */
+  readonly globals: ArrayBuffer;
+  /** What the state consists of: memory from `offset` on, the first bytes of the counters, segments. Begins anew. */
+  watch(
+    memory: ArrayBuffer,
+    offset: number,
+    counters: Segment,
+    countersBytes: number,
+    segments: readonly Segment[],
+  ): void;
+  /** False if it is too large; nothing is kept from then on. */
+  takeState(): boolean;
+}
+
+export interface NativeRecording {
+  /** Calls as layout.ts has them, oldest first. */
+  readonly calls: ArrayBuffer;
+  /** What was before the first of them: globals as they were filled in; memory, counters, segments. */
+  readonly globals: ArrayBuffer;
+  /** Pages as copyPages gives them, but counters plain. */
+  readonly parts: readonly ArrayBuffer[];
 }
 
 export interface NativeBadResult {
@@ -345,6 +379,8 @@ export interface NativeAddon {
    * u64 number and 4096 bytes each. Null if that is more than `limit` bytes.
    */
   copyPages(source: Segment | ArrayBuffer, offset: number, bytes: number, limit: number): ArrayBuffer | null;
+  /** Keeps at least so many batches of a function with so many globals, as far as there is room. */
+  makeRecorder(batches: number, globals: number): NativeRecorder;
   createLane(options: LaneOptions): NativeLane;
   /** A lane of this process by its id, for another thread. Throws internal if nobody holds it any more. */
   attachLane(id: number): NativeLane;

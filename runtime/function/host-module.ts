@@ -1,13 +1,13 @@
 // What the host compiles of a function's module: the same code, where every hidden access traps, and with its globals in
 // sight.
-import { exposeGlobals } from "./exposed-globals.ts";
+import { type ExposedGlobal, exposeGlobals } from "./exposed-globals.ts";
 import { dropMemoryMinimum } from "./memory-import.ts";
 import { type ResolvedTrap, resolveTrap } from "./source-map.ts";
 
 export interface HostModule {
   readonly module: WebAssembly.Module;
   /** Exports that are its mutable globals. */
-  readonly globals: readonly string[];
+  readonly globals: readonly ExposedGlobal[];
   /** What the offsets in V8's stacks are above those of the package's own binary. */
   readonly shift: number;
 }

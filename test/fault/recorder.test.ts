@@ -1,6 +1,7 @@
 // From a fault to its bundle, and from the bundle to the same fault in another process, without the function's sources.
 import { afterEach, describe, expect, it } from "vitest";
 import { RESULTS_ADDRESS } from "../../runtime/dataplane/memory-map.ts";
+import { encodePacket } from "../../runtime/testing/index.ts";
 import { createNetwork, type Namespace, type Network, networkObstacle } from "../../runtime/testing/network.ts";
 import { makeCountingFunctions } from "../support/counting-function.ts";
 import { makeBundles, replayBundle } from "../support/fault-bundle.ts";
@@ -57,6 +58,67 @@ describe("the bundle of a trap", () => {
     expect(stderr).toContain("error[not-reproduced]");
     expect(stderr).toContain("keepBatches");
     expect(status).toBe(1);
+  });
+});
+
+describe("the bundle of a function with keepBatches", () => {
+  it("makes it trap again although the call that failed has left another state", async () => {
+    const states = {
+      globals: { before: "let seen: u64 = 0;", count: "const n = ++seen;" },
+      heap: { before: "const seen = new StaticArray<u32>(1000);", count: "const n = ++seen[700];" },
+      segment: {
+        before: 'import { Segment } from "sluice/sdk"; const total = new Segment("total");',
+        count: "store<u32>(total.address, load<u32>(total.address) + 1); const n = load<u32>(total.address);",
+        manifest: { segments: { total: { bytes: 8, layout: 1 } } },
+      },
+    };
+    for (const { before, count, ...rest } of Object.values(states)) {
+      for (const batches of [1, 3, 25, 26]) {
+        const body = `${count}\nif (n == ${batches}) unreachable();`;
+        const maker = await makeBundles({ before, body, ...rest }, { keepBatches: 4 });
+        for (let i = 1; i < batches; i++) expect(maker.fn.process(packet)).toEqual([`next ${packet}`]);
+        expect(maker.fn.process(packet)).toEqual(["fault fault"]);
+        const [bundle = ""] = await maker.bundles();
+        const { status, stdout } = replayBundle(bundle, "--json");
+        const { calls, isExact, found } = JSON.parse(stdout);
+        expect(isExact).toBe(true);
+        expect(found.source).toContain("faulty/index.ts:7:");
+        expect(calls).toBeGreaterThanOrEqual(Math.min(batches, 4));
+        expect(status).toBe(0);
+      }
+    }
+  }, 120_000);
+
+  it("begins anew after a fault", async () => {
+    const body = "seen++;\nif (seen == 3) unreachable();\nif (batch.packet(0).destinationPort == 666) unreachable();";
+    const maker = await makeBundles({ before: "let seen: u32 = 0;", body }, { keepBatches: 100 });
+    for (let i = 0; i < 3; i++) maker.fn.process(packet);
+    await new Promise((resolve) => setTimeout(resolve, 1100)); // one bundle a second
+    maker.fn.process(packet);
+    maker.fn.process(bad);
+    const bundles = await maker.bundles();
+    const found = bundles.map((bundle) => JSON.parse(replayBundle(bundle, "--json").stdout));
+    expect(found).toMatchObject([
+      { reproduced: true, calls: 3, found: { source: expect.stringContaining("index.ts:7:") } },
+      { reproduced: true, calls: 2, found: { source: expect.stringContaining("index.ts:8:") } },
+    ]);
+  });
+
+  it("has the frames as they were before the function changed them", async () => {
+    const body = `for (let i = 0; i < batch.count; i++) {
+        const frame = load<u32>(changetype<usize>(batch.packet(i)));
+        const seen = load<u8>(frame + 41);
+        store<u8>(frame + 41, 0);
+        if (seen == 7) unreachable();
+      }`;
+    for (const keepBatches of [0, 8]) {
+      const maker = await makeBundles({ body, manifest: { frames: "write" } }, { keepBatches });
+      const bytes = encodePacket("udp 10.0.0.1:5000 > 10.0.0.2:53 pad 60");
+      bytes[41] = 7;
+      expect(maker.fn.processBytes([bytes])).toEqual(["fault fault"]);
+      const [bundle = ""] = await maker.bundles();
+      expect(replayBundle(bundle).status).toBe(keepBatches === 0 ? 1 : 0);
+    }
   });
 });
 

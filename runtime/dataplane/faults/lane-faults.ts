@@ -2,8 +2,8 @@
 import { resolveFault } from "../../function/host-module.ts";
 import type { LaneFunction } from "../generation.ts";
 import type { LaneMemory } from "../lane-memory.ts";
-import { type CallKind, callKinds, engineDropReasons } from "../layout.ts";
-import type { NativeBadResult, NativeLane } from "../native.ts";
+import { CALL_BYTES, CALL_HOP, CALL_KIND, type CallKind, callKinds, engineDropReasons } from "../layout.ts";
+import type { NativeLane } from "../native.ts";
 import { EvidenceGate, type FaultEvidence } from "./evidence.ts";
 
 /** One kind of fault of one function, as often as it happened. */
@@ -63,9 +63,10 @@ export class LaneFaults {
     const { message, source } = resolveFault(error, from.wasm);
     const key = `${planned.name} ${message} ${source}`;
     if (this.#setup.onEvidence !== undefined && this.#gate.opens(key, performance.now())) {
-      const calls = this.#setup.native.copyCall(callKinds.indexOf(failed.kind), failed.index, failed.hop);
-      const { kind: call } = failed;
-      this.#setup.onEvidence({ ...this.#describe(failed), kind: "trap", call, message, source, bad: null, calls });
+      const copy = () => this.#setup.native.copyCall(callKinds.indexOf(failed.kind), failed.index, failed.hop);
+      const calls = collectCalls(this.#setup.native, failed, copy);
+      const what = { kind: "trap", call: failed.kind, message, source, bad: null } as const;
+      this.#setup.onEvidence({ ...this.#describe(failed), ...what, ...calls });
     }
     this.#count(key, failed.function, message, source);
   }
@@ -75,9 +76,13 @@ export class LaneFaults {
     const noted = this.#setup.native.takeBadResult();
     if (noted === null || this.#setup.onEvidence === undefined) return;
     const failed = find(noted.hop);
-    const reason = engineDropReasons[noted.reason] as string;
-    if (!this.#gate.opens(`${failed.function.planned.name} ${reason}`, performance.now())) return;
-    this.#setup.onEvidence({ ...this.#describe(failed), ...describeBadResult(noted, reason) });
+    const { position, result } = noted;
+    const message = engineDropReasons[noted.reason] as string;
+    if (!this.#gate.opens(`${failed.function.planned.name} ${message}`, performance.now())) return;
+    const calls = collectCalls(this.#setup.native, failed, () => noted.call);
+    const bad = { position, reason: message, result };
+    const what = { kind: "result", call: "nf_process", message, source: null, bad } as const;
+    this.#setup.onEvidence({ ...this.#describe(failed), ...what, ...calls });
   }
 
   #describe({ function: failed, index }: FailedCall) {
@@ -85,8 +90,6 @@ export class LaneFaults {
     return {
       ...{ lane, laneCount, seed, function: index },
       at: new Date().toISOString(),
-      isExact: false,
-      state: failed.copyState(),
       declared: { reasons: failed.state.reasons, counters: failed.state.declaredCounters },
       slotBytes: memory.slotBytes,
       umemBytes: memory.umem.bytes,
@@ -105,7 +108,27 @@ export class LaneFaults {
   }
 }
 
-function describeBadResult({ position, result, call: calls }: NativeBadResult, reason: string) {
-  const bad = { position, reason, result };
-  return { kind: "result", call: "nf_process", message: reason, source: null, bad, calls } as const;
+/** What the function's recorder has; without one the call that failed, and the state that it left. */
+function collectCalls(
+  native: NativeLane,
+  { function: failed, index, hop, kind }: FailedCall,
+  copy: () => ArrayBuffer,
+): Pick<FaultEvidence, "calls" | "state" | "isExact"> {
+  const recording = failed.recorder === undefined ? null : native.copyRecording(index);
+  if (recording === null) return { calls: copy(), state: failed.copyState(), isExact: false };
+  const calls = dropLater(recording.calls, kind, hop);
+  return { calls, state: failed.readState(recording), isExact: true };
+}
+
+/** A result is noted after its turn, in which later hops of the same function may have been called. */
+function dropLater(log: ArrayBuffer, kind: CallKind, hop: number): ArrayBuffer {
+  const view = new DataView(log);
+  const isThat = (at: number) => {
+    return callKinds[view.getUint32(at + CALL_KIND, true)] === kind && view.getUint32(at + CALL_HOP, true) === hop;
+  };
+  let end = log.byteLength;
+  for (let at = 0; at < log.byteLength; at += view.getUint32(at + CALL_BYTES, true)) {
+    if (isThat(at)) end = at + view.getUint32(at + CALL_BYTES, true);
+  }
+  return end === log.byteLength ? log : log.slice(0, end);
 }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <memory>
-#include <new>
 #include <vector>
 
 #include "bind_error.h"
@@ -18,38 +17,31 @@ Napi::ArrayBuffer CopyOf(Napi::Env env, const uint8_t* bytes, size_t count) {
   return copy;
 }
 
-// Room for at most `limit` bytes of copied pages, but for all of `bytes` at the most. Not zeroed: what is not needed is
-// never touched. Null if there is no memory.
-std::unique_ptr<uint8_t[]> MakeRoom(size_t bytes, size_t* limit) {
-  *limit = std::min(*limit, bytes / 4096 * kCopiedPageBytes);
-  return std::unique_ptr<uint8_t[]>(new (std::nothrow) uint8_t[*limit]);
+template <typename From>
+Napi::Value CopyInto(Napi::Env env, const From& from, int64_t limit) {
+  const std::optional<size_t> bytes = CopiedBytes(from);
+  if (!bytes || static_cast<int64_t>(*bytes) > limit) return env.Null();
+  Napi::ArrayBuffer copy = Napi::ArrayBuffer::New(env, *bytes);
+  const std::span<uint8_t> room(static_cast<uint8_t*>(copy.Data()), copy.ByteLength());
+  Populate(room);
+  if (CopyPages(from, room) != bytes) return env.Null();
+  return copy;
 }
 
 // copyPages(source, offset, bytes, limit): `source` is a segment, all of it, or an ArrayBuffer.
 Napi::Value CopyPagesOf(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  auto limit = static_cast<size_t>(std::max<int64_t>(0, info[3].ToNumber().Int64Value()));
-  std::unique_ptr<uint8_t[]> room;
-  std::optional<size_t> written;
-  if (info[0].IsArrayBuffer()) {
-    auto buffer = info[0].As<Napi::ArrayBuffer>();
-    const auto offset = static_cast<size_t>(info[1].ToNumber().Int64Value());
-    const auto bytes = static_cast<size_t>(info[2].ToNumber().Int64Value());
-    if (offset > buffer.ByteLength() || bytes > buffer.ByteLength() - offset) {
-      ThrowError(env, "internal", "copyPages", "a part of the buffer that is not there");
-      return env.Undefined();
-    }
-    room = MakeRoom(bytes, &limit);
-    if (room) written = CopyPages({static_cast<const uint8_t*>(buffer.Data()) + offset, bytes}, {room.get(), limit});
-  } else if (const auto segment = SegmentOf(info[0])) {
-    room = MakeRoom(segment->bytes(), &limit);
-    if (room) written = CopyPages(*segment, {room.get(), limit});
-  } else {
-    ThrowError(env, "internal", "copyPages", "expects a segment or a memory's buffer");
+  const int64_t limit = info[3].ToNumber().Int64Value();
+  if (const auto segment = SegmentOf(info[0])) return CopyInto(env, *segment, limit);
+  const auto offset = static_cast<size_t>(info[1].ToNumber().Int64Value());
+  const auto bytes = static_cast<size_t>(info[2].ToNumber().Int64Value());
+  if (!info[0].IsArrayBuffer() || offset > info[0].As<Napi::ArrayBuffer>().ByteLength() ||
+      bytes > info[0].As<Napi::ArrayBuffer>().ByteLength() - offset) {
+    ThrowError(env, "internal", "copyPages", "expects a segment, or a part of a memory's buffer");
     return env.Undefined();
   }
-  if (!written) return env.Null();
-  return CopyOf(env, room.get(), *written);
+  const auto* data = static_cast<const uint8_t*>(info[0].As<Napi::ArrayBuffer>().Data());
+  return CopyInto(env, std::span(data + offset, bytes), limit);
 }
 
 constexpr napi_type_tag kRecorderTag = {0x536c75696365, 0x5265636f72646572};

@@ -1,6 +1,7 @@
 #include "page_copy.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,69 +16,78 @@ constexpr size_t kPageBytes = 4096;
 constexpr uint64_t kPresent = 1ull << 63;
 constexpr uint64_t kSwapped = 1ull << 62;
 
-bool IsZero(const uint8_t* page) { return page[0] == 0 && std::memcmp(page, page + 1, kPageBytes - 1) == 0; }
-
-class PageWriter {
- public:
-  explicit PageWriter(std::span<uint8_t> to) : to_(to) {}
-
-  // False if there is no room.
-  bool Put(uint64_t number, const uint8_t* page) {
-    if (IsZero(page)) return true;
-    if (to_.size() - written_ < kCopiedPageBytes) return false;
-    std::memcpy(to_.data() + written_, &number, sizeof(number));
-    std::memcpy(to_.data() + written_ + sizeof(number), page, kPageBytes);
-    written_ += kCopiedPageBytes;
-    return true;
-  }
-
-  size_t written() const { return written_; }
-
- private:
-  const std::span<uint8_t> to_;
-  size_t written_ = 0;
-};
-
 int PageMap() {
   static const int descriptor = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
   return descriptor;
 }
 
-}  // namespace
-
-std::optional<size_t> CopyPages(std::span<const uint8_t> from, std::span<uint8_t> to) {
-  PageWriter writer(to);
-  const uint64_t first = reinterpret_cast<uintptr_t>(from.data()) / kPageBytes;
-  const size_t pages = from.size() / kPageBytes;
+// Calls visit(number) for each page that is there, until that returns false. False if so, or if the kernel does not
+// say.
+template <typename Visit>
+bool VisitPages(std::span<const uint8_t> memory, Visit visit) {
+  const uint64_t first = reinterpret_cast<uintptr_t>(memory.data()) / kPageBytes;
+  const size_t pages = memory.size() / kPageBytes;
   std::array<uint64_t, 4096> entries;
   for (size_t page = 0; page < pages;) {
     const size_t count = std::min(entries.size(), pages - page);
-    const auto bytes = static_cast<ssize_t>(count * sizeof(uint64_t));
-    if (pread(PageMap(), entries.data(), static_cast<size_t>(bytes),
-              static_cast<off_t>((first + page) * sizeof(uint64_t))) != bytes) {
-      return std::nullopt;
-    }
+    const size_t bytes = count * sizeof(uint64_t);
+    const auto offset = static_cast<off_t>((first + page) * sizeof(uint64_t));
+    if (pread(PageMap(), entries.data(), bytes, offset) != static_cast<ssize_t>(bytes)) return false;
     for (size_t i = 0; i < count; ++i, ++page) {
-      if ((entries[i] & (kPresent | kSwapped)) == 0) continue;
-      if (!writer.Put(page, from.data() + page * kPageBytes)) return std::nullopt;
+      if ((entries[i] & (kPresent | kSwapped)) != 0 && !visit(page)) return false;
     }
   }
-  return writer.written();
+  return true;
 }
 
-std::optional<size_t> CopyPages(const Segment& from, std::span<uint8_t> to) {
-  PageWriter writer(to);
-  const auto end = static_cast<off_t>(from.bytes() / kPageBytes * kPageBytes);
+template <typename Visit>
+bool VisitPages(const Segment& segment, Visit visit) {
+  const auto end = static_cast<off_t>(segment.bytes() / kPageBytes * kPageBytes);
   for (off_t at = 0; at < end;) {
-    const off_t data = lseek(from.descriptor(), at, SEEK_DATA);
+    const off_t data = lseek(segment.descriptor(), at, SEEK_DATA);
     if (data < 0 || data >= end) break;
-    const off_t hole = std::min(lseek(from.descriptor(), data, SEEK_HOLE), end);
-    for (at = data / static_cast<off_t>(kPageBytes) * static_cast<off_t>(kPageBytes); at < hole;
-         at += static_cast<off_t>(kPageBytes)) {
-      if (!writer.Put(static_cast<uint64_t>(at) / kPageBytes, from.data() + at)) return std::nullopt;
+    const auto hole = static_cast<size_t>(std::min(lseek(segment.descriptor(), data, SEEK_HOLE), end));
+    for (size_t page = static_cast<size_t>(data) / kPageBytes; page * kPageBytes < hole; ++page) {
+      if (!visit(page)) return false;
     }
+    at = static_cast<off_t>(hole);
   }
-  return writer.written();
+  return true;
+}
+
+template <typename From>
+std::optional<size_t> Count(const From& from) {
+  size_t bytes = 0;
+  const bool counted = VisitPages(from, [&](size_t) { return bytes += kCopiedPageBytes, true; });
+  return counted ? std::optional(bytes) : std::nullopt;
+}
+
+template <typename From>
+std::optional<size_t> Copy(const From& from, std::span<uint8_t> to) {
+  size_t written = 0;
+  const bool copied = VisitPages(from, [&](uint64_t page) {
+    if (to.size() - written < kCopiedPageBytes) return false;
+    std::memcpy(to.data() + written, &page, sizeof(page));
+    std::memcpy(to.data() + written + sizeof(page), from.data() + page * kPageBytes, kPageBytes);
+    written += kCopiedPageBytes;
+    return true;
+  });
+  return copied ? std::optional(written) : std::nullopt;
+}
+
+}  // namespace
+
+std::optional<size_t> CopiedBytes(std::span<const uint8_t> from) { return Count(from); }
+std::optional<size_t> CopiedBytes(const Segment& from) { return Count(from); }
+std::optional<size_t> CopyPages(std::span<const uint8_t> from, std::span<uint8_t> to) { return Copy(from, to); }
+std::optional<size_t> CopyPages(const Segment& from, std::span<uint8_t> to) { return Copy(from, to); }
+
+void Populate(std::span<uint8_t> memory) {
+  const uintptr_t first = (reinterpret_cast<uintptr_t>(memory.data()) + kPageBytes - 1) / kPageBytes * kPageBytes;
+  const uintptr_t last = (reinterpret_cast<uintptr_t>(memory.data()) + memory.size()) / kPageBytes * kPageBytes;
+  if (last <= first) return;
+  // A wish: without it, it is slower.
+  madvise(reinterpret_cast<void*>(first), last - first, MADV_POPULATE_WRITE);
 }
 
 }  // namespace sluice

@@ -50,10 +50,17 @@ function printReproduction({ description, calls }: Bundle, { from, fault }: Repr
   printLine(`bundle: ${name} (${of}) of chain ${chain}, generation ${generation}, ${at}`);
   const start = isExact ? "the state before the first of them" : describeStart(from);
   printLine(`  ${calls.length} ${calls.length === 1 ? "call" : "calls"}, the last of ${call}, from ${start}`);
+  const missing = listMissing(description);
+  if (missing.length > 0) printLine(`  too large to be kept: ${missing.join(", ")}`);
   printLine(fault === null ? "no fault" : `fault ${name} (${of}) ${describeFault(fault)}`);
   for (const [position, frame] of lastFrames(calls).entries()) {
     printLine(`  ${position === fault?.position ? ">" : " "} ${position + 1} ${describeFrame(frame)}`);
   }
+}
+
+function listMissing({ kind, memoryKept, segments }: Bundle["description"]): string[] {
+  const memory = memoryKept || kind === "time" ? [] : ["its own memory"];
+  return [...memory, ...segments.filter(({ kept }) => !kept).map(({ name }) => `segment ${name}, zeros instead`)];
 }
 
 function describeStart(from: Reproduction["from"]): string {

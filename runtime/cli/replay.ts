@@ -67,7 +67,16 @@ export function registerReplay(program: Command): void {
 }
 
 async function replayCommand(file: string, { in: inputs, out, ...rest }: GivenOptions): Promise<void> {
-  if (looksLikeBundle(file)) return replayBundle(file, rest.json === true);
+  if (looksLikeBundle(file)) {
+    const { json = false, lanes: _, batch: __, ...others } = { in: inputs, out, ...rest };
+    const given = Object.entries(others).find(([, value]) => value !== undefined);
+    if (given === undefined) return replayBundle(file, json);
+    throw new SluiceError({
+      code: "usage",
+      where: `--${given[0]}`,
+      what: "a bundle says all that it is replayed with",
+    });
+  }
   if (inputs === undefined) throw missing("--in <port=file>");
   if (out === undefined) throw missing("--out <dir>");
   return replayChain(file, { ...rest, in: inputs, out });

@@ -348,7 +348,7 @@ export class Lane {
     try {
       failed.function.renew();
     } catch (error) {
-      this.#faults.noteTrap(failed, error);
+      this.#faults.noteFailure(failed.function, error);
     }
     this.#attach(failed.index);
   }

@@ -375,8 +375,8 @@ export interface NativeAddon {
   /** Puts windows over [0, MEMORY_BASE) of a WebAssembly memory; the rest of that range becomes inaccessible. */
   overlay(memory: ArrayBuffer, windows: readonly Window[]): void;
   /**
-   * Those pages of a segment, or of a part of a buffer that begins at a page's start, that are there and not all zeros:
-   * u64 number and 4096 bytes each. Null if that is more than `limit` bytes.
+   * Those pages of a segment, or of a part of a buffer that begins at a page's start, that are there: u64 number and 4096
+   * bytes each. Null if that is more than `limit` bytes.
    */
   copyPages(source: Segment | ArrayBuffer, offset: number, bytes: number, limit: number): ArrayBuffer | null;
   /** Keeps at least so many batches of a function with so many globals, as far as there is room. */

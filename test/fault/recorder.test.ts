@@ -61,6 +61,87 @@ describe("the bundle of a trap", () => {
   });
 });
 
+describe("the bundle of what is not a matter of frames alone", () => {
+  const client = (words: string) => `tcp 10.0.0.1:5000 > 10.0.0.2:80 ${words}`;
+  const handshake = [
+    client("syn seq 99"),
+    "tcp 10.0.0.2:80 > 10.0.0.1:5000 syn ack seq 499 ack-number 100",
+    client("ack seq 100 ack-number 500"),
+  ];
+  const data = (seq: number, text: string) => client(`ack psh seq ${seq} ack-number 500 payload "${text}"`);
+  const replayed = (bundle = "") => JSON.parse(replayBundle(bundle, "--json").stdout);
+
+  it.each([0, 8])("has the flow's record and the columns (keepBatches: %i)", async (keepBatches) => {
+    const maker = await makeBundles(
+      {
+        before: 'import { Column } from "sluice/sdk"; const seen = new Column<u16>("faulty.seen");',
+        body: `for (let i = 0; i < batch.count; i++) {
+          const flow = batch.packet(i).flow;
+          if (flow === null) continue;
+          seen.set(flow, seen.get(flow) + 1);
+          if (seen.get(flow) >= 3 && flow.packets(0) >= 3) unreachable();
+        }`,
+        manifest: { columns: { writes: { "faulty.seen": { type: "u16" } }, reads: ["flow"] } },
+      },
+      { keepBatches },
+    );
+    maker.fn.process("udp 10.0.0.9:5000 > 10.0.0.2:53");
+    for (let i = 0; i < 3; i++) maker.fn.process(packet);
+    const [bundle] = await maker.bundles();
+    expect(replayed(bundle)).toMatchObject({ reproduced: true, found: { message: "unreachable" } });
+  });
+
+  it.each([0, 8])("has batched events (keepBatches: %i)", async (keepBatches) => {
+    const maker = await makeBundles(
+      {
+        before: 'import { events, EVENT_START } from "sluice/sdk";',
+        body: "",
+        after: `export function nf_events(): void {
+          for (let i = 0; i < events.count; i++) if (events.at(i).kind == EVENT_START) unreachable();
+        }`,
+        manifest: { events: { subscribes: ["start"] } },
+      },
+      { keepBatches },
+    );
+    maker.fn.process(packet);
+    const [bundle] = await maker.bundles();
+    expect(replayed(bundle)).toMatchObject({ reproduced: true, call: "nf_events", found: { message: "unreachable" } });
+  });
+
+  it.each([0, 8])("has the time of a tick (keepBatches: %i)", async (keepBatches) => {
+    const maker = await makeBundles(
+      { body: "", after: "export function nf_tick(): void {\n  if (batch.time % 7 == 0) unreachable();\n}" },
+      { keepBatches },
+    );
+    for (let i = 0; i < 10; i++) maker.fn.process(packet);
+    const [bundle] = await maker.bundles();
+    expect(replayed(bundle)).toMatchObject({ reproduced: true, call: "nf_tick" });
+  });
+
+  it.each([0, 8])("has stream chunks, also those from the buffer (keepBatches: %i)", async (keepBatches) => {
+    const maker = await makeBundles(
+      {
+        before: 'import { chunks } from "sluice/sdk";',
+        body: "",
+        after: `export function nf_stream(): void {
+          for (let i = 0; i < chunks.count; i++) {
+            const chunk = chunks.at(i);
+            for (let n: u32 = 0; n < chunk.length; n++) {
+              if (load<u8>(chunk.data + n) == 88 && chunk.offset + n == 11) unreachable();
+            }
+          }
+        }`,
+        manifest: { stream: true },
+      },
+      { keepBatches },
+    );
+    for (const line of [...handshake, data(106, "world"), data(111, "XB")]) maker.fn.process(line);
+    expect(maker.fn.process(data(100, "hello "))).toEqual(["fault fault"]);
+    const [bundle] = await maker.bundles();
+    expect(replayed(bundle)).toMatchObject({ reproduced: true, found: { message: "unreachable" } });
+  });
+});
+
 describe("the bundle of a function with keepBatches", () => {
   it("makes it trap again although the call that failed has left another state", async () => {
     const states = {
@@ -73,7 +154,7 @@ describe("the bundle of a function with keepBatches", () => {
       },
     };
     for (const { before, count, ...rest } of Object.values(states)) {
-      for (const batches of [1, 3, 25, 26]) {
+      for (const batches of before.startsWith("let") ? [1, 3, 25, 26] : [26]) {
         const body = `${count}\nif (n == ${batches}) unreachable();`;
         const maker = await makeBundles({ before, body, ...rest }, { keepBatches: 4 });
         for (let i = 1; i < batches; i++) expect(maker.fn.process(packet)).toEqual([`next ${packet}`]);
@@ -200,5 +281,30 @@ paths: [{ from: lan, through: [count], to: none }]
     const endless = replayBundle(loop);
     expect(endless.stdout).toMatch(/fault count \(counting@1\.0\.0\) counting\/index\.ts:12:\d+: it did not return/);
     expect(endless.status).toBe(0);
+  }, 60_000);
+
+  it("makes a function hang again that did so after so many packets, with keepBatches", async () => {
+    const functions = await makeCountingFunctions({
+      version: "1.0.0",
+      step: 1,
+      each: `if (packet.dscp == 46 && ++marked == 3) {
+      let spins: u64 = 1;
+      while (spins != 0) spins += 2;
+    }`,
+      before: "let marked: u32 = 0;",
+    });
+    const running = await start(tap("counting@1, keepBatches: 100"), functions);
+    await left.run("ip", "neigh", "replace", "10.9.0.2", "lladdr", "02:00:00:00:00:02", "dev", "eth0");
+    await new Promise((resolve) => setTimeout(resolve, 1500)); // the standby is warm
+    await left.run("ping", "-c", "3", "-i", "0.05", "-Q", "0xb8", "-W", "1", "10.9.0.2").catch(() => {});
+    const found = () => /^bundle count .* sluice replay (\S+)$/m.exec(running.stderr)?.[1];
+    await expect.poll(found, { timeout: 10_000 }).toBeDefined();
+    const { status, stdout } = replayBundle(found() ?? "", "--json");
+    const again = JSON.parse(stdout);
+    expect(again).toMatchObject({ reproduced: true, isExact: true, kind: "time", from: "kept state" });
+    expect(again.found.source).toMatch(/^counting\/index\.ts:1[234]:/);
+    expect(again.calls).toBeGreaterThanOrEqual(3);
+    expect(status).toBe(0);
+    expect((await running.end()).last).toMatchObject({ state: "stopped" });
   }, 60_000);
 });

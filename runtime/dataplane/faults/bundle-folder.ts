@@ -1,5 +1,5 @@
 // Where the bundles of a chain's faults are kept: the newest ones, each a file.
-import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { SluiceError } from "../../errors.ts";
 import { packCompressed } from "../../function/archive.ts";
@@ -45,6 +45,7 @@ export class BundleFolder {
       const members = describeBundle(evidence, chain);
       for (const [member, bytes] of members) writeFileSync(join(draft, member), bytes, { mode: 0o600 });
       await packCompressed(join(draft, "bundle"), draft, [...members.keys()]);
+      chmodSync(join(draft, "bundle"), 0o600);
       renameSync(join(draft, "bundle"), file);
       rmSync(draft, { recursive: true });
       for (const old of this.list().slice(0, -BUNDLES_MAX)) rmSync(old, { force: true });

@@ -1,7 +1,7 @@
 // The bundle of a fault: one compressed tar with all that `sluice replay` needs to make the fault happen again on any
 // machine. bundle.json describes it and says what the other members' bytes must be.
 import { createHash } from "node:crypto";
-import { openSync, readSync } from "node:fs";
+import { closeSync, openSync, readSync } from "node:fs";
 import { ABI_VERSION } from "../../../nfs/sdk/abi.ts";
 import type { Plan } from "../../chain/plan.ts";
 import { SluiceError } from "../../errors.ts";
@@ -59,6 +59,7 @@ export interface Bundle {
   readonly state: StateCopy;
 }
 
+const GZIP_MAGIC = Buffer.from([0x1f, 0x8b]);
 const DESCRIPTION = "bundle.json";
 const segmentMember = (name: string) => `segment-${name}.pages`;
 
@@ -115,13 +116,17 @@ function describe(
 /** Compressed, or a plain tar: not a chain document, in any case. */
 export function looksLikeBundle(file: string): boolean {
   if (/\.(tar|tgz|tar\.gz)$/.test(file)) return true;
-  const head = Buffer.alloc(2);
+  const head = Buffer.alloc(GZIP_MAGIC.length);
+  let descriptor: number | undefined;
   try {
-    readSync(openSync(file, "r"), head, 0, 2, 0);
+    descriptor = openSync(file, "r");
+    readSync(descriptor, head, 0, head.length, 0);
   } catch {
-    return false;
+    // What it is shows when it is read as a document.
+  } finally {
+    if (descriptor !== undefined) closeSync(descriptor);
   }
-  return head[0] === 0x1f && head[1] === 0x8b;
+  return head.equals(GZIP_MAGIC);
 }
 
 /** Throws bundle-damaged, or abi-version. Nothing of it has been run then. */
@@ -136,7 +141,7 @@ export function readBundle(file: string): Bundle {
     return {
       description,
       package: { manifest, wasm, origin: file },
-      calls: readCalls(read("calls.bin")),
+      calls: readCalls(new Uint8Array(read("calls.bin"))),
       state: {
         memory: description.memoryKept ? toBuffer(read("memory.pages")) : null,
         globals: description.globals?.map(parseGlobal) ?? null,

@@ -60,8 +60,8 @@ export interface StateCopy {
 }
 
 /** Bytes of its own memory, and of its segments together, that a lane waits for being copied. */
-const MEMORY_LIMIT = 32 << 20;
-const SEGMENTS_LIMIT = 32 << 20;
+const MEMORY_LIMIT = 16 << 20;
+const SEGMENTS_LIMIT = 16 << 20;
 
 export function copyMemory(native: NativeAddon, memory: ArrayBuffer, base: number): ArrayBuffer | null {
   return native.copyPages(memory, base, memory.byteLength - base, MEMORY_LIMIT);

@@ -71,6 +71,12 @@ export class LaneFaults {
     this.#count(key, failed.function, message, source);
   }
 
+  /** It could not be instantiated again: nothing was called, so there is nothing to be kept. */
+  noteFailure(failed: LaneFunction, error: unknown): void {
+    const message = error instanceof Error ? error.message : String(error);
+    this.#count(`${failed.planned.name} ${message} null`, failed, message, null);
+  }
+
   /** After a turn: a result that did not hold, if one was noted. */
   noteBadResult(find: (hop: number) => FailedCall): void {
     const noted = this.#setup.native.takeBadResult();

@@ -25,6 +25,7 @@ try {
   post({ kind: "calling" });
   post({ kind: "done", outcome: rerun.run() });
 } catch (error) {
-  if (!(error instanceof SluiceError)) throw error;
-  post({ kind: "failed", faults: error.faults });
+  // Whatever its numbers say that cannot be: it was not made by a lane.
+  const damage = { code: "bundle-damaged" as const, where: bundle.package.origin, what: (error as Error).message };
+  post({ kind: "failed", faults: error instanceof SluiceError ? error.faults : [damage] });
 }

@@ -54,6 +54,9 @@ export const errorKinds = {
     summary: "The capture ends in the middle or is damaged; what was readable was processed.",
   },
 
+  "bundle-damaged": { exit: 2, http: 400, summary: "The file is no bundle of a fault, or is damaged." },
+  "not-reproduced": { exit: 1, http: 500, summary: "The fault of a bundle did not happen again." },
+
   "not-installed": { exit: 1, http: 500, summary: "The project's dependencies are not installed." },
   "native-missing": { exit: 1, http: 500, summary: "The native addon is not built." },
   "system-call": { exit: 1, http: 500, summary: "A system call failed." },

@@ -5,6 +5,7 @@
 #include "bind_file.h"
 #include "bind_lane.h"
 #include "bind_parser.h"
+#include "bind_recording.h"
 #include "bind_segment.h"
 
 namespace sluice {
@@ -14,6 +15,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   BindSegments(env, exports);
   BindLanes(env, exports);
   BindParser(env, exports);
+  BindRecording(env, exports);
   BindCapture(env, exports);
   BindAfxdp(env, exports);
   return exports;

@@ -14,6 +14,7 @@
 
 #include "bind_error.h"
 #include "bind_program.h"
+#include "bind_recording.h"
 #include "bind_segment.h"
 
 namespace sluice {
@@ -321,6 +322,7 @@ Napi::Object MakeObject(Napi::Env env, const Shared& open) {
   Napi::Object object = Napi::Object::New(env);
   SetFunctions(env, object, open);
   BindPorts(env, object, open);
+  BindLaneRecording(env, object, open);
   return object;
 }
 

@@ -2,6 +2,7 @@
 
 #include <bit>
 
+#include "bind_recording.h"
 #include "bind_segment.h"
 
 namespace sluice {
@@ -251,6 +252,23 @@ bool ReadFlowProgram(const Napi::Object& flows, const FlowEngine& engine, Progra
          ReadCanary(flows.Get("canary"), engine.table().capacity(), &program->flows);
 }
 
+// What each function sees of flows.
+bool ReadSight(const Napi::Array& functions, Program* program) {
+  const std::vector<FlowColumn>& columns = program->flows.columns;
+  for (uint32_t i = 0; i < program->functions.size(); ++i) {
+    const auto object = functions.Get(i).As<Napi::Object>();
+    Function& function = program->functions[i];
+    function.reads_frames = Flag(object, "readsFrames");
+    function.reads_flow = Flag(object, "readsFlow");
+    function.recorder = RecorderOf(object.Get("recorder"));
+    for (const uint32_t index : Numbers<uint32_t>(List(object, "columns"))) {
+      if (index >= columns.size()) return false;
+      function.seen.push_back({columns[index].data, columns[index].bytes});
+    }
+  }
+  return true;
+}
+
 // A queue of events for each function that takes them.
 void AddSubscribers(Program* program) {
   for (Function& function : program->functions) {
@@ -272,6 +290,7 @@ std::optional<LaneConfig> ReadLaneConfig(const Napi::Object& options) {
   config.batch_limit = Unsigned(options, "batchLimit");
   config.virtual_clock = Flag(options, "virtualClock");
   config.keep_outcomes = Flag(options, "keepOutcomes");
+  config.keep_bad_results = Flag(options, "keepBadResults");
   if (options.Has("laneCount")) config.lane_count = Unsigned(options, "laneCount");
   if (options.Has("laneIndex")) config.lane_index = Unsigned(options, "laneIndex");
   config.lane_counters =
@@ -313,6 +332,7 @@ std::shared_ptr<Program> ReadProgram(const Napi::Object& options, const LaneConf
                        !ReadFlowProgram(options.Get("flows").ToObject(), *config.flows, &program))) {
     return nullptr;
   }
+  if (!ReadSight(functions, &program)) return nullptr;
   AddSubscribers(&program);
   program.queues.resize(program.hops.size());
   return made;

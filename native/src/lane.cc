@@ -64,6 +64,7 @@ Lane::Lane(LaneConfig config, std::shared_ptr<Program> program)
   port_queues_.resize(kPortsCapacity);
   refused_.resize(kPortsCapacity);
   log_.reserve(kLogBytes);
+  if (config_.keep_bad_results) bad_result_.call.resize(kBadCallBytes);
   Install(std::move(program));
   if (config_.flows) flows_before_ = ReadFlowCounters();
 }
@@ -330,6 +331,7 @@ int32_t Lane::Prepare() {
   const Function& function = program_->functions[program_->hops[next_hop_].function];
   if (function.outbox) OutboxReader::Clear(function.outbox);
   if (function.chunks) FillChunks(function, queue);
+  if (function.recorder) RecordCall(layout::kCallKindsNfProcess, program_->hops[next_hop_].function, next_hop_);
   uint64_t* counters = program_->hops[next_hop_].counters;
   counters[layout::kHopCountersFrames] += queue.count;
   counters[layout::kHopCountersBatches] += 1;
@@ -384,6 +386,7 @@ void Lane::Carry(uint32_t index, uint32_t record_index, const Result& shared) {
   uint32_t why = 0;
   if (!Accept(hop, record_index, result, &why)) {
     hop.counters[layout::kHopCountersFaultFrames] += 1;
+    NoteBadResult(index, record_index, result, why);
     return DropByEngine(record_index, from, why, layout::kOutcomeKindsFault);
   }
   switch (result.verdict) {
@@ -541,7 +544,8 @@ uint32_t Lane::Exhale() {
   }
   Publish();
   return (arrived_ > 0 || left_ || !pending_.empty() ? layout::kExhaleBusy : 0) |
-         (TickIsDue() ? layout::kExhaleTick : 0) | (EventsAreDue() ? layout::kExhaleEvents : 0);
+         (TickIsDue() ? layout::kExhaleTick : 0) | (EventsAreDue() ? layout::kExhaleEvents : 0) |
+         (bad_result_.is_held ? layout::kExhaleBadResult : 0);
 }
 
 // With the frames' clock, time passes up to the next frame before it is received: what is due happens before it.

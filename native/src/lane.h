@@ -56,12 +56,15 @@ struct LaneConfig {
   uint32_t batch_limit;
   bool virtual_clock;
   bool keep_outcomes;
+  bool keep_bad_results = false;
   // Above 1: every lane receives all frames, and keeps those that LaneOf says are its own.
   uint32_t lane_count = 1;
   uint32_t lane_index = 0;
   uint64_t* lane_counters;
   std::unique_ptr<FlowEngine> flows;  // null: the chain keeps no flows
 };
+
+class CallWriter;
 
 class Lane {
  public:
@@ -80,6 +83,7 @@ class Lane {
   const LaneConfig& config() const { return config_; }
   Hop& hop(uint32_t index) { return program_->hops[index]; }
   uint32_t functions() const { return static_cast<uint32_t>(program_->functions.size()); }
+  const Function& function(uint32_t index) const { return program_->functions[index]; }
   FlowEngine* flows() { return config_.flows.get(); }
   uint32_t hops() const { return static_cast<uint32_t>(program_->hops.size()); }
   uint32_t ports() const { return active_; }
@@ -108,6 +112,28 @@ class Lane {
   int32_t Fault(uint32_t hop);
   // layout::kExhale* bits.
   uint32_t Exhale();
+
+  // A call that is to be written down, while its batch or events are still those that the function was given.
+  struct Call {
+    uint32_t kind;  // layout::kCallKinds*
+    uint32_t function;
+    uint32_t hop;      // of nf_process
+    bool with_frames;  // the frames' bytes, too
+  };
+  std::vector<uint8_t> CopyCall(const Call& call) const;
+  // Adds a call to its function's recorder, if it has one. nf_process and nf_events come by themselves.
+  void RecordCall(uint32_t kind, uint32_t function, uint32_t hop);
+  // The first result that did not hold since the last one was taken; of one hop and reason only one is ever noted.
+  struct BadResult {
+    bool is_held = false;
+    uint32_t hop;
+    uint32_t position;  // in the batch
+    uint32_t reason;    // layout::kEngineDropReasons*
+    Result result;
+    size_t bytes;  // of `call`, which has its size from the start
+    std::vector<uint8_t> call;
+  };
+  BadResult& bad_result() { return bad_result_; }
 
   // Batched events: fills the function's page; false if there are none. Its outbox is empty then.
   bool FillEvents(uint32_t function);
@@ -184,6 +210,15 @@ class Lane {
   void Publish();
   uint64_t* FlowCounters() const;
   FlowEngine::Counters ReadFlowCounters() const;
+
+  uint32_t BufferedBytes(const uint8_t* chunk) const;
+  size_t CallBytes(const Call& call) const;
+  void WriteCall(const Call& call, uint8_t* to) const;
+  void WriteFrames(const Call& call, CallWriter* writer) const;
+  void WriteRow(const Function& function, uint32_t flow, CallWriter* writer) const;
+  void WriteChunks(const Function& function, CallWriter* writer) const;
+  void WriteEvents(const Function& function, CallWriter* writer) const;
+  void NoteBadResult(uint32_t hop, uint32_t record_index, const Result& result, uint32_t why);
   bool TickIsDue();
   bool EventsAreDue() const;
   void Count(uint32_t counter, uint64_t frames = 1) { config_.lane_counters[counter] += frames; }
@@ -233,6 +268,8 @@ class Lane {
   static constexpr size_t kLogBytes = 1 << 16;
   static constexpr size_t kLogHeadBytes = 12;
   std::vector<uint8_t> log_;  // reserved once
+  static constexpr size_t kBadCallBytes = 1 << 20;
+  BadResult bad_result_;
   std::shared_ptr<std::vector<Outcome>> outcomes_;
   uint32_t outcome_count_ = 0;
 };

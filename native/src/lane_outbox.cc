@@ -69,7 +69,9 @@ bool Lane::FillEvents(uint32_t index) {
   batch_->count = 0;
   batch_->time_ns = clock_ns_;
   if (function.outbox) OutboxReader::Clear(function.outbox);
-  return count > 0 || missed > 0;
+  if (count == 0 && missed == 0) return false;
+  RecordCall(layout::kCallKindsNfEvents, index, 0);
+  return true;
 }
 
 // ---- from the function ----

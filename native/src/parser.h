@@ -1,4 +1,5 @@
-// Parses a frame's headers into its record. Never reads past `length`; never fails: what is wrong is in record.malformed.
+// Parses a frame's headers into its record. Never reads past `length`; never fails: what is wrong is in
+// record.malformed.
 #pragma once
 
 #include "record.h"

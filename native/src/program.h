@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "canary.h"
+#include "flight_recorder.h"
 #include "flow_engine.h"
 #include "layout.h"
 #include "match.h"
@@ -24,6 +25,12 @@ inline constexpr Target kConsume = -1000;
 inline bool IsHop(Target target) { return target >= 0; }
 inline uint32_t PortOf(Target target) { return static_cast<uint32_t>(-1 - target); }
 
+// A column as a function sees it, by flow.
+struct SeenColumn {
+  const uint8_t* data;
+  uint32_t bytes;
+};
+
 // The pages that a function and its lane exchange besides batch and results; null for those that it has no use for.
 struct Function {
   std::string name;           // whose state it has: its events go on with the next generation's function of that name
@@ -36,6 +43,10 @@ struct Function {
   uint32_t defines = 0;       // event bits that it may raise
   uint32_t labels = 0;        // label bits that it may set
   uint64_t* counters = nullptr;  // layout::kFunctionCounters*
+  bool reads_frames = false;
+  bool reads_flow = false;
+  std::vector<SeenColumn> seen;
+  std::shared_ptr<FlightRecorder> recorder;  // null: its calls are not kept
 };
 
 struct Hop {
@@ -46,7 +57,8 @@ struct Hop {
   uint32_t reasons;    // declared by the function, with "unspecified"
   bool bypass;
   bool writable;
-  bool quarantined;  // it is not called any more: its frames go on (bypass) or are dropped
+  uint32_t noted = 0;  // bits of bad results that were noted (Lane::NoteBadResult)
+  bool quarantined;    // it is not called any more: its frames go on (bypass) or are dropped
 };
 
 struct Path {

@@ -77,13 +77,13 @@ export function planFunction(
   { name, declaration, manifest, branches }: Omit<ResolvedFunction, "pointer">,
   { events, labels }: Pick<Plan, "events" | "labels">,
 ): PlannedFunction {
-  const { config = {}, onFault = "drop" } = declaration;
+  const { config = {}, onFault = "drop", keepBatches = 0 } = declaration;
   const { frames, memoryPages, columns, segments = {}, stream = false } = manifest;
   const { defines = [], subscribes = [] } = manifest.events ?? {};
   return {
     name,
     package: { name: manifest.name, version: manifest.version },
-    ...{ frames, memoryPages, config, onFault, branches, stream },
+    ...{ frames, memoryPages, config, onFault, keepBatches, branches, stream },
     columns: { writes: listWrites(columns), reads: listReads(columns).map((read) => read.name) },
     segments: Object.entries(segments).map(([segment, { bytes, layout, migratesFrom = [] }]) => {
       return { name: segment, bytes, layout, migratesFrom };

@@ -65,6 +65,8 @@ export interface PlannedFunction {
   readonly memoryPages: number;
   readonly config: unknown;
   readonly onFault: OnFault;
+  /** So many batches before a fault are kept at least, so that it can be reproduced exactly; 0: none. */
+  readonly keepBatches: number;
   /** Branches by index, as the function sees them. */
   readonly branches: readonly string[];
   /** Per-flow fields that it owns, and those that it reads; "flow" is the host's own record. */

@@ -206,6 +206,13 @@ export const chainSchema = {
           default: "drop",
           description: "What becomes of the frames that the function fails on.",
         },
+        keepBatches: {
+          type: "integer",
+          minimum: 0,
+          maximum: 4096,
+          default: 0,
+          description: "So many batches before a fault are kept at least, so that it can be reproduced exactly.",
+        },
       },
     },
     path: {
@@ -241,6 +248,7 @@ export interface FunctionDeclaration {
   readonly use: string;
   readonly config?: Readonly<Record<string, unknown>>;
   readonly onFault?: OnFault;
+  readonly keepBatches?: number;
 }
 
 export interface MatchDeclaration {

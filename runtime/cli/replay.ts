@@ -1,6 +1,7 @@
 // sluice replay: a chain on captures.
 import type { Command } from "commander";
 import { BATCH_CAPACITY } from "../../nfs/sdk/abi.ts";
+import { looksLikeBundle } from "../dataplane/faults/bundle.ts";
 import type { LogLevel } from "../dataplane/instance.ts";
 import { loadAddon } from "../dataplane/load-addon.ts";
 import type { ReplayStats } from "../dataplane/replay/stats.ts";
@@ -12,6 +13,7 @@ import type { FunctionPackage } from "../function/catalog.ts";
 import { type ChainOptions, loadChain, replanWith } from "./load-chain.ts";
 import { printJson, printLine, printTable, printWarnings, type Warning } from "./output.ts";
 import { collect } from "./program.ts";
+import { replayBundle } from "./replay-bundle.ts";
 import { readCount, readFault, readInputs, readSwap, readSwapEvery, requireSwappable } from "./replay-options.ts";
 
 interface ReplayOptions extends ChainOptions {
@@ -24,6 +26,8 @@ interface ReplayOptions extends ChainOptions {
   readonly batch: string;
   readonly json?: boolean;
 }
+
+type GivenOptions = Omit<ReplayOptions, "in" | "out"> & Partial<Pick<ReplayOptions, "in" | "out">>;
 
 const HELP = `
 Every port of the chain becomes a file port. Inputs are merged by timestamp; time is that of the captures.
@@ -38,15 +42,18 @@ With --lanes above 1 each lane has the flows of its share of the address pairs, 
 its own limits. What is said of a flow is the same; its number and the order of lines may differ. --swap, --swap-every,
 --fault and --batch above 1 are refused then.
 
-A capture that is damaged or cut short is processed as far as it is readable; then the exit status is 1.`;
+A capture that is damaged or cut short is processed as far as it is readable; then the exit status is 1.
+
+The bundle of a fault (\`sluice up\` says where it put one) needs no options but --json: the function is called with what
+it was called with then. The exit status is 0 if the same fault came of it.`;
 
 export function registerReplay(program: Command): void {
   program
     .command("replay")
-    .description("run captures through a chain")
-    .argument("<chain>", "the chain document (YAML or JSON)")
-    .requiredOption("--in <port=file>", "a capture that enters at a port; repeatable", collect)
-    .requiredOption("--out <dir>", "the folder for the results; created if missing")
+    .description("run captures through a chain, or a recorded fault once more")
+    .argument("<file>", "the chain document (YAML or JSON), or the bundle of a fault")
+    .option("--in <port=file>", "a capture that enters at a port; repeatable", collect)
+    .option("--out <dir>", "the folder for the results; created if missing")
     .option("--set <function.key=value>", "override configuration; @file for a file's text; repeatable", collect)
     .option("--functions <dir>", "look for functions in this folder too; repeatable", collect)
     .option("--swap <n:function=name@version>", "replace a function just before input frame n; repeatable", collect)
@@ -59,7 +66,27 @@ export function registerReplay(program: Command): void {
     .action(replayCommand);
 }
 
-async function replayCommand(chain: string, options: ReplayOptions): Promise<void> {
+async function replayCommand(file: string, { in: inputs, out, ...rest }: GivenOptions): Promise<void> {
+  if (looksLikeBundle(file)) {
+    const { json = false, lanes: _, batch: __, ...others } = { in: inputs, out, ...rest };
+    const given = Object.entries(others).find(([, value]) => value !== undefined);
+    if (given === undefined) return replayBundle(file, json);
+    throw new SluiceError({
+      code: "usage",
+      where: `--${given[0]}`,
+      what: "a bundle says all that it is replayed with",
+    });
+  }
+  if (inputs === undefined) throw missing("--in <port=file>");
+  if (out === undefined) throw missing("--out <dir>");
+  return replayChain(file, { ...rest, in: inputs, out });
+}
+
+function missing(option: string): SluiceError {
+  return new SluiceError({ code: "usage", where: "sluice replay", what: `required option '${option}' not specified` });
+}
+
+async function replayChain(chain: string, options: ReplayOptions): Promise<void> {
   const lanes = readCount(options.lanes, "--lanes", LANES_MAX);
   const batch = readCount(options.batch, "--batch", BATCH_CAPACITY);
   const loaded = loadChain(chain, options);

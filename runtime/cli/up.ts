@@ -15,6 +15,7 @@ import { History } from "../generation/history.ts";
 import { type Change, Upgrades } from "../generation/upgrade.ts";
 import { type ChangeRequest, UpgradeServer } from "../generation/upgrade-socket.ts";
 import type { Death, EngineOptions } from "./engine-protocol.ts";
+import { FaultBundles } from "./fault-bundles.ts";
 import { loadChain, loadChange } from "./load-chain.ts";
 import { printLine, printWarnings } from "./output.ts";
 import { collect } from "./program.ts";
@@ -56,7 +57,11 @@ export interface EngineLife {
 export async function runEngine(file: string, options: EngineOptions, life: EngineLife = {}): Promise<void> {
   const history = new History();
   const chain = readCommitted(life.death, history) ?? readChain(file, options);
-  const engine = await startChain(chain, life);
+  let bundles: FaultBundles | undefined;
+  const engine = await startChain(chain, life, (evidence, faulty) => {
+    bundles ??= new FaultBundles(faulty.plan.chain, options.json === true);
+    bundles.keep(evidence, faulty);
+  });
   const committed = new CommittedStore(engine.folder);
   const upgrades = new Upgrades(engine, history, committed, chain.source);
   engine.onQuarantine = (quarantine) => {
@@ -70,7 +75,9 @@ export async function runEngine(file: string, options: EngineOptions, life: Engi
   printStart(engine, options.json === true, life.death);
   life.onRunning?.(engine.folder);
   try {
-    printEnd(await engine.ended, options.json === true);
+    const audit = await engine.ended;
+    await bundles?.settled();
+    printEnd(audit, options.json === true);
   } finally {
     interrupted.dispose();
     upgrades.stop();
@@ -125,13 +132,18 @@ const BUSY_PATIENCE_MS = 5000;
 const BUSY_PAUSE_MS = 50;
 
 /** Throws what keeps the chain from running; nothing is left behind then. */
-async function startChain({ plan, packages, numbering }: StartedChain, life: EngineLife): Promise<Engine> {
+async function startChain(
+  { plan, packages, numbering }: StartedChain,
+  life: EngineLife,
+  onEvidence: NonNullable<EngineSetup["onEvidence"]>,
+): Promise<Engine> {
   const setup: EngineSetup = {
     plan,
     packages,
     supervisor: life.supervisor,
     resume: numbering,
     onFault: printFault,
+    onEvidence,
     onLog: (level, name, message) => process.stderr.write(`${level} ${name}: ${message}\n`),
   };
   const patienceMs = life.death === undefined ? 0 : BUSY_PATIENCE_MS;

@@ -1,6 +1,6 @@
 // The hot loop, whole. Never awaits, never allocates. Everything else in this folder prepares for it.
 import type { Lane } from "./lane.ts";
-import { EXHALE_BUSY, EXHALE_EVENTS, EXHALE_TICK } from "./layout.ts";
+import { EXHALE_BAD_RESULT, EXHALE_BUSY, EXHALE_EVENTS, EXHALE_TICK } from "./layout.ts";
 
 /** Turns until the lane is taken away. The control word is read once per turn. */
 export function breathe(lane: Lane): void {
@@ -28,6 +28,7 @@ export function finishTurn(lane: Lane, first: number): boolean {
     hop = native.advance(hop); // validate results, count, split by verdict → the next hop with work, or -1
   }
   const state = native.exhale(); // transmit, completions, refill, counters
+  if ((state & EXHALE_BAD_RESULT) !== 0) lane.noteBadResult();
   if ((state & EXHALE_EVENTS) !== 0) lane.deliverEvents();
   if ((state & EXHALE_TICK) !== 0) lane.tick();
   return (state & EXHALE_BUSY) !== 0;

@@ -6,9 +6,11 @@ import type { Plan } from "../chain/plan.ts";
 import { SluiceError } from "../errors.ts";
 import type { FunctionPackage } from "../function/catalog.ts";
 import type { CounterLayout } from "./counter-layout.ts";
+import type { FaultEvidence } from "./faults/evidence.ts";
+import { collectHungCall } from "./faults/hung-call.ts";
 import { listStateSegments } from "./flow-memory.ts";
 import type { MigrationResult, Numbering } from "./generation.ts";
-import { GenerationWorker, type Taken } from "./generation-worker.ts";
+import { type FaultyChain, GenerationWorker, type Taken } from "./generation-worker.ts";
 import type { LogLevel } from "./instance.ts";
 import type { FaultReport } from "./lane.ts";
 import { loadAddon } from "./load-addon.ts";
@@ -50,6 +52,8 @@ export interface EngineSetup {
   /** The plan is the committed one of an engine that died: all that it left of its state goes on. */
   readonly resume?: Numbering | undefined;
   readonly onFault?: (fault: FaultReport) => void;
+  /** What there is of some faults: enough of each kind. */
+  readonly onEvidence?: (evidence: FaultEvidence, chain: FaultyChain) => void;
   readonly onLog?: (level: LogLevel, functionName: string, message: string) => void;
 }
 
@@ -351,6 +355,7 @@ export class Engine {
     const started = performance.now();
     const hung = this.#running;
     await hung.terminate();
+    if (offender !== null) this.#collectHungCall(hung, offender);
     const quarantined = offender === null ? hung.setup.quarantined : [...hung.setup.quarantined, offender];
     const successor = this.#successorOf(hung) ?? (await this.#build({ ...hung.setup, quarantined }));
     const taken = successor.taken();
@@ -380,6 +385,17 @@ export class Engine {
       successor: successor.setup.generation,
     });
     this.#planStandby(isCopy ? quarantined : []);
+  }
+
+  /** What cannot be collected is no reason not to go on. */
+  #collectHungCall(hung: GenerationWorker, offender: number): void {
+    if (this.#setup.onEvidence === undefined) return;
+    try {
+      const parts = { native: loadAddon(), lane: this.#lane, control: this.#control };
+      this.#setup.onEvidence(collectHungCall({ ...parts, worker: hung, offender }), hung.setup);
+    } catch (error) {
+      this.#setup.onLog?.("warn", "engine", `nothing could be kept of the fault: ${(error as Error).message}`);
+    }
   }
 
   /** A generation that is not committed gives way to the one before; otherwise the copy takes over. */

@@ -21,6 +21,8 @@ export interface FunctionWindows {
   segmentBytes(name: string): number;
   /** What the generation before had of that name in another layout, for nf_migrate; 0 if nothing. */
   previous(name: string): { readonly address: number; readonly bytes: number; readonly layout: number };
+  /** Its own, by name. */
+  readonly segments: readonly { readonly name: string; readonly segment: Segment }[];
   /** The segments that nf_migrate is to fill. */
   readonly migrated: readonly { readonly name: string; readonly segment: Segment }[];
   /** Number of the event's bit, -1 if the function neither defines it nor subscribes to it. */
@@ -185,25 +187,28 @@ function listMigrations(
 
 class SeenMemory implements FunctionWindows {
   readonly windows: readonly Window[];
+  readonly segments: FunctionWindows["segments"];
   readonly migrated: FunctionWindows["migrated"];
   readonly #previous: readonly (PlannedSegment & { readonly address: number })[];
   readonly #plan: Plan;
   readonly #function: PlannedFunction;
   readonly #layout: WindowLayout;
-  readonly #segments: readonly PlacedWindow[];
+  readonly #placed: readonly PlacedWindow[];
 
   constructor(plan: Plan, layout: WindowLayout, index: number, seen: SeenSegments) {
     this.#plan = plan;
     this.#layout = layout;
     this.#function = plan.functions[index] as PlannedFunction;
-    this.#segments = layout.segments[index] as readonly PlacedWindow[];
+    this.#placed = layout.segments[index] as readonly PlacedWindow[];
     const own = this.#place(seen);
+    this.segments = this.#function.segments.map(({ name }, place) => {
+      return { name, segment: seen.segments[place] as Segment };
+    });
     const previous = placePrevious(own, seen.migrations);
     this.windows = [...own, ...previous.map(({ window }) => window)];
     this.#previous = seen.migrations.map((from, place) => ({ ...from, address: previous[place]?.window.address ?? 0 }));
     this.migrated = seen.migrations.map(({ name }) => {
-      const segment = seen.segments[this.#function.segments.findIndex((each) => each.name === name)] as Segment;
-      return { name, segment };
+      return { name, segment: seen.segments[this.#findSegment(name)] as Segment };
     });
   }
 
@@ -218,7 +223,7 @@ class SeenMemory implements FunctionWindows {
     const { flow, streams: buffer } = this.#layout;
     if (flow !== null && this.#readsFlow) windows.push(window(flow, states.segment, states.offset, false));
     if (buffer !== null && streams !== null && this.#function.stream) windows.push(window(buffer, streams, 0, false));
-    const own = segments.map((segment, place) => window(this.#segments[place] as PlacedWindow, segment, 0, true));
+    const own = segments.map((segment, place) => window(this.#placed[place] as PlacedWindow, segment, 0, true));
     return [...windows, ...own];
   }
 
@@ -236,7 +241,7 @@ class SeenMemory implements FunctionWindows {
   }
 
   segment(name: string): number {
-    return this.#segments[this.#findSegment(name)]?.address ?? 0;
+    return this.#placed[this.#findSegment(name)]?.address ?? 0;
   }
 
   segmentBytes(name: string): number {

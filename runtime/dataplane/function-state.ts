@@ -20,6 +20,7 @@ import {
   CONTEXT_RESULTS_ADDRESS,
   CONTEXT_SEED,
   CONTEXT_SLOT_BYTES,
+  COUNTER_BYTES,
   COUNTER_KIND_GAUGE,
   COUNTERS_CAPACITY,
   REASONS_CAPACITY,
@@ -68,6 +69,8 @@ export interface FunctionPlace {
 
 /** What of a planned function decides on its windows. */
 type Exchange = Pick<PlannedFunction, "name" | "canaryOf" | "side" | "frames" | "events" | "stream" | "labels">;
+
+type ExchangedPages = Omit<NativeFunction, "counters" | "readsFrames" | "readsFlow" | "columns" | "recorder">;
 
 /** What the generation before declared: the same names keep their counters. */
 export interface DeclaredNames {
@@ -159,7 +162,7 @@ export class FunctionState {
   }
 
   /** What the lane reads and writes of it besides the counters. */
-  exchange({ name, canaryOf, side, events, stream, labels }: Exchange): Omit<NativeFunction, "counters"> {
+  exchange({ name, canaryOf, side, events, stream, labels }: Exchange): ExchangedPages {
     const part = (offset: number) => ({ segment: this.#segment, offset });
     return {
       name: stateNameOf({ name, canaryOf }),
@@ -200,6 +203,16 @@ export class FunctionState {
 
   get declaredCounters(): readonly DeclaredCounter[] {
     return this.#counters;
+  }
+
+  /** COUNTERS_BYTES, of which the declared ones are the first. */
+  get counterSegment(): Segment {
+    return this.#counterSegment;
+  }
+
+  /** A copy of what was counted, by declared counter. */
+  copyCounters(): ArrayBuffer {
+    return this.#counterSegment.buffer.slice(0, this.#counters.length * COUNTER_BYTES);
   }
 
   /** The value of a declared counter. */

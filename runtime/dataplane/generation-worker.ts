@@ -1,6 +1,7 @@
 // The thread of one generation as the engine sees it: its messages as promises.
 import { Worker } from "node:worker_threads";
 import { SluiceError } from "../errors.ts";
+import type { FaultEvidence } from "./faults/evidence.ts";
 import type { LogLevel } from "./instance.ts";
 import type { FaultReport } from "./lane.ts";
 import type { FrameAudit } from "./native.ts";
@@ -13,8 +14,12 @@ export interface Taken {
   readonly pauseNs: number;
 }
 
+/** The generation in which a fault happened. */
+export type FaultyChain = Pick<WorkerSetup, "generation" | "plan" | "packages">;
+
 interface Listeners {
   readonly onFault?: (fault: FaultReport) => void;
+  readonly onEvidence?: (evidence: FaultEvidence, chain: FaultyChain) => void;
   readonly onLog?: (level: LogLevel, functionName: string, message: string) => void;
 }
 
@@ -67,7 +72,7 @@ export class GenerationWorker {
     await this.#worker.terminate();
   }
 
-  #listen({ onFault, onLog }: Listeners): void {
+  #listen({ onFault, onEvidence, onLog }: Listeners): void {
     let audit: FrameAudit | undefined;
     this.#worker.on("message", (message: WorkerMessage) => {
       if (message.kind === "ready") {
@@ -76,6 +81,7 @@ export class GenerationWorker {
       } else if (message.kind === "taken") this.#taken.resolve({ pauseNs: message.pauseNs });
       else if (message.kind === "quarantined") this.onQuarantine?.(message.function);
       else if (message.kind === "fault") onFault?.(message.fault);
+      else if (message.kind === "evidence") onEvidence?.(message.evidence, this.setup);
       else if (message.kind === "log") onLog?.(message.level, message.function, message.message);
       else if (message.kind === "stopped") audit = message.audit;
       else this.#fail(new SluiceError(...(message.faults as [SluiceError["faults"][0]])));

@@ -1,16 +1,22 @@
 // One complete instance of a chain on one lane: its functions, instantiated and configured over the pages that all
 // generations share, and the program that the lane executes while the generation has it.
+import { MEMORY_BASE } from "../../nfs/sdk/abi.ts";
 import { stateNameOf } from "../chain/canary.ts";
+import { FLOW_COLUMN } from "../chain/columns.ts";
 import type { Plan, Target } from "../chain/plan.ts";
+import { listSeenColumns } from "../chain/windows.ts";
 import type { FunctionPackage } from "../function/catalog.ts";
+import { compileForHost } from "../function/host-module.ts";
 import type { Hop } from "./breathe.ts";
 import { type CounterLayout, LANE_COUNTERS_CAPACITY, layOutCounters } from "./counter-layout.ts";
+import { copyMemory, copySegments, type StateCopy } from "./faults/evidence.ts";
+import { FunctionRecorder, readRecordedState } from "./faults/function-recorder.ts";
 import { type FlowMemory, openFlowMemory } from "./flow-memory.ts";
 import { type DeclaredNames, FunctionState } from "./function-state.ts";
 import { type FunctionInstance, instantiate, type LogLevel } from "./instance.ts";
 import type { LaneMemory } from "./lane-memory.ts";
 import { COUNTERS_BYTES } from "./memory-map.ts";
-import { type NativeAddon, type NativeHop, type ProgramOptions, target } from "./native.ts";
+import { type NativeAddon, type NativeHop, type NativeRecording, type ProgramOptions, target } from "./native.ts";
 import type { SegmentStore } from "./segment-store.ts";
 
 export interface GenerationSetup {
@@ -135,9 +141,13 @@ export class Generation {
         first: codeOf(path.first),
         side: path.side,
       })),
-      functions: this.functions.map(({ state, planned }, index) => ({
+      functions: this.functions.map(({ state, planned, recorder }, index) => ({
         ...state.exchange(planned),
         counters: counterLayout.functions[index] as number,
+        readsFrames: planned.frames !== "none",
+        recorder: recorder?.native ?? null,
+        readsFlow: planned.columns.reads.includes(FLOW_COLUMN),
+        columns: listSeenColumns(planned, plan.columns),
       })),
       hops: this.#describeHops(),
       flows: this.#flows.describe(this.setup.seed, this.setup.keepReports),
@@ -166,15 +176,29 @@ function codeOf(to: Target): number {
   return to.kind === "port" ? target.port(to.port) : target.none;
 }
 
+type FunctionCalls = Pick<FunctionInstance, "process" | "tick" | "events">;
+
+function recordCalls(recorder: FunctionRecorder, { process, tick, events }: FunctionCalls): FunctionCalls {
+  return {
+    process: recorder.recorded(process),
+    tick: tick && recorder.recorded(tick),
+    events: events && recorder.recorded(events),
+  };
+}
+
 /** One function of a generation: its state stays, its instance may be replaced after a trap. */
 export class LaneFunction {
   readonly state: FunctionState;
+  /** Undefined: its calls are not kept. */
+  readonly recorder: FunctionRecorder | undefined;
   readonly #setup: GenerationSetup;
   readonly #flows: FlowMemory;
   readonly #index: number;
   #instance: FunctionInstance;
   /** What lay in the segments that nf_migrate fills: zeros, or what a version with that layout left there. */
   #unmigrated: Uint8Array[] | undefined;
+  /** What the lane calls. */
+  #calls!: FunctionCalls;
   #trapNext = false;
 
   constructor(setup: GenerationSetup, flows: FlowMemory, index: number) {
@@ -187,6 +211,7 @@ export class LaneFunction {
     const before = setup.before?.functions.find((each) => each.name === name);
     const counters = store.open(`function-${name}`, COUNTERS_BYTES);
     this.state = new FunctionState(native, memory, place, counters, before);
+    this.recorder = this.#makeRecorder();
     this.#instance = this.#instantiate();
   }
 
@@ -199,15 +224,15 @@ export class LaneFunction {
   }
 
   get process(): () => void {
-    return this.#trapNext ? () => this.#trap() : this.#instance.process;
+    return this.#trapNext ? () => this.#trap() : this.#calls.process;
   }
 
   get tick(): (() => void) | undefined {
-    return this.#instance.tick;
+    return this.#calls.tick;
   }
 
   get events(): (() => void) | undefined {
-    return this.#instance.events;
+    return this.#calls.events;
   }
 
   /** The next call of this function traps, in its own code. */
@@ -260,6 +285,24 @@ export class LaneFunction {
     return this.migrated.length > 0 && this.#instance.migrateMore !== undefined;
   }
 
+  /** Its own state as it is now. */
+  copyState(): StateCopy {
+    const { native } = this.#setup;
+    const { memory, globals } = this.#instance;
+    return {
+      memory: copyMemory(native, memory, MEMORY_BASE),
+      globals: globals.map(({ value }) => value),
+      counters: this.state.copyCounters(),
+      segments: copySegments(native, this.#windows.segments),
+    };
+  }
+
+  /** Its own state as its recorder kept it. */
+  readState(recording: NativeRecording): StateCopy {
+    const names = this.#windows.segments.map(({ name }) => name);
+    return readRecordedState(recording, this.package.wasm, names);
+  }
+
   get #windows(): FlowMemory["functions"][number] {
     return this.#flows.functions[this.#index] as FlowMemory["functions"][number];
   }
@@ -272,7 +315,7 @@ export class LaneFunction {
 
   #instantiate(): FunctionInstance {
     const { native, memory, plan, onLog } = this.#setup;
-    return instantiate({
+    const instance = instantiate({
       native,
       memory,
       state: this.state,
@@ -282,6 +325,18 @@ export class LaneFunction {
       ports: plan.ports.map((port) => port.name),
       log: (level, message) => onLog?.(level, this.planned.name, message),
     });
+    this.recorder?.watch({ instance, state: this.state, windows: this.#windows });
+    this.#calls = this.recorder === undefined ? instance : recordCalls(this.recorder, instance);
+    return instance;
+  }
+
+  #makeRecorder(): FunctionRecorder | undefined {
+    const { native, onLog } = this.#setup;
+    const { name, keepBatches } = this.planned;
+    if (keepBatches === 0) return undefined;
+    const tooLarge = "its state is above 16 MiB: no batches are kept, only what a fault leaves";
+    const { globals } = compileForHost(this.package.wasm);
+    return new FunctionRecorder(native, keepBatches, globals.length, () => onLog?.("warn", name, tooLarge));
   }
 
   #trap(): void {

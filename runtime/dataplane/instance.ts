@@ -4,8 +4,7 @@ import { LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_WARN, MEMORY_BASE, WASM_PAGE_BYTES 
 import type { PlannedFunction } from "../chain/plan.ts";
 import { type Fault, SluiceError } from "../errors.ts";
 import type { FunctionPackage } from "../function/catalog.ts";
-import { dropMemoryMinimum } from "../function/memory-import.ts";
-import { resolveTrap } from "../function/source-map.ts";
+import { compileForHost, resolveFault } from "../function/host-module.ts";
 import type { FunctionWindows } from "./flow-memory.ts";
 import type { FunctionState } from "./function-state.ts";
 import type { LaneMemory } from "./lane-memory.ts";
@@ -56,6 +55,10 @@ export interface FunctionInstance {
   readonly migrateMore: (() => number) | undefined;
   /** Takes all windows away: the function traps on the next thing that it reads. */
   readonly hideWindows: () => void;
+  /** With its windows in it. */
+  readonly memory: ArrayBuffer;
+  /** Its mutable globals, of a number's type, in the module's order. */
+  readonly globals: readonly WebAssembly.Global[];
 }
 
 /** Instantiates and configures a function. Throws config-invalid with all faults, or function-fault if it traps. */
@@ -66,7 +69,8 @@ export function instantiate(setup: InstanceSetup): FunctionInstance {
   const buffer = linear.buffer;
   native.overlay(buffer, [...state.windows(memory, setup.function), ...flows.windows]);
   const host = new ColdImports(setup, linear);
-  const exports = host.instantiate(compile(setup.package.wasm));
+  const { module, globals } = compileForHost(setup.package.wasm);
+  const exports = host.instantiate(module);
   return {
     process: joinStream(exports),
     tick: exports.nf_tick,
@@ -74,6 +78,8 @@ export function instantiate(setup: InstanceSetup): FunctionInstance {
     migrate: host.allowing(exports.nf_migrate),
     migrateMore: exports.nf_migrate_more,
     hideWindows: () => native.overlay(buffer, []),
+    memory: buffer,
+    globals: globals.map(({ name }) => exports[name] as WebAssembly.Global),
   };
 }
 
@@ -83,16 +89,6 @@ function joinStream({ nf_process, nf_stream }: FunctionExports): () => void {
     nf_stream();
     nf_process();
   };
-}
-
-const compiled = new WeakMap<Uint8Array, WebAssembly.Module>();
-
-function compile(wasm: Uint8Array): WebAssembly.Module {
-  const known = compiled.get(wasm);
-  if (known !== undefined) return known;
-  const module = new WebAssembly.Module(dropMemoryMinimum(wasm) as Uint8Array<ArrayBuffer>);
-  compiled.set(wasm, module);
-  return module;
 }
 
 /** What a function may call while it is configured, and only then. */
@@ -170,7 +166,7 @@ class ColdImports {
   }
 
   #configurationTrap(trap: Error): SluiceError {
-    const { message, source } = resolveTrap(trap, this.#setup.package.wasm);
+    const { message, source } = resolveFault(trap, this.#setup.package.wasm);
     const { name, package: from } = this.#setup.function;
     return new SluiceError({
       code: "function-fault",

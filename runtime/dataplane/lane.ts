@@ -1,15 +1,19 @@
 // A lane as the host sees it: its memory, its functions, its hops; and what happens when a function traps.
 import type { Plan, PlannedPort } from "../chain/plan.ts";
 import type { FunctionPackage } from "../function/catalog.ts";
-import { resolveTrap } from "../function/source-map.ts";
 import { finishTurn, type Hop } from "./breathe.ts";
 import type { CounterLayout } from "./counter-layout.ts";
+import type { FaultEvidence } from "./faults/evidence.ts";
+import { type FailedCall, type FaultReport, LaneFaults } from "./faults/lane-faults.ts";
 import { Generation, type LaneFunction, type MigrationResult, type Numbering, type Predecessor } from "./generation.ts";
 import { type LogLevel, logLevels } from "./instance.ts";
 import { type LaneMemory, openLaneMemory } from "./lane-memory.ts";
+import { callKinds } from "./layout.ts";
 import { FRAMES_ADDRESS } from "./memory-map.ts";
 import type { FrameAudit, NativeAddon, NativeLane, NativeProgram, OpenPort } from "./native.ts";
 import { SegmentStore } from "./segment-store.ts";
+
+export type { FaultReport } from "./faults/lane-faults.ts";
 
 export interface LaneSetup {
   readonly native: NativeAddon;
@@ -38,31 +42,24 @@ export interface LaneSetup {
   readonly before?: Numbering | undefined;
   /** Indices of functions that are not to be called. */
   readonly quarantined?: readonly number[];
-  /** While nf_events or nf_tick of a function runs, the first word is its index + 1. */
+  /** While nf_events or nf_tick of a function runs: its index + 1, and which of them as an index into callKinds. */
   readonly calling?: Int32Array;
   /** The first word is how many entries functions still have to migrate between batches. */
   readonly migrationLeft?: Int32Array;
   readonly onFault?: (fault: FaultReport) => void;
+  /** Of some faults: enough of each kind, and none while nobody listens. */
+  readonly onEvidence?: (evidence: FaultEvidence) => void;
   readonly onLog?: (level: LogLevel, functionName: string, message: string) => void;
 }
 
-/** One kind of fault of one function, as often as it happened. */
-export interface FaultReport {
-  readonly function: string;
-  readonly package: string;
-  readonly message: string;
-  /** `file:line:column` in the function's AssemblyScript, if the package has a source map. */
-  readonly source: string | null;
-  count: number;
-}
-
 const LOG_HEAD_BYTES = 12;
+const NF_EVENTS = callKinds.indexOf("nf_events");
+const NF_TICK = callKinds.indexOf("nf_tick");
+/** No call that is kept. */
+const NF_MIGRATE_MORE = callKinds.length;
 const REST_MS = 100;
 /** Empty turns before a lane sleeps: some ten microseconds of polling, then the core is free for others. */
 const EMPTY_TURNS = 64;
-/** Kinds of fault remembered per lane; further ones are only counted. */
-const FAULT_KINDS = 1000;
-
 /**
  * Opens a lane's memory, configures its first generation's functions and opens its ports; on any error everything is
  * closed again.
@@ -79,6 +76,7 @@ export function openLane(setup: LaneSetup): Lane {
     framesAddress: FRAMES_ADDRESS,
     laneCounters: generation.counterLayout.lane,
     keepOutcomes: setup.keepOutcomes,
+    keepBadResults: setup.onEvidence !== undefined,
     virtualClock: setup.virtualClock,
     batchLimit: setup.batchLimit,
     ...(setup.sharedInput ? { laneIndex: setup.lane ?? 0, laneCount: setup.laneCount ?? 1 } : {}),
@@ -152,7 +150,7 @@ export class Lane {
   readonly #setup: Omit<LaneSetup, "openPort">;
   readonly #store: SegmentStore;
   readonly #calling: Int32Array;
-  readonly #faults = new Map<string, FaultReport>();
+  readonly #faults: LaneFaults;
   #generation: Generation;
   #program: NativeProgram | undefined;
   #ticking: LaneFunction[] = [];
@@ -164,13 +162,15 @@ export class Lane {
   constructor(setup: Omit<LaneSetup, "openPort">, { memory, native, ports, store, generation, trial }: LaneParts) {
     this.#setup = setup;
     this.#store = store;
-    this.#calling = setup.calling ?? new Int32Array(1);
+    this.#calling = setup.calling ?? new Int32Array(2);
     this.#migrationLeft = setup.migrationLeft ?? new Int32Array(1);
     this.memory = memory;
     this.native = native;
     this.ports = ports;
     this.counters = new BigUint64Array(memory.counters.buffer);
     this.isMine = setup.isMine ?? (() => true);
+    const { lane = 0, laneCount = 1, seed = 0n, onFault, onEvidence } = setup;
+    this.#faults = new LaneFaults({ ...{ native, memory, lane, laneCount, seed, onFault, onEvidence } });
     this.#generation = generation;
     this.migrations = trial ?? [];
     this.hops = generation.hops;
@@ -216,16 +216,18 @@ export class Lane {
   #migrateMore(): void {
     let left = 0;
     for (const each of this.#migrating) {
-      this.#calling[0] = this.functions.indexOf(each) + 1;
+      const index = this.functions.indexOf(each);
+      this.#announce(index, NF_MIGRATE_MORE);
       try {
         const more = each.migrateMore();
         left += more;
         if (more === 0) this.#migrating = this.#migrating.filter((other) => other !== each);
       } catch (trap) {
         left += 1;
-        this.#recover(each, trap);
+        this.#faults.noteFailure(each, trap);
+        this.#renew({ function: each, index });
       }
-      this.#calling[0] = 0;
+      this.#announce(-1, 0);
     }
     this.#migrationLeft[0] = Math.min(left, 0x7fffffff);
   }
@@ -254,6 +256,7 @@ export class Lane {
     this.#generation = next;
     this.hops = next.hops;
     this.#beginMigration();
+    this.#faults.forgetEvidence();
     this.#findTicking();
   }
 
@@ -270,7 +273,7 @@ export class Lane {
   }
 
   get faults(): readonly FaultReport[] {
-    return [...this.#faults.values()];
+    return this.#faults.reports;
   }
 
   /** Hands on what functions logged on the packet path. */
@@ -304,36 +307,51 @@ export class Lane {
     for (let index = 0; index < this.functions.length; index++) {
       const each = this.#function(index);
       if (each.events === undefined || !this.native.fillEvents(index)) continue;
-      this.#calling[0] = index + 1;
+      this.#announce(index, NF_EVENTS);
       try {
         each.events();
         this.native.drainEvents(index);
       } catch (trap) {
-        this.#recover(each, trap);
+        this.#recover({ kind: "nf_events", function: each, index, hop: 0 }, trap);
       }
-      this.#calling[0] = 0;
+      this.#announce(-1, 0);
     }
   }
 
   tick(): void {
     for (let i = 0; i < this.#ticking.length; i++) {
       const each = this.#ticking[i] as LaneFunction;
-      this.#calling[0] = this.functions.indexOf(each) + 1;
+      const index = this.functions.indexOf(each);
+      this.#announce(index, NF_TICK);
+      if (each.recorder !== undefined) this.native.recordCall(NF_TICK, index);
       try {
         each.tick?.();
       } catch (trap) {
-        this.#recover(each, trap);
+        this.#recover({ kind: "nf_tick", function: each, index, hop: 0 }, trap);
       }
-      this.#calling[0] = 0;
+      this.#announce(-1, 0);
     }
     if (this.#migrating.length > 0) this.#migrateMore();
   }
 
+  /** For the watchdog: what is called outside of hops. */
+  #announce(index: number, kind: number): void {
+    this.#calling[1] = kind;
+    this.#calling[0] = index + 1;
+  }
+
   /** Deals with the trap of the function at `hop`. The next hop with work, or -1. */
   fault(hop: number, trap: unknown): number {
+    const failed = this.#findCall(hop);
+    this.#faults.noteTrap(failed, trap);
     const next = this.native.fault(hop);
-    this.#recover(this.#function((this.plan.hops[hop] as Plan["hops"][number]).function), trap);
+    this.#renew(failed);
     return next;
+  }
+
+  /** After a turn in which a result did not hold. */
+  noteBadResult(): void {
+    this.#faults.noteBadResult((hop) => this.#findCall(hop));
   }
 
   /** The next batch that reaches the function traps. */
@@ -361,14 +379,23 @@ export class Lane {
     return this.functions[index] as LaneFunction;
   }
 
-  #recover(failed: LaneFunction, trap: unknown): void {
-    this.#report(failed, trap);
+  #recover(failed: FailedCall, trap: unknown): void {
+    this.#faults.noteTrap(failed, trap);
+    this.#renew(failed);
+  }
+
+  #renew({ function: failed, index }: Pick<FailedCall, "function" | "index">): void {
     try {
       failed.renew();
     } catch (error) {
-      this.#report(failed, error);
+      this.#faults.noteFailure(failed, error);
     }
-    this.#attach(this.functions.indexOf(failed));
+    this.#attach(index);
+  }
+
+  #findCall(hop: number): FailedCall {
+    const index = (this.plan.hops[hop] as Plan["hops"][number]).function;
+    return { kind: "nf_process", function: this.#function(index), index, hop };
   }
 
   #attach(index: number): void {
@@ -383,19 +410,5 @@ export class Lane {
 
   #findTicking(): void {
     this.#ticking = this.functions.filter((each) => each.tick !== undefined);
-  }
-
-  #report(failed: LaneFunction, trap: unknown): void {
-    const error = trap instanceof Error ? trap : new Error(String(trap));
-    const { message, source } = resolveTrap(error, failed.package.wasm);
-    const { name, package: from } = failed.planned;
-    const key = `${name} ${message} ${source}`;
-    let fault = this.#faults.get(key);
-    if (fault === undefined) {
-      fault = { function: name, package: `${from.name}@${from.version}`, message, source, count: 0 };
-      if (this.#faults.size < FAULT_KINDS) this.#faults.set(key, fault);
-    }
-    fault.count += 1;
-    this.#setup.onFault?.(fault);
   }
 }

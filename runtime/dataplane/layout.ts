@@ -21,6 +21,32 @@ export const EXHALE_TICK = 2;
 /** Functions have batched events to take. */
 export const EXHALE_EVENTS = 4;
 
+/** Results that do not hold were noted (NativeLane.takeBadResult). */
+export const EXHALE_BAD_RESULT = 8;
+
+/**
+ * A call of a function, written down: this head; per frame u16 index of its record, u16 0, u32 bytes kept, the record, a
+ * row, the frame; per chunk its entry, whose word CALL_CHUNK_KEPT says how many bytes follow; per batched event its entry
+ * and a row. A row is what the function may read of the flow: its record, then 8 bytes per column. All parts are multiples
+ * of 8 bytes; what is kept is padded.
+ */
+export const CALL_HEAD_BYTES = 64;
+export const CALL_BYTES = 0; // u32: of the whole, with the head
+export const CALL_KIND = 4; // u32: callKinds
+export const CALL_HOP = 8; // u32
+export const CALL_COUNT = 12; // u32: frames
+export const CALL_TIME = 16; // u64 ns
+export const CALL_ROW_BYTES = 24; // u32
+export const CALL_CHUNKS = 28; // u32
+export const CALL_EVENTS = 32; // u32
+export const CALL_MISSED = 36; // u32: of batched events
+export const CALL_FRAME_HEAD_BYTES = 8;
+export const CALL_CHUNK_KEPT = 28;
+
+/** nf_process stands for nf_stream, too, which comes just before it. */
+export const callKinds = ["nf_process", "nf_events", "nf_tick"] as const;
+export type CallKind = (typeof callKinds)[number];
+
 /** Counters of one port, in this order. */
 export const portCounters = [
   "receive_frames",

@@ -53,6 +53,12 @@ export interface NativeFunction {
   readonly subscribes: number;
   readonly defines: number;
   readonly labels: number;
+  readonly readsFrames: boolean;
+  /** Null: its calls are not kept. */
+  readonly recorder: NativeRecorder | null;
+  /** What it sees of flows: their record, and columns by index of NativeFlows.columns. */
+  readonly readsFlow: boolean;
+  readonly columns: readonly number[];
   /** Index of the first of its FUNCTION_COUNTERS. */
   readonly counters: number;
 }
@@ -148,6 +154,8 @@ export interface LaneOptions extends ProgramOptions {
   readonly laneCounters: number;
   /** Keep one outcome per frame in `outcomes` (replay, tests, trace). */
   readonly keepOutcomes: boolean;
+  /** Note results that do not hold, for takeBadResult. */
+  readonly keepBadResults: boolean;
   /** Time is that of the frames (replay, tests), not of the machine. */
   readonly virtualClock: boolean;
   /** Frames per turn, 1 … BATCH_CAPACITY. */
@@ -212,6 +220,17 @@ export interface NativeLane {
   exhale(): number;
   /** The function of `hop` trapped: its frames are dropped or go on, as declared. The next hop with work, or -1. */
   fault(hop: number): number;
+  /**
+   * The call that `function` has been given, as layout.ts has it: index into callKinds, and of nf_process the hop. Before
+   * `fault`, `advance` or the next fillEvents; or by another thread when the one that had the lane has ended.
+   */
+  copyCall(kind: number, functionIndex: number, hop: number): ArrayBuffer;
+  /** After EXHALE_BAD_RESULT: the first result of its hop and reason that did not hold, with the batch; once each. */
+  takeBadResult(): NativeBadResult | null;
+  /** A call outside of hops is to be made: index into callKinds of nf_tick. Those of the others come by themselves. */
+  recordCall(kind: number, functionIndex: number): void;
+  /** Null if the function has no recorder, or nothing in it. When copyCall may be called. */
+  copyRecording(functionIndex: number): NativeRecording | null;
   /** Fills the function's page with its batched events; false if there are none. */
   fillEvents(functionIndex: number): boolean;
   /** Carries out what the function put into its outbox in nf_events. */
@@ -246,6 +265,42 @@ export interface NativeLane {
   openAfxdpPort: (options: AfxdpPortOptions) => AfxdpPort;
   /** Closes all ports and gives the mappings back. Further calls throw. */
   close(): void;
+}
+
+/** The last calls of one function (native/src/flight_recorder.h). */
+export interface NativeRecorder {
+  /** u32: not 0 when the state is to be taken before the next call. */
+  readonly due: ArrayBuffer;
+  /** 8 bytes per global, to be filled in before takeState. */
+  readonly globals: ArrayBuffer;
+  /** What the state consists of: memory from `offset` on, the first bytes of the counters, segments. Begins anew. */
+  watch(
+    memory: ArrayBuffer,
+    offset: number,
+    counters: Segment,
+    countersBytes: number,
+    segments: readonly Segment[],
+  ): void;
+  /** False if it is too large; nothing is kept from then on. */
+  takeState(): boolean;
+}
+
+export interface NativeRecording {
+  /** Calls as layout.ts has them, oldest first. */
+  readonly calls: ArrayBuffer;
+  /** What was before the first of them: globals as they were filled in; memory, counters, segments. */
+  readonly globals: ArrayBuffer;
+  /** Pages as copyPages gives them, but counters plain. */
+  readonly parts: readonly ArrayBuffer[];
+}
+
+export interface NativeBadResult {
+  readonly hop: number;
+  readonly position: number;
+  /** Index into engineDropReasons. */
+  readonly reason: number;
+  readonly result: ArrayBuffer;
+  readonly call: ArrayBuffer;
 }
 
 /** Ports get the indices 0, 1, … in the order in which they are opened. */
@@ -346,6 +401,13 @@ export interface NativeAddon {
   attachSegment(path: string): Segment;
   /** Puts windows over [0, MEMORY_BASE) of a WebAssembly memory; the rest of that range becomes inaccessible. */
   overlay(memory: ArrayBuffer, windows: readonly Window[]): void;
+  /**
+   * Those pages of a segment, or of a part of a buffer that begins at a page's start, that are there: u64 number and 4096
+   * bytes each. Null if that is more than `limit` bytes.
+   */
+  copyPages(source: Segment | ArrayBuffer, offset: number, bytes: number, limit: number): ArrayBuffer | null;
+  /** Keeps at least so many batches of a function with so many globals, as far as there is room. */
+  makeRecorder(batches: number, globals: number): NativeRecorder;
   createLane(options: LaneOptions): NativeLane;
   /** A lane of this process by its id, for another thread. Throws internal if nobody holds it any more. */
   attachLane(id: number): NativeLane;

@@ -3,6 +3,7 @@ import type { Plan } from "../chain/plan.ts";
 import type { Fault } from "../errors.ts";
 import type { FunctionPackage } from "../function/catalog.ts";
 import type { CounterLayout } from "./counter-layout.ts";
+import type { FaultEvidence } from "./faults/evidence.ts";
 import type { MigrationResult, Numbering, Predecessor } from "./generation.ts";
 import type { LogLevel } from "./instance.ts";
 import type { FaultReport } from "./lane.ts";
@@ -44,9 +45,11 @@ export const CONTROL_FORCED = 3;
 export const CONTROL_OFFENDER = 4;
 /** The function whose nf_events or nf_tick runs: its index + 1. */
 export const CONTROL_CALLING = 5;
+/** Which of them: index into callKinds. */
+export const CONTROL_CALL_KIND = 6;
 /** Entries that the generation which has the lane still migrates between batches. */
-export const CONTROL_MIGRATION_LEFT = 6;
-export const CONTROL_WORDS = 7;
+export const CONTROL_MIGRATION_LEFT = 7;
+export const CONTROL_WORDS = 8;
 
 export const CONTROL_RUN = 0;
 export const CONTROL_STOP = 1;
@@ -71,6 +74,7 @@ export type WorkerMessage =
   | { readonly kind: "taken"; readonly pauseNs: number }
   | { readonly kind: "quarantined"; readonly function: number; readonly traps: number }
   | { readonly kind: "fault"; readonly fault: FaultReport }
+  | { readonly kind: "evidence"; readonly evidence: FaultEvidence }
   | { readonly kind: "log"; readonly level: LogLevel; readonly function: string; readonly message: string }
   | { readonly kind: "failed"; readonly faults: readonly Fault[] }
   | { readonly kind: "stopped"; readonly audit: FrameAudit };

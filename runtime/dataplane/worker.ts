@@ -7,11 +7,13 @@ import { stateNameOf } from "../chain/canary.ts";
 import type { PlannedPort } from "../chain/plan.ts";
 import { type Fault, SluiceError } from "../errors.ts";
 import { breathe, turn } from "./breathe.ts";
+import { type FaultEvidence, listBuffers } from "./faults/evidence.ts";
 import { attachLane, type FaultReport, type Lane, openLane } from "./lane.ts";
 import { loadAddon, steeringProgram } from "./load-addon.ts";
 import type { AfxdpPort, NativeLane } from "./native.ts";
 import { TrapCount } from "./trap-count.ts";
 import {
+  CONTROL_CALL_KIND,
   CONTROL_CALLING,
   CONTROL_COMMAND,
   CONTROL_FORCED,
@@ -77,7 +79,7 @@ function open(setup: WorkerSetup, control: Int32Array): Lane {
         !isGone
       );
     },
-    calling: control.subarray(CONTROL_CALLING, CONTROL_CALLING + 1),
+    calling: control.subarray(CONTROL_CALLING, CONTROL_CALL_KIND + 1),
     migrationLeft: control.subarray(CONTROL_MIGRATION_LEFT, CONTROL_MIGRATION_LEFT + 1),
     onFault: (fault: FaultReport) => {
       // All are counted; a storm is told of ever more rarely.
@@ -86,6 +88,9 @@ function open(setup: WorkerSetup, control: Int32Array): Lane {
       if (!traps.isTooMany(index, performance.now())) return;
       lane.quarantine(index);
       post({ kind: "quarantined", function: index, traps: fault.count });
+    },
+    onEvidence: (evidence: FaultEvidence) => {
+      parentPort?.postMessage({ kind: "evidence", evidence } satisfies WorkerMessage, listBuffers(evidence));
     },
     onLog: (level: (WorkerMessage & { kind: "log" })["level"], name: string, message: string) =>
       post({ kind: "log", level, function: name, message }),

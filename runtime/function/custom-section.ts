@@ -61,7 +61,8 @@ export function decodeUnsigned(bytes: Uint8Array, offset: number): [value: numbe
   throw new RangeError("a number of the binary is cut off");
 }
 
-function encodeUnsigned(value: number): Uint8Array {
+/** LEB128. */
+export function encodeUnsigned(value: number): Uint8Array {
   const bytes: number[] = [];
   let rest = value;
   do {

@@ -1,14 +1,11 @@
 // The files of a function package, in a folder or in a tar file.
 
-import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { SluiceError } from "../errors.ts";
+import { readMember } from "./archive.ts";
 import type { FunctionPackage } from "./catalog.ts";
 import { type Manifest, validateManifest } from "./manifest.ts";
-
-/** Larger than any function; keeps a wrong file from filling the memory. */
-const memberLimit = 64 * 1024 * 1024;
 
 export function isPackageFolder(folder: string): boolean {
   return existsSync(join(folder, "manifest.json"));
@@ -56,15 +53,6 @@ class LazyPackage implements FunctionPackage {
 function describeUnbuilt({ name, version }: Manifest, folder: string): SluiceError {
   const what = `${name}@${version} is not built`;
   return new SluiceError({ code: "file-unreadable", where: folder, what, help: `sluice function build ${folder}` });
-}
-
-/** One member's bytes; nothing is unpacked. */
-function readMember(file: string, member: string): Buffer {
-  const args = ["--extract", "--to-stdout", "--occurrence=1", "--file", file, "--", member];
-  const { status, stdout, stderr, error } = spawnSync("tar", args, { maxBuffer: memberLimit });
-  if (status === 0) return stdout;
-  const what = `${member} cannot be read from it: ${error?.message ?? stderr.toString().trim().split("\n")[0]}`;
-  throw new SluiceError({ code: "file-unreadable", where: file, what });
 }
 
 function readFile(file: string): Buffer {

@@ -11,16 +11,28 @@ export interface ResolvedTrap {
   readonly source: string | null;
 }
 
-/** What went wrong and where. `error` is what a call into `wasm` threw. */
-export function resolveTrap(error: Error, wasm: Uint8Array): ResolvedTrap {
+/** What went wrong and where. `error` is what a call into `wasm` threw, whose code ran `shift` bytes further back. */
+export function resolveTrap(error: Error, wasm: Uint8Array, shift = 0): ResolvedTrap {
   const { message, place } = splitMessage(error.message);
+  const { own, nearest } = locateFrames(
+    findOffsets(error.stack ?? "").map((offset) => offset - shift),
+    wasm,
+  );
+  return { message, source: own ?? place ?? nearest };
+}
+
+/** The author's line, by the places in the binary of the calls under way, innermost first; null without a source map. */
+export function resolveOffsets(offsets: readonly number[], wasm: Uint8Array): string | null {
+  const { own, nearest } = locateFrames(offsets, wasm);
+  return own ?? nearest;
+}
+
+function locateFrames(offsets: readonly number[], wasm: Uint8Array): { own: string | null; nearest: string | null } {
   const map = openMap(wasm);
-  if (map === undefined) return { message, source: place };
-  const frames = findOffsets(error.stack ?? "");
-  const sources = frames.map((offset) => locate(map, offset)).filter((source) => source !== null);
-  const own =
-    sources.find(isOwn) ?? frames.map((offset) => locateCaller(map, offset)).find((source) => source !== null);
-  return { message, source: own ?? place ?? sources[0] ?? null };
+  if (map === undefined) return { own: null, nearest: null };
+  const sources = offsets.map((offset) => locate(map, offset)).filter((source) => source !== null);
+  const callers = () => offsets.map((offset) => locateCaller(map, offset)).find((source) => source !== null);
+  return { own: sources.find(isOwn) ?? callers() ?? null, nearest: sources[0] ?? null };
 }
 
 /** AssemblyScript's abort says `what at file:line:column` (instance.ts). */

@@ -11,6 +11,7 @@ export interface FunctionPlanOptions {
   /** Branches that the chain declares for the function. */
   readonly branches?: readonly string[];
   readonly onFault?: "drop" | "bypass";
+  readonly keepBatches?: number;
   /** Types of the columns that it reads of other functions, where its manifest does not say them. */
   readonly columns?: Readonly<Record<string, ColumnType>>;
   /** As in a chain document. */
@@ -25,8 +26,9 @@ export function planAlone(
   realPorts: number,
 ): Plan {
   const port = (index: number): Target => ({ kind: "port", port: index });
-  const { config = {}, onFault = "drop", branches = [] } = options;
-  const declaration = { use: manifest.name, config: config as Readonly<Record<string, unknown>>, onFault };
+  const { config = {}, onFault = "drop", keepBatches = 0, branches = [] } = options;
+  const settings = { onFault, keepBatches };
+  const declaration = { use: manifest.name, config: config as Readonly<Record<string, unknown>>, ...settings };
   const alone = { name: manifest.name, pointer: "", declaration, manifest, branches };
   const { columns, events, labels } = planCommon([alone], () => {});
   const common = {

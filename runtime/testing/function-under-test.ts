@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { findSchemaFaults } from "../chain/schema-faults.ts";
 import { turn } from "../dataplane/breathe.ts";
-import { type FaultReport, type Lane, openLane } from "../dataplane/lane.ts";
+import { type FaultReport, type Lane, type LaneSetup, openLane } from "../dataplane/lane.ts";
 import { loadAddon } from "../dataplane/load-addon.ts";
 import type { MemoryPort } from "../dataplane/native.ts";
 import { type Outcome, readOutcomes } from "../dataplane/outcomes.ts";
@@ -20,6 +20,8 @@ export interface FunctionTestOptions extends FunctionPlanOptions {
   /** Frames per batch, 1 … 256. */
   readonly batch?: number;
   readonly seed?: bigint;
+  /** What there is of faults, for bundles. */
+  readonly onEvidence?: LaneSetup["onEvidence"];
 }
 
 export interface Sent {
@@ -86,6 +88,7 @@ export class FunctionUnderTest {
       virtualClock: true,
       seed: options.seed ?? 0n,
       openPort: (lane) => lane.openMemoryPort(),
+      ...(options.onEvidence === undefined ? {} : { onEvidence: options.onEvidence }),
     });
   }
 

@@ -1,4 +1,4 @@
-// `npm run bench [-- --only twins|hops|flows|veth]`: what the engine costs, each figure beside a peer measured in the same run.
+// `npm run bench [-- --only twins|hops|recorder|flows|veth]`: what the engine costs, each figure beside a peer measured in the same run.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, tmpdir } from "node:os";
@@ -8,6 +8,7 @@ import { afxdpObstacle } from "../support/afxdp.ts";
 import { compareTwins, formatComparison } from "./classifier.bench.ts";
 import { compareFlowLookups, flowPeerObstacle, printFlowComparisons } from "./flow-rounds.ts";
 import type { HopComparison } from "./hop-rounds.ts";
+import type { RecorderComparison } from "./recorder-rounds.ts";
 import { compareOnVeth } from "./veth-rounds.ts";
 
 async function buildNoop(folder: string): Promise<void> {
@@ -34,6 +35,19 @@ function benchHops(folder: string): void {
       `  batch ${String(batch).padStart(3)}   one more hop ${hopNs.toFixed(2).padStart(6)} ns/packet   ` +
         `whole turn with one hop ${turnNs.toFixed(1).padStart(6)} ns/packet   ${(hopNs / turnNs).toFixed(3)} of it`,
     );
+  }
+}
+
+function benchRecorder(folder: string): void {
+  console.log(
+    "\nkeepBatches: what it adds to a whole turn with one no-op hop that reads frames, memory port, interleaved",
+  );
+  const flags = ["--no-liftoff", "--no-wasm-lazy-compilation", "--disable-warning=ExperimentalWarning"];
+  const rounds = join(import.meta.dirname, "recorder-rounds.ts");
+  const text = execFileSync(process.execPath, [...flags, rounds, folder], { encoding: "utf8" });
+  for (const { frameBytes, batch, keepBatches, turnNs, addedNs } of JSON.parse(text) as RecorderComparison[]) {
+    const shape = `${String(frameBytes).padStart(4)} bytes   batch ${String(batch).padStart(3)}   keepBatches ${String(keepBatches).padStart(4)}`;
+    console.log(`  ${shape}   ${addedNs.toFixed(1).padStart(6)} ns/packet on ${turnNs.toFixed(1).padStart(6)}`);
   }
 }
 
@@ -67,6 +81,7 @@ try {
   await buildNoop(folder);
   if (only === undefined || only === "twins") await benchTwins();
   if (only === undefined || only === "hops") benchHops(folder);
+  if (only === undefined || only === "recorder") benchRecorder(folder);
   if (only === undefined || only === "flows") await benchFlows();
   if (only === undefined || only === "veth") await benchVeth(folder);
 } finally {

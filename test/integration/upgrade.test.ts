@@ -146,8 +146,8 @@ describe.skipIf(obstacle !== null)(`a chain that is changed while it runs${skipp
     const narrow = { segments: { total: { bytes: 8, layout: 1, migratesFrom: [2] } } };
     const functions = await makeCountingFunctions(
       { version: "1.0.0", step: 1 },
-      { version: "1.1.0", step: 1, manifest: narrow, more: migration },
-      { version: "2.0.0", step: 1, manifest: wide, more: migration },
+      { version: "1.1.0", step: 1, manifest: narrow, before: migration },
+      { version: "2.0.0", step: 1, manifest: wide, before: migration },
     );
     const running = await start(chain({ count: "{ use: counting@1.0.0 }" }), functions);
     await settleAddresses(left, right);
@@ -190,7 +190,7 @@ describe.skipIf(obstacle !== null)(`a chain that is changed while it runs${skipp
     const wide = { segments: { total: { bytes: 16, layout: 2, migratesFrom: [1] } } };
     const functions = await makeCountingFunctions(
       { version: "1.0.0", step: 1 },
-      { version: "2.0.0", step: 1, manifest: wide, more: lazily },
+      { version: "2.0.0", step: 1, manifest: wide, before: lazily },
     );
     const running = await start(chain({ count: "{ use: counting@1.0.0 }" }), functions);
     await upgrade(running, "load", "--use", "count=counting@2");

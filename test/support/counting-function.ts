@@ -10,16 +10,16 @@ export interface CountingVersion {
   readonly step: number;
   /** What else it does with each packet. */
   readonly each?: string;
-  /** What stands before its exports. */
-  readonly more?: string;
+  /** Globals. */
+  readonly before?: string;
   readonly manifest?: Partial<Manifest>;
 }
 
 /** A folder for `--functions` with these versions of `counting`. */
 export async function makeCountingFunctions(...versions: readonly CountingVersion[]): Promise<string> {
-  const files = versions.flatMap(({ version, step, each = "", more = "", manifest }) => [
+  const files = versions.flatMap(({ version, step, each = "", before = "", manifest }) => [
     [`source-${version}/counting/manifest.json`, JSON.stringify({ ...base, version, ...manifest })],
-    [`source-${version}/counting/index.ts`, source(step, each, more)],
+    [`source-${version}/counting/index.ts`, source(step, each, before)],
   ]);
   const folder = makeFolder(Object.fromEntries(files));
   for (const { version } of versions) {
@@ -41,13 +41,12 @@ const base = {
   segments: { total: { bytes: 8, layout: 1 } },
 };
 
-const source = (step: number, each: string, more: string) => `
+const source = (step: number, each: string, before: string) => `
 import { batch, Column, Counter, Segment } from "sluice/sdk";
 export { nf_abi } from "sluice/sdk/exports";
 const count = new Column<u64>("counting.count");
 const total = new Segment("total");
-const counted = new Counter("counted");
-${more}
+const counted = new Counter("counted");${before}
 export function nf_configure(json: string): bool { return json.length > 0; }
 export function nf_process(): void {
   for (let i = 0; i < batch.count; i++) {

@@ -84,10 +84,10 @@ describe.skipIf(obstacle !== null)(`an engine that dies${skipped}`, () => {
     expect(end.sum_received.bytes).toBeGreaterThan(10e6);
     expect(end.streams).toHaveLength(1);
     expect(received).toMatchObject({ duplicates: 0, outOfOrder: 0 });
-    expect(received.gaps.length).toBeGreaterThanOrEqual(3);
-    const outages = received.gaps.map(({ ms }) => ms.toFixed(0));
-    console.log(`outages of numbered UDP: ${outages.join(", ")} ms; ${received.missing} of ${received.sent} lost`);
-    for (const { ms } of received.gaps) expect(ms).toBeLessThan(10_000);
+    const outages = received.incidents.filter(({ missing }) => missing > 0);
+    expect(outages.length).toBeGreaterThanOrEqual(3);
+    const times = outages.map(({ ms }) => ms.toFixed(0)).join(", ");
+    console.log(`outages of numbered UDP: ${times} ms; ${received.missing} of ${received.sent} lost`);
 
     const flowOf = (flows: typeof before.flows) =>
       flows.find(({ dest_port: port }) => port === PORT) as { flow: number; packets_to_server: number };
@@ -223,7 +223,6 @@ describe.skipIf(obstacle !== null)(`an engine that dies${skipped}`, () => {
       expect((await running.end()).status).toBe(0);
       expect(await attachedPrograms(box)).toBe(0);
       console.log(`${mode}, ${whenDown}: ${received.sent} sent, ${received.missing} lost, ${passed} to the kernel`);
-      expect(received.gaps.length).toBeGreaterThanOrEqual(3);
       expect(received.missing).toBeGreaterThan(600);
       return { missing: received.missing, passed };
     };

@@ -16,7 +16,7 @@ import { type Change, Upgrades } from "../generation/upgrade.ts";
 import { type ChangeRequest, UpgradeServer } from "../generation/upgrade-socket.ts";
 import type { Death, EngineOptions } from "./engine-protocol.ts";
 import { loadChain, loadChange } from "./load-chain.ts";
-import { printLine, printWarnings } from "./output.ts";
+import { printLine, printWarnings, type Warning } from "./output.ts";
 import { collect } from "./program.ts";
 import { GIVE_UP_AFTER, supervise } from "./supervise.ts";
 
@@ -56,6 +56,7 @@ export interface EngineLife {
 export async function runEngine(file: string, options: EngineOptions, life: EngineLife = {}): Promise<void> {
   const history = new History();
   const chain = readCommitted(life.death, history) ?? readChain(file, options);
+  if (life.supervisor === undefined && chain.plan.whenDown === "drop") printWarnings([nothingDrops(file)]);
   const engine = await startChain(chain, life);
   const committed = new CommittedStore(engine.folder);
   const upgrades = new Upgrades(engine, history, committed, chain.source);
@@ -64,11 +65,13 @@ export async function runEngine(file: string, options: EngineOptions, life: Engi
     if (quarantine.why !== "traps") upgrades.noteFallback(quarantine.generation, describeQuarantine(quarantine));
   };
   const server = await UpgradeServer.listen(engine.folder, upgrades, changeReader(engine, upgrades));
-  const interrupted = onInterrupt(() => void engine.stop().catch(() => {}));
-  life.signal?.addEventListener("abort", () => void engine.stop().catch(() => {}));
+  const stop = () => void engine.stop().catch(() => {});
+  const interrupted = onInterrupt(stop);
+  life.signal?.addEventListener("abort", stop);
+  if (life.signal?.aborted) stop();
   await engine.begun;
-  printStart(engine, options.json === true, life.death);
   life.onRunning?.(engine.folder);
+  printStart(engine, options.json === true, life.death);
   try {
     printEnd(await engine.ended, options.json === true);
   } finally {
@@ -77,6 +80,11 @@ export async function runEngine(file: string, options: EngineOptions, life: Engi
     server.close();
     history.close();
   }
+}
+
+function nothingDrops(file: string): Warning {
+  const what = "with --no-restart nothing is left to drop frames when the engine dies: they pass to the kernel";
+  return { code: "unused-option", where: `${file}: whenDown`, what };
 }
 
 /** Later changes begin at what is committed; of a document that is given, nothing else remains. */

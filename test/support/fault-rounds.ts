@@ -4,10 +4,12 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { loadAddon } from "../../runtime/dataplane/load-addon.ts";
 import { requestUpgrade } from "../../runtime/generation/upgrade-socket.ts";
+import { Observer } from "../../runtime/telemetry/observer.ts";
 import { type Incident, monotonicMs, NumberedUdp, type Received } from "./numbered-udp.ts";
 import { Poker } from "./poke-udp.ts";
-import { RunningEngine, readFlows, readTop } from "./running-engine.ts";
+import { RunningEngine, readFlows } from "./running-engine.ts";
 import { makeSickFunction, SICK_PORTS, SOUND_PORT, sickPorts } from "./sick-function.ts";
 import { createTwoSides, RIGHT, type TwoSides } from "./two-sides.ts";
 
@@ -43,6 +45,8 @@ const TRAPS_BEFORE_CHANGE = 12;
 /** A copy of the chain stands by again; a process that has loaded everything is at hand. */
 const SETTLE_MS = { change: 900, restart: 1700 } as const;
 const NOTICED_WITHIN_MS = 10_000;
+/** What the fault costs others shows within this time. */
+const AFTER_FAULT_MS = 100;
 
 const chain = `chain: faults
 ports: { lan: { device: lan0 }, wan: { device: wan0 } }
@@ -115,17 +119,20 @@ interface Phase {
 class Injector {
   readonly #engine: RunningEngine;
   readonly #poker: Poker;
+  readonly #observer: Observer;
 
   constructor(engine: RunningEngine, poker: Poker) {
     this.#engine = engine;
     this.#poker = poker;
+    // Later generations, and engines, count in the same place.
+    this.#observer = new Observer(loadAddon(), engine.chainFolder, engine.description);
   }
 
   async inject(kind: FaultKind, count: number): Promise<Phase> {
-    const before = await this.#count(kind);
+    const before = this.#count(kind);
     const injections: number[] = [];
     for (let nth = 0; nth < count; nth++) injections.push(await this.#injectOne(kind, nth));
-    const noticed = (await this.#count(kind)) - before;
+    const noticed = this.#count(kind) - before;
     await this.#change();
     return { kind, injections, noticed };
   }
@@ -138,16 +145,11 @@ class Injector {
       return at;
     }
     const ports = sickPorts[kind];
-    const before = this.#countEnded();
+    const before = this.#count(kind);
     const at = await this.#poker.poke(ports[nth % ports.length] as number);
-    if (kind === "loop") {
-      await this.#until(() => this.#countEnded() > before, "a function that did not return was not noticed");
-      await sleep(100);
-      await this.#change();
-    } else {
-      await sleep(50);
-      if (nth % TRAPS_BEFORE_CHANGE === TRAPS_BEFORE_CHANGE - 1) await this.#change();
-    }
+    if (kind !== "none") await this.#until(() => this.#count(kind) > before, `${kind} was not noticed`);
+    await sleep(AFTER_FAULT_MS);
+    if (kind === "loop" || nth % TRAPS_BEFORE_CHANGE === TRAPS_BEFORE_CHANGE - 1) await this.#change();
     return at;
   }
 
@@ -161,17 +163,14 @@ class Injector {
     await sleep(SETTLE_MS.change);
   }
 
-  async #count(kind: FaultKind): Promise<number> {
+  /** Faults of that kind so far. */
+  #count(kind: FaultKind): number {
     if (kind === "kill") return this.#engine.restarts.length;
-    if (kind === "loop") return this.#countEnded();
-    if (kind === "none") return 0;
-    const { drops, functions } = await readTop(this.#engine);
-    if (kind !== "result") return functions.find((each) => each.function === "sick")?.faults ?? 0;
-    return drops.filter(({ reason }) => isBadResult(reason)).reduce((sum, { count }) => sum + count, 0);
-  }
-
-  #countEnded(): number {
-    return this.#engine.stderr.match(/^quarantine sick .* did not return/gm)?.length ?? 0;
+    if (kind === "loop") return this.#engine.stderr.match(/^quarantine sick .* did not return/gm)?.length ?? 0;
+    const { functions, engineDrops } = this.#observer.snapshot();
+    if (kind !== "result") return functions.find(({ name }) => name === "sick")?.faults ?? 0;
+    const bad = Object.entries(engineDrops).filter(([reason]) => isBadResult(reason));
+    return bad.reduce((sum, [, count]) => sum + count, 0);
   }
 
   async #until(isTrue: () => boolean, otherwise: string): Promise<void> {

@@ -10,7 +10,7 @@ import type { FaultReport } from "../dataplane/lane.ts";
 import type { FrameAudit } from "../dataplane/native.ts";
 import { SluiceError } from "../errors.ts";
 import { admit } from "../function/admission.ts";
-import { type ChainSource, type CommittedChain, CommittedStore } from "../generation/committed.ts";
+import { type CommittedChain, CommittedStore, followSource } from "../generation/committed.ts";
 import { History } from "../generation/history.ts";
 import { type Change, Upgrades } from "../generation/upgrade.ts";
 import { type ChangeRequest, UpgradeServer } from "../generation/upgrade-socket.ts";
@@ -87,7 +87,6 @@ function nothingDrops(file: string): Warning {
   return { code: "unused-option", where: `${file}: whenDown`, what };
 }
 
-/** Later changes begin at what is committed; of a document that is given, nothing else remains. */
 function changeReader(engine: Engine, upgrades: Upgrades): (request: ChangeRequest) => Change {
   return (request) => {
     const before = engine.running.plan;
@@ -97,19 +96,6 @@ function changeReader(engine: Engine, upgrades: Upgrades): (request: ChangeReque
     if (!request.cold) throwFaults(findStateFaults(before, change.plan, "load"));
     return { ...change, source };
   };
-}
-
-function followSource(before: ChainSource, request: ChangeRequest): ChainSource {
-  const functions = [...new Set([...before.functions, ...request.functions])];
-  if (request.file !== null) return { file: request.file, set: request.set, functions, use: request.use };
-  return { file: before.file, set: follow(before.set, request.set), functions, use: follow(before.use, request.use) };
-}
-
-/** `key=value`: the later ones win. */
-function follow(before: readonly string[], after: readonly string[]): string[] {
-  const keyOf = (text: string) => text.slice(0, text.indexOf("="));
-  const keys = after.map(keyOf);
-  return [...before.filter((text) => !keys.includes(keyOf(text))), ...after];
 }
 
 type StartedChain = Omit<CommittedChain, "numbering"> & Partial<Pick<CommittedChain, "numbering">>;

@@ -3,7 +3,7 @@ import { readdirSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parseDocument } from "../../runtime/chain/document.ts";
 import { planChain } from "../../runtime/chain/planner.ts";
-import { type CommittedChain, CommittedStore } from "../../runtime/generation/committed.ts";
+import { type CommittedChain, CommittedStore, followSource } from "../../runtime/generation/committed.ts";
 import { History, type UpgradeState } from "../../runtime/generation/history.ts";
 import { makeFunctionSource } from "../support/function-source.ts";
 import { makeFolder } from "../support/temporary-folder.ts";
@@ -76,5 +76,24 @@ describe("what is committed", () => {
     store.complete();
     note(3, "switched");
     expect(found()).toBe("second");
+  });
+});
+
+describe("a change", () => {
+  const before = { file: "/a.yaml", set: ["fw.default=deny", "fw.log=true"], functions: ["/f"], use: ["fw=acl@1"] };
+
+  it("begins at what is committed, with its values and packages, if it names no document", () => {
+    const request = { file: null, set: ["fw.default=permit"], functions: ["/f", "/g"], use: ["ids=ids@2"] };
+    expect(followSource(before, request)).toEqual({
+      file: "/a.yaml",
+      set: ["fw.log=true", "fw.default=permit"],
+      functions: ["/f", "/g"],
+      use: ["fw=acl@1", "ids=ids@2"],
+    });
+  });
+
+  it("begins anew at a document that it names", () => {
+    const request = { file: "/b.yaml", set: [], functions: [], use: ["fw=acl@2"] };
+    expect(followSource(before, request)).toEqual({ file: "/b.yaml", set: [], functions: ["/f"], use: ["fw=acl@2"] });
   });
 });

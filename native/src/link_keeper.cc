@@ -99,8 +99,8 @@ int LinkKeeper::Find(int ifindex, XdpHook hook) const {
   int link;
   if (!Send(put_, {0, 0, getpid()}, -1)) return -1;
   while (Receive(take_, MSG_PEEK, &label, &link)) {
-    const bool is_wanted = label.ifindex == ifindex && label.hook == static_cast<int32_t>(hook) && found < 0;
-    const bool is_kept = link >= 0 && DeviceOf(link) == label.ifindex && (is_wanted || label.ifindex != ifindex);
+    const bool is_wanted = label.ifindex == ifindex && label.hook == static_cast<int32_t>(hook);
+    const bool is_kept = link >= 0 && DeviceOf(link) == label.ifindex && !(is_wanted && found >= 0);
     if (is_kept) Send(put_, label, link);
     Discard(take_);
     if (is_kept && is_wanted) {

@@ -23,8 +23,8 @@ class LinkKeeper {
   // From now on the link outlives this process.
   bool Put(int link, int ifindex, XdpHook hook) const;
 
-  // The link of a device, still kept, as a descriptor that is the caller's; or -1. Links that no longer hold anything,
-  // of devices that went away or programs at the device's other hook, are let go.
+  // The link of a device's program at that hook, which goes on being kept, as a descriptor that is the caller's; or -1.
+  // Links of devices that went away are let go.
   int Find(int ifindex, XdpHook hook) const;
 
  private:

@@ -6,7 +6,8 @@ import { type EngineMessage, type EngineStart, KEEPER } from "./engine-protocol.
 import { printError } from "./output.ts";
 import { runEngine } from "./up.ts";
 
-const orphaned = new AbortController();
+/** Whoever started it is gone, or it is to stop before it runs; a second signal then ends it at once. */
+const stopping = new AbortController();
 
 function tell(message: EngineMessage): Promise<void> {
   return new Promise((resolve) => {
@@ -21,10 +22,11 @@ async function run({ file, options, death }: EngineStart): Promise<number> {
     await runEngine(file, options, {
       supervisor: { pid: process.ppid, keeper: KEEPER },
       death,
-      signal: orphaned.signal,
+      signal: stopping.signal,
       onRunning: (folder) => {
         void tell({ kind: "running", folder });
-        flushCompileCache();
+        // Should it be killed, the next process finds what this one has compiled.
+        setImmediate(() => flushCompileCache());
       },
     });
     await tell({ kind: "ended", code: null });
@@ -36,8 +38,10 @@ async function run({ file, options, death }: EngineStart): Promise<number> {
   }
 }
 
+// Packets go on if nobody reads any more what is said of them.
 process.stdout.on("error", () => {});
 process.stderr.on("error", () => {});
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => stopping.abort());
 process.on("uncaughtException", (error) => process.exit(printError(error)));
-process.once("disconnect", () => orphaned.abort());
+process.once("disconnect", () => stopping.abort());
 process.once("message", (start: EngineStart) => void run(start).then((status) => process.exit(status)));

@@ -67,7 +67,8 @@ class EngineProcess {
       else said = message.code;
     });
     this.#child.on("error", (error) => process.stderr.write(`error engine: ${error.message}\n`));
-    this.#child.once("exit", (status, signal) => resolve({ status, signal, said }));
+    // Not at its exit: what it said last may come after that.
+    this.#child.once("close", (status, signal) => resolve({ status, signal, said }));
     this.ended = promise;
   }
 

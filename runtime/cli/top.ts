@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
 import { loadAddon } from "../dataplane/load-addon.ts";
-import { findEngines } from "../dataplane/state-folder.ts";
+import { type EngineDescription, type FoundEngine, findEngines, findFallenEngines } from "../dataplane/state-folder.ts";
 import { SluiceError } from "../errors.ts";
 import { Observer } from "../telemetry/observer.ts";
 import { computeRates, type Rates } from "../telemetry/rates.ts";
@@ -42,20 +42,39 @@ export interface Watch {
   readonly signal?: AbortSignal;
 }
 
-/** Shows the rates of a running chain every so often, until it ends. */
+/** Shows the rates of a running chain every so often, until it ends. An engine that takes a dead one's place counts on. */
 export async function watch(chain: string | undefined, { seconds, views, show, signal }: Watch): Promise<void> {
-  const { path, engine } = findEngine(chain, "sluice top");
-  const observer = new Observer(loadAddon(), path, engine);
+  let observer = observe(findEngine(chain, "sluice top"));
   let before = observer.snapshot();
   let at = performance.now();
   for (let view = 0; view < views; view++) {
     await sleep(seconds * 1000, undefined, signal === undefined ? {} : { signal });
     const now = performance.now();
     const after = observer.snapshot();
-    show(computeRates(engine, before, after, (now - at) / 1000));
+    show(computeRates(observer.engine, before, after, (now - at) / 1000));
     before = after;
     at = now;
-    if (!findEngines().some((each) => each.engine.pid === engine.pid)) break;
+    const next = await findNext(observer.engine);
+    if (next === undefined) break;
+    if (next.engine.pid !== observer.engine.pid || next.engine.generation !== observer.engine.generation) {
+      observer = observe(next);
+      before = observer.snapshot();
+    }
+  }
+}
+
+function observe({ path, engine }: FoundEngine): Observer {
+  return new Observer(loadAddon(), path, engine);
+}
+
+const LOOK_EVERY_MS = 50;
+
+/** The engine that runs the chain now, maybe another one; undefined if the chain ended. */
+async function findNext({ chain }: EngineDescription): Promise<FoundEngine | undefined> {
+  const isMeant = ({ engine }: FoundEngine) => engine.chain === chain;
+  for (; ; await sleep(LOOK_EVERY_MS)) {
+    const found = findEngines().find(isMeant);
+    if (found !== undefined || !findFallenEngines().some(isMeant)) return found;
   }
 }
 

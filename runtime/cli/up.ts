@@ -10,14 +10,14 @@ import type { FaultReport } from "../dataplane/lane.ts";
 import type { FrameAudit } from "../dataplane/native.ts";
 import { SluiceError } from "../errors.ts";
 import { admit } from "../function/admission.ts";
-import { type ChainSource, type CommittedChain, CommittedStore } from "../generation/committed.ts";
+import { type CommittedChain, CommittedStore, followSource } from "../generation/committed.ts";
 import { History } from "../generation/history.ts";
 import { type Change, Upgrades } from "../generation/upgrade.ts";
 import { type ChangeRequest, UpgradeServer } from "../generation/upgrade-socket.ts";
 import type { Death, EngineOptions } from "./engine-protocol.ts";
 import { FaultBundles } from "./fault-bundles.ts";
 import { loadChain, loadChange } from "./load-chain.ts";
-import { printLine, printWarnings } from "./output.ts";
+import { printLine, printWarnings, type Warning } from "./output.ts";
 import { collect } from "./program.ts";
 import { GIVE_UP_AFTER, supervise } from "./supervise.ts";
 
@@ -57,6 +57,7 @@ export interface EngineLife {
 export async function runEngine(file: string, options: EngineOptions, life: EngineLife = {}): Promise<void> {
   const history = new History();
   const chain = readCommitted(life.death, history) ?? readChain(file, options);
+  if (life.supervisor === undefined && chain.plan.whenDown === "drop") printWarnings([nothingDrops(file)]);
   let bundles: FaultBundles | undefined;
   const engine = await startChain(chain, life, (evidence, faulty) => {
     bundles ??= new FaultBundles(faulty.plan.chain, options.json === true);
@@ -69,11 +70,13 @@ export async function runEngine(file: string, options: EngineOptions, life: Engi
     void afterQuarantine(quarantine, engine, upgrades);
   };
   const server = await UpgradeServer.listen(engine.folder, upgrades, changeReader(engine, upgrades));
-  const interrupted = onInterrupt(() => void engine.stop().catch(() => {}));
-  life.signal?.addEventListener("abort", () => void engine.stop().catch(() => {}));
+  const stop = () => void engine.stop().catch(() => {});
+  const interrupted = onInterrupt(stop);
+  life.signal?.addEventListener("abort", stop);
+  if (life.signal?.aborted) stop();
   await engine.begun;
-  printStart(engine, options.json === true, life.death);
   life.onRunning?.(engine.folder);
+  printStart(engine, options.json === true, life.death);
   try {
     const audit = await engine.ended;
     await bundles?.settled();
@@ -86,7 +89,11 @@ export async function runEngine(file: string, options: EngineOptions, life: Engi
   }
 }
 
-/** Later changes begin at what is committed; of a document that is given, nothing else remains. */
+function nothingDrops(file: string): Warning {
+  const what = "with --no-restart nothing is left to drop frames when the engine dies: they pass to the kernel";
+  return { code: "unused-option", where: `${file}: whenDown`, what };
+}
+
 function changeReader(engine: Engine, upgrades: Upgrades): (request: ChangeRequest) => Change {
   return (request) => {
     const before = engine.running.plan;
@@ -96,19 +103,6 @@ function changeReader(engine: Engine, upgrades: Upgrades): (request: ChangeReque
     if (!request.cold) throwFaults(findStateFaults(before, change.plan, "load"));
     return { ...change, source };
   };
-}
-
-function followSource(before: ChainSource, request: ChangeRequest): ChainSource {
-  const functions = [...new Set([...before.functions, ...request.functions])];
-  if (request.file !== null) return { file: request.file, set: request.set, functions, use: request.use };
-  return { file: before.file, set: follow(before.set, request.set), functions, use: follow(before.use, request.use) };
-}
-
-/** `key=value`: the later ones win. */
-function follow(before: readonly string[], after: readonly string[]): string[] {
-  const keyOf = (text: string) => text.slice(0, text.indexOf("="));
-  const keys = after.map(keyOf);
-  return [...before.filter((text) => !keys.includes(keyOf(text))), ...after];
 }
 
 type StartedChain = Omit<CommittedChain, "numbering"> & Partial<Pick<CommittedChain, "numbering">>;

@@ -118,7 +118,7 @@ export class Engine {
   readonly recovery: FlowRecovery | null;
   /** Ends when the engine does: with the frame count, or with an error (device-vanished, internal). */
   readonly ended: Promise<FrameAudit>;
-  /** When its first turn is over. */
+  /** When its first turn is over, or will not be. */
   readonly begun: Promise<unknown>;
   /** A function is not called any more, and why. */
   onQuarantine: ((quarantine: Quarantine) => void) | undefined;
@@ -165,8 +165,7 @@ export class Engine {
     this.ended = this.#end.promise.finally(() => this.#release());
     this.ended.catch(() => {});
     this.#watch(first);
-    this.begun = first.taken();
-    this.begun.catch(() => {});
+    this.begun = first.taken().catch(() => {});
     this.#own(first);
     // What it would be measured to be in the same boot.
     this.#tickHz = state.dead?.tickHz ?? native.measureTickHz();

@@ -118,14 +118,29 @@ export class StateFolder {
 }
 
 /** Engines that live, by chain name. */
-export function findEngines(root = stateRoot()): { readonly path: string; readonly engine: EngineDescription }[] {
+export function findEngines(root = stateRoot()): FoundEngine[] {
+  return readEngines(root).filter(({ engine }) => isAlive(engine));
+}
+
+/** Engines that died and are about to be started again. */
+export function findFallenEngines(root = stateRoot()): FoundEngine[] {
+  return readEngines(root).filter(({ engine }) => !isAlive(engine) && findHolder(engine) !== null);
+}
+
+export interface FoundEngine {
+  /** Of its state folder. */
+  readonly path: string;
+  readonly engine: EngineDescription;
+}
+
+function readEngines(root: string): FoundEngine[] {
   if (!existsSync(root)) return [];
   return readdirSync(root)
     .sort()
     .map((name) => join(root, name))
     .flatMap((path) => {
       const engine = readDescription(path);
-      return engine !== null && isAlive(engine) ? [{ path, engine }] : [];
+      return engine === null ? [] : [{ path, engine }];
     });
 }
 

@@ -22,6 +22,22 @@ export interface ChainSource {
   readonly use: readonly string[];
 }
 
+/** Of a change that was asked for: it begins at what is committed, or anew at a document that it names. */
+export function followSource(before: ChainSource, { file, set, use, ...request }: SourceRequest): ChainSource {
+  const functions = [...new Set([...before.functions, ...request.functions])];
+  if (file !== null) return { file, set, functions, use };
+  return { file: before.file, set: follow(before.set, set), functions, use: follow(before.use, use) };
+}
+
+type SourceRequest = Omit<ChainSource, "file"> & { readonly file: string | null };
+
+/** `key=value`: the later ones win. */
+function follow(before: readonly string[], after: readonly string[]): string[] {
+  const keyOf = (text: string) => text.slice(0, text.indexOf("="));
+  const keys = after.map(keyOf);
+  return [...before.filter((text) => !keys.includes(keyOf(text))), ...after];
+}
+
 export interface CommittedChain {
   readonly source: ChainSource;
   readonly plan: Plan;

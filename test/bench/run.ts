@@ -1,4 +1,4 @@
-// `npm run bench [-- --only twins|hops|recorder|flows|veth]`: what the engine costs, each figure beside a peer measured in the same run.
+// `npm run bench [-- --only twins|hops|recorder|flows|veth|faults]`: what the engine costs, each figure beside a peer measured in the same run.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, tmpdir } from "node:os";
@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { compileFunction } from "../../runtime/function/compile.ts";
 import { afxdpObstacle } from "../support/afxdp.ts";
 import { compareTwins, formatComparison } from "./classifier.bench.ts";
+import { benchFaults } from "./fault-rounds.ts";
 import { compareFlowLookups, flowPeerObstacle, printFlowComparisons } from "./flow-rounds.ts";
 import type { HopComparison } from "./hop-rounds.ts";
 import type { RecorderComparison } from "./recorder-rounds.ts";
@@ -72,6 +73,17 @@ async function benchVeth(folder: string): Promise<void> {
   }
 }
 
+async function benchEachFault(): Promise<void> {
+  console.log(
+    `\nfaults under traffic, ${FAULTS} of each kind: what they cost a path that does not meet the function at fault`,
+  );
+  console.log("(aim: nothing lost but by kill -9; there, traffic again within 1 s; loops within 0.1 s)");
+  const obstacle = afxdpObstacle();
+  if (obstacle !== null) return console.log(`  skipped: ${obstacle}`);
+  await benchFaults(FAULTS);
+}
+
+const FAULTS = 100;
 const only = process.argv.includes("--only") ? process.argv[process.argv.indexOf("--only") + 1] : undefined;
 const folder = mkdtempSync(join(tmpdir(), "sluice-bench-"));
 try {
@@ -84,6 +96,7 @@ try {
   if (only === undefined || only === "recorder") benchRecorder(folder);
   if (only === undefined || only === "flows") await benchFlows();
   if (only === undefined || only === "veth") await benchVeth(folder);
+  if (only === undefined || only === "faults") await benchEachFault();
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }

@@ -1,12 +1,15 @@
 // Engines that die while their chain carries traffic between two namespaces.
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { afxdpObstacle } from "../support/afxdp.ts";
 import { makeCountingFunctions, totalSegment } from "../support/counting-function.ts";
 import { NumberedUdp } from "../support/numbered-udp.ts";
+import { sluicePath } from "../support/run-sluice.ts";
 import {
   type EngineOptions,
+  observe,
   RunningEngine,
   readFlows,
   readHistory,
@@ -84,10 +87,10 @@ describe.skipIf(obstacle !== null)(`an engine that dies${skipped}`, () => {
     expect(end.sum_received.bytes).toBeGreaterThan(10e6);
     expect(end.streams).toHaveLength(1);
     expect(received).toMatchObject({ duplicates: 0, outOfOrder: 0 });
-    expect(received.gaps.length).toBeGreaterThanOrEqual(3);
-    const outages = received.gaps.map(({ ms }) => ms.toFixed(0));
-    console.log(`outages of numbered UDP: ${outages.join(", ")} ms; ${received.missing} of ${received.sent} lost`);
-    for (const { ms } of received.gaps) expect(ms).toBeLessThan(10_000);
+    const outages = received.incidents.filter(({ missing }) => missing > 0);
+    expect(outages.length).toBeGreaterThanOrEqual(3);
+    const times = outages.map(({ ms }) => ms.toFixed(0)).join(", ");
+    console.log(`outages of numbered UDP: ${times} ms; ${received.missing} of ${received.sent} lost`);
 
     const flowOf = (flows: typeof before.flows) =>
       flows.find(({ dest_port: port }) => port === PORT) as { flow: number; packets_to_server: number };
@@ -185,6 +188,52 @@ describe.skipIf(obstacle !== null)(`an engine that dies${skipped}`, () => {
     await expect.poll(() => running.restarts.length, { timeout: 10_000 }).toBe(1);
   });
 
+  it("is found again by who watches it, and counts on", async () => {
+    const { running } = await start(chain());
+    const traffic = sides.left.run("ping", "-c", "100", "-i", "0.05", "-W", "1", RIGHT);
+    const watching = observe(running, "top", "--json", "--interval", "0.3", "--count", "12");
+    await sleep(1000);
+    await running.killEngine();
+    await traffic;
+    const views = (await watching)
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    expect(views).toHaveLength(12);
+    expect(new Set(views.map(({ pid }) => pid)).size).toBe(2);
+    const counted = views.map(({ counters }) => counters[0].value as number);
+    expect(counted).toEqual(counted.toSorted((a, b) => a - b));
+  });
+
+  it("says what a change cannot change, and what --no-restart cannot do", async () => {
+    const { running } = await start(chain());
+    const other = `${makeFolder({ "chain.yaml": chain("whenDown: drop\n") })}/chain.yaml`;
+    await expect(upgrade(running, "load", other)).rejects.toThrow("error[change-refused] whenDown");
+    await running.end();
+    engine?.dispose();
+    const { running: alone } = await start(chain("whenDown: drop\n"), { supervised: false });
+    expect(alone.stderr).toContain("warning[unused-option]");
+    expect(alone.pid).toBe(alone.enginePid);
+  });
+
+  it("leaves nothing behind when it is stopped before it runs", async () => {
+    const functions = await makeCountingFunctions({ version: "1.0.0", step: 1 });
+    const folder = makeFolder({ "chain.yaml": chain("whenDown: drop\n") });
+    const stateFolder = mkdtempSync("/dev/shm/sluice-test-");
+    const env = { ...process.env, SLUICE_STATE_DIR: stateFolder, SLUICE_DATA_DIR: makeFolder() };
+    const args = ["up", `${folder}/chain.yaml`, "--functions", functions];
+    for (const afterMs of [100, 300, 500, 700]) {
+      const child = sides.box.spawn(sluicePath, args, { env, stdio: "ignore" });
+      const closed = once(child, "close");
+      await sleep(afterMs);
+      child.kill("SIGTERM");
+      await closed;
+      expect(await attachedPrograms(sides.box)).toBe(0);
+      expect(readdirSync(stateFolder)).toEqual([]);
+    }
+    rmSync(stateFolder, { recursive: true });
+  });
+
   it("can be stopped while it is down; then nothing is left", async () => {
     const { running } = await start(chain("whenDown: drop\n"));
     process.kill(running.pid, "SIGSTOP");
@@ -223,7 +272,6 @@ describe.skipIf(obstacle !== null)(`an engine that dies${skipped}`, () => {
       expect((await running.end()).status).toBe(0);
       expect(await attachedPrograms(box)).toBe(0);
       console.log(`${mode}, ${whenDown}: ${received.sent} sent, ${received.missing} lost, ${passed} to the kernel`);
-      expect(received.gaps.length).toBeGreaterThanOrEqual(3);
       expect(received.missing).toBeGreaterThan(600);
       return { missing: received.missing, passed };
     };

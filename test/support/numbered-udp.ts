@@ -1,30 +1,38 @@
-// Datagrams with a number and a time, one after the other: whoever receives them can tell what was lost, when and for how long.
-// Run as a program in a namespace: `send HOST PORT PER_SECOND` and `receive PORT`, each until SIGTERM, then it prints JSON.
+// Datagrams with a number and a time, one after the other: whoever receives them can tell what was lost, what came late, and
+// when. Run as a program in a namespace: `send HOST PORT PER_SECOND` and `receive PORT`, each until SIGTERM, then JSON.
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { text } from "node:stream/consumers";
 import type { Namespace } from "../../runtime/testing/network.ts";
 
 export interface Received {
+  readonly sent: number;
   readonly count: number;
   readonly outOfOrder: number;
   readonly duplicates: number;
   readonly missing: number;
-  /** Without the time before the first and after the last. */
-  readonly gaps: readonly Gap[];
+  readonly incidents: readonly Incident[];
 }
 
-/** Numbers that did not arrive, and for how long nothing did. */
-export interface Gap {
-  /** Milliseconds since 1970: of the last datagram before. */
-  readonly from: number;
-  readonly ms: number;
+/** Datagrams that did not arrive, or one that came late. */
+export interface Incident {
+  /** When the datagram was sent that arrived after all, in milliseconds of the monotonic clock. */
+  readonly sentAt: number;
   readonly missing: number;
+  /** How long it took; or, where some are missing, how long none arrived that was sent earlier. */
+  readonly ms: number;
 }
 
 const BYTES = 100;
-const SENDS_EVERY_MS = 2;
-const GAP_MS = 40;
+const SENDS_EVERY_MS = 1;
+const LATE_MS = 2;
+/** What was sent has arrived by then, or does not. */
+const SETTLE_MS = 300;
+
+/** Of a clock that all processes of the machine share. */
+export function monotonicMs(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
+}
 
 /** From one namespace to the other, until `end`. */
 export class NumberedUdp {
@@ -50,12 +58,11 @@ export class NumberedUdp {
     return new NumberedUdp(sender, receiver);
   }
 
-  /** What was sent, and what came of it. */
-  async end(): Promise<{ readonly sent: number } & Received> {
+  async end(): Promise<Received> {
     const { sent } = (await this.#sender.end()) as { sent: number };
-    await new Promise((resolve) => setTimeout(resolve, 200));
-    const received = (await this.#receiver.end()) as Received & { last: number };
-    return { ...received, sent, missing: received.missing + Math.max(0, sent - 1 - received.last) };
+    await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+    const { last, ...received } = (await this.#receiver.end()) as Received & { last: number };
+    return { ...received, sent, missing: received.missing + Math.max(0, sent - 1 - last) };
   }
 }
 
@@ -74,14 +81,16 @@ function start(namespace: Namespace, args: readonly string[]) {
 
 function send(host: string, port: number, perSecond: number): void {
   const socket = createSocket("udp4");
-  const datagram = Buffer.alloc(BYTES);
   const began = performance.now();
   let sent = 0;
   const timer = setInterval(() => {
     const due = ((performance.now() - began) / 1000) * perSecond;
     while (sent < due) {
+      const datagram = Buffer.alloc(BYTES);
       datagram.writeUInt32LE(sent++);
-      socket.send(Buffer.from(datagram), port, host);
+      datagram.writeDoubleLE(monotonicMs(), 4);
+      // Whether it can be sent at all is the receiver's to notice.
+      socket.send(datagram, port, host, () => {});
     }
   }, SENDS_EVERY_MS);
   process.once("SIGTERM", () => {
@@ -95,24 +104,22 @@ function send(host: string, port: number, perSecond: number): void {
 function receive(port: number): void {
   const socket = createSocket({ type: "udp4", recvBufferSize: 4 << 20 });
   const seen = new Set<number>();
-  const gaps: Gap[] = [];
-  let [last, lastAt, duplicates, outOfOrder] = [-1, 0, 0, 0];
+  const incidents: Incident[] = [];
+  let [last, lastSentAt, duplicates, outOfOrder] = [-1, 0, 0, 0];
   socket.on("message", (datagram) => {
-    const number = datagram.readUInt32LE();
-    const at = performance.timeOrigin + performance.now();
+    const [number, sentAt] = [datagram.readUInt32LE(), datagram.readDoubleLE(4)];
+    const missing = last < 0 ? 0 : Math.max(0, number - last - 1);
+    const ms = missing > 0 ? monotonicMs() - lastSentAt : monotonicMs() - sentAt;
     if (seen.has(number)) duplicates++;
+    else if (number < last) outOfOrder++;
     seen.add(number);
-    if (number < last) outOfOrder++;
-    if (lastAt !== 0 && at - lastAt > GAP_MS && number > last + 1) {
-      gaps.push({ from: lastAt, ms: at - lastAt, missing: number - last - 1 });
-    }
-    last = Math.max(last, number);
-    lastAt = at;
+    if (missing > 0 || ms > LATE_MS) incidents.push({ sentAt, missing, ms });
+    if (number > last) [last, lastSentAt] = [number, sentAt];
   });
   socket.bind(port, () => process.stderr.write("ready\n"));
   process.once("SIGTERM", () => {
     const missing = last + 1 - seen.size;
-    process.stdout.write(JSON.stringify({ count: seen.size, last, outOfOrder, duplicates, missing, gaps }));
+    process.stdout.write(JSON.stringify({ count: seen.size, last, outOfOrder, duplicates, missing, incidents }));
     socket.close();
   });
 }

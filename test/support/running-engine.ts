@@ -87,7 +87,12 @@ export class RunningEngine {
         lines.push(line);
         resolve(line);
       });
-      child.once("close", (status) => reject(new Error(`sluice up ended with ${status}: ${stderr}`)));
+      child.once("close", (status) => {
+        if (lines.length > 0) return;
+        if (options.stateFolder === undefined) rmSync(stateFolder, { recursive: true, force: true });
+        if (options.dataFolder === undefined) rmSync(dataFolder, { recursive: true, force: true });
+        reject(new Error(`sluice up ended with ${status}: ${stderr}`));
+      });
     });
     return new RunningEngine(child, JSON.parse(first), { stateFolder, dataFolder }, () => ({ lines, stderr }));
   }
@@ -170,7 +175,8 @@ export async function readHistory(engine: RunningEngine): Promise<Transition[]> 
   return JSON.parse(await observe(engine, "upgrade", "history", "--json"));
 }
 
-async function observe(engine: RunningEngine, ...args: readonly string[]): Promise<string> {
+/** What another command of `sluice` says of a running engine. Rejects with its complaint. */
+export async function observe(engine: RunningEngine, ...args: readonly string[]): Promise<string> {
   const child = spawn(sluicePath, args, {
     env: { ...process.env, SLUICE_STATE_DIR: engine.stateFolder, SLUICE_DATA_DIR: engine.dataFolder },
     stdio: ["ignore", "pipe", "pipe"],

@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "bind_error.h"
+#include "bind_mirror.h"
 #include "bind_program.h"
 #include "bind_segment.h"
 
@@ -317,6 +318,7 @@ Napi::Object MakeObject(Napi::Env env, const Shared& open) {
   Napi::Object object = Napi::Object::New(env);
   SetFunctions(env, object, open);
   BindPorts(env, object, open);
+  BindLaneMirrors(env, object, open);
   return object;
 }
 

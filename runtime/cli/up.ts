@@ -11,6 +11,7 @@ import { admit } from "../function/admission.ts";
 import { History } from "../generation/history.ts";
 import { type Change, Upgrades } from "../generation/upgrade.ts";
 import { type ChangeRequest, UpgradeServer } from "../generation/upgrade-socket.ts";
+import { formatPacket } from "../testing/packet-text.ts";
 import { type ChainOptions, loadChain, loadChange } from "./load-chain.ts";
 import { printLine, printWarnings } from "./output.ts";
 import { collect } from "./program.ts";
@@ -33,7 +34,7 @@ export function registerUp(program: Command): void {
 async function upCommand(file: string, options: UpOptions): Promise<void> {
   const history = new History();
   const engine = await startChain(file, options);
-  const upgrades = new Upgrades(engine, history);
+  const upgrades = new Upgrades(engine, history, formatPacket);
   engine.onQuarantine = (quarantine) => {
     printQuarantine(quarantine);
     if (quarantine.why !== "traps") upgrades.noteFallback(quarantine.generation, describeQuarantine(quarantine));

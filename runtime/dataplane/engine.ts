@@ -12,6 +12,7 @@ import type { LogLevel } from "./instance.ts";
 import type { FaultReport } from "./lane.ts";
 import { loadAddon } from "./load-addon.ts";
 import type { FlowRecovery, FrameAudit, NativeLane } from "./native.ts";
+import { Shadow } from "./shadow.ts";
 import { type EngineDescription, type PortDescription, processStartOf, StateFolder } from "./state-folder.ts";
 import { Watchdog } from "./watchdog.ts";
 import {
@@ -111,6 +112,7 @@ export class Engine {
   readonly #others = new Set<GenerationWorker>();
   #standby: GenerationWorker | undefined;
   #standbyTimer: NodeJS.Timeout | undefined;
+  #shadow: { readonly of: GenerationWorker; readonly shadow: Shadow } | undefined;
   #lastGeneration = 1;
   #isStopping = false;
 
@@ -180,9 +182,31 @@ export class Engine {
     return { generation: worker.setup.generation, migrations: worker.description.migrations };
   }
 
+  /**
+   * Another instance of a generation that stands by gets copies of the traffic and of the state, and transmits nothing,
+   * until it is switched to or retired. Throws what keeps it from that, with everything undone.
+   */
+  async shadow(generation: number): Promise<Shadow> {
+    const of = this.#find(generation);
+    await this.#endShadow();
+    const { functions, layout } = this.#running.description;
+    const { cpu, folder, slotBytes } = this.#shared;
+    const shadow = await Shadow.start({
+      ...{ plan: of.setup.plan, packages: of.setup.packages, folder, slotBytes },
+      live: { layout, functions, plan: this.#running.setup.plan },
+      lane: this.#lane,
+      wakeDescriptor: this.#wakeDescriptor,
+      cpu: cpu === null ? null : cpu - 1,
+      batchLimitMs: this.#setup.batchLimitMs ?? BATCH_LIMIT_MS,
+    });
+    this.#shadow = { of, shadow };
+    return shadow;
+  }
+
   /** Between two batches, the generation has the lane from now on; the one before stands by. */
   async switchTo(generation: number): Promise<Taken & { readonly before: number }> {
     const next = this.#find(generation);
+    await this.#endShadow();
     const before = this.#running;
     const taken = next.taken();
     this.#others.delete(next);
@@ -197,6 +221,7 @@ export class Engine {
   /** Ends a generation that stands by, and forgets the state that only it had. */
   async retire(generation: number): Promise<void> {
     const worker = this.#find(generation);
+    if (this.#shadow?.of === worker) await this.#endShadow();
     this.#others.delete(worker);
     await worker.terminate();
     if (this.#standby !== undefined && this.#standby.setup.plan !== this.#running.setup.plan) await this.#dropStandby();
@@ -211,6 +236,12 @@ export class Engine {
     Atomics.store(this.#control, CONTROL_COMMAND, CONTROL_STOP);
     loadAddon().wake(this.#wakeDescriptor);
     return this.ended;
+  }
+
+  async #endShadow(): Promise<void> {
+    const ending = this.#shadow?.shadow;
+    this.#shadow = undefined;
+    await ending?.end();
   }
 
   #find(generation: number): GenerationWorker {
@@ -352,6 +383,7 @@ export class Engine {
     this.#isStopping = true;
     this.#watchdog.stop();
     clearTimeout(this.#standbyTimer);
+    await this.#endShadow();
     await Promise.all([this.#running, ...this.#others].map((worker) => worker.terminate()));
     this.#state.remove();
   }

@@ -11,7 +11,9 @@ import type { Engine } from "../dataplane/engine.ts";
 import type { MigrationResult } from "../dataplane/generation.ts";
 import { SluiceError } from "../errors.ts";
 import type { FunctionPackage } from "../function/catalog.ts";
+import type { Condition } from "./conditions.ts";
 import type { History, UpgradeState } from "./history.ts";
+import { type DescribePacket, type ShadowStatus, ShadowWatch } from "./shadow-watch.ts";
 
 export interface Change {
   readonly plan: Plan;
@@ -35,6 +37,8 @@ export interface UpgradeStatus {
   readonly commitUntil: string | null;
   /** Of the switchover, in microseconds; null before. */
   readonly pauseUs: number | null;
+  /** Of the last change that was loaded; null if it had none. */
+  readonly shadow: ShadowStatus | null;
 }
 
 interface UnderWay {
@@ -56,12 +60,15 @@ export class Upgrades {
   readonly #engine: Engine;
   readonly #history: History;
   readonly #chain: string;
+  readonly #describePacket: DescribePacket;
   #state: UpgradeState = "init";
   #number: number;
   #underWay: UnderWay | undefined;
   #deadline: NodeJS.Timeout | undefined;
+  #shadow: ShadowWatch | undefined;
 
-  constructor(engine: Engine, history: History) {
+  constructor(engine: Engine, history: History, describePacket: DescribePacket) {
+    this.#describePacket = describePacket;
     this.#engine = engine;
     this.#history = history;
     this.#chain = engine.description.chain;
@@ -82,7 +89,7 @@ export class Upgrades {
     const other = this.#underWay === undefined || this.#underWay.to === 0 ? null : this.#other(this.#underWay);
     return {
       ...{ chain: this.#chain, upgrade: this.#number, state: this.#state, generation, other },
-      ...{ before, after, stateChanges, migrations, commitUntil, pauseUs },
+      ...{ before, after, stateChanges, migrations, commitUntil, pauseUs, shadow: this.#shadow?.status ?? null },
     };
   }
 
@@ -95,6 +102,7 @@ export class Upgrades {
   /** Builds the next generation beside the running one. Throws what is wrong with the change; then nothing has changed. */
   async load(change: Change, actor: string, commitWithinMs = COMMIT_WITHIN_MS): Promise<UpgradeStatus> {
     this.#require("load", "init", "committed", "aborted");
+    this.#shadow = undefined;
     const { plan: running, generation } = this.#engine.running;
     this.#number += 1;
     this.#underWay = {
@@ -118,6 +126,24 @@ export class Upgrades {
       throw error;
     }
     this.#move("loaded", actor, performance.now() - started);
+    return this.status;
+  }
+
+  /**
+   * The loaded generation gets copies of the traffic until the switchover. The upgrade is aborted when a condition is
+   * broken. Throws why there can be no shadow; the upgrade is aborted then, too.
+   */
+  async shadow(conditions: readonly Condition[], actor: string): Promise<UpgradeStatus> {
+    const underWay = this.#require("shadow", "loaded");
+    try {
+      const shadow = await this.#engine.shadow(underWay.to);
+      this.#shadow = new ShadowWatch(shadow, conditions, this.#describePacket, (why) => {
+        if (this.#state === "loaded") void this.abort("condition", why).catch(() => {});
+      });
+    } catch (error) {
+      await this.abort(actor, (error as Error).message);
+      throw error;
+    }
     return this.status;
   }
 

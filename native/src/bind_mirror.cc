@@ -231,7 +231,8 @@ Napi::Value Follow(const Napi::CallbackInfo& info, const std::shared_ptr<OpenLan
   }
   const auto options = info[1].As<Napi::Object>();
   const auto source = std::make_shared<MirrorSource>(std::move(mirror), ReadNames(options.Get("live").ToObject()),
-                                                     ReadNames(options.Get("next").ToObject()));
+                                                     ReadNames(options.Get("next").ToObject()),
+                                                     options.Get("newFlowsOnly").ToBoolean().Value());
   const auto reaches_host = options.Get("reachesHost").As<Napi::Array>();
   for (uint32_t port = 0; port < reaches_host.Length(); ++port) {
     lane->AddPort(std::make_unique<MirrorPort>(lane->memory(), source, static_cast<uint8_t>(port),

@@ -233,6 +233,7 @@ class Lane {
   std::shared_ptr<std::vector<Outcome>> outcomes_;
   uint32_t outcome_count_ = 0;
   std::shared_ptr<Mirror> mirror_;  // the lane's thread's
+  bool rewrites_ = false;           // a function may change frames that are mirrored
   std::mutex mirror_lock_;
   std::shared_ptr<Mirror> next_mirror_;
   std::atomic<bool> mirror_changes_ = false;

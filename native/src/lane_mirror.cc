@@ -1,4 +1,5 @@
 // What a lane tells the shadow of another generation.
+#include <algorithm>
 #include <utility>
 
 #include "lane.h"
@@ -19,7 +20,9 @@ void Lane::BeginMirror() {
     std::swap(mirror_, next_mirror_);
     mirror_changes_.store(false, std::memory_order_relaxed);
   }
-  if (mirror_) mirror_->BeginTurn(clock_ns_);
+  if (!mirror_) return;
+  rewrites_ = std::ranges::any_of(program_->hops, [](const Hop& hop) { return hop.writable; });
+  mirror_->BeginTurn(clock_ns_);
 }
 
 // Fragments that waited were mirrored when they came.
@@ -34,7 +37,7 @@ void Lane::MirrorFrames(uint32_t pending) {
 void Lane::MirrorOutcome(uint32_t record_index, int32_t hop, uint32_t kind, uint32_t to, uint32_t reason,
                          uint32_t detail, bool engine) {
   const Frame& frame = flights_[record_index].frame;
-  const bool leaves = kind == layout::kOutcomeKindsForward;
+  const bool may_differ = kind == layout::kOutcomeKindsForward && rewrites_;
   mirror_->Outcome(record_index,
                    {.reason = static_cast<uint16_t>(reason),
                     .detail = detail,
@@ -42,7 +45,7 @@ void Lane::MirrorOutcome(uint32_t record_index, int32_t hop, uint32_t kind, uint
                     .kind = static_cast<uint8_t>(kind),
                     .to = static_cast<uint8_t>(to),
                     .engine = engine},
-                   frame, leaves ? config_.umem->data() + frame.offset : nullptr);
+                   frame, may_differ ? config_.umem->data() + frame.offset : nullptr);
 }
 
 }  // namespace sluice

@@ -74,20 +74,19 @@ void Mirror::Frame(uint32_t index, const Record& record, const sluice::Frame& fr
   const uint64_t entry_bytes = sizeof(MirroredFrame) + MirrorPadded(frame.length);
   const uint64_t outcome_bytes = sizeof(MirroredOutcome) + slot_bytes_;
   if (!HasPlace(record, entry_bytes + outcome_bytes)) return;
+  const bool begins = (record.events & abi::kEventStart) != 0;
   const MirroredFrame entry = {number,      frame.length, frame.wire_length, record.flow,
-                               record.port, frame.link,   frame.oversize,    {}};
-  std::memcpy(block_ + used_, &entry, sizeof(entry));
-  std::memcpy(block_ + used_ + sizeof(entry), bytes, frame.length);
-  entries_[index] = static_cast<uint16_t>(head_.frames);
-  offsets_[head_.frames++] = used_;
-  used_ += entry_bytes;
+                               record.port, frame.link,   frame.oversize,    begins};
+  Append(entry, bytes, frame.length);
+  entries_[index] = static_cast<uint16_t>(head_.frames++);
   reserved_ += outcome_bytes;
 }
 
-bool Mirror::WasReceived(uint16_t entry, uint32_t length, const uint8_t* bytes) const {
-  MirroredFrame frame;
-  std::memcpy(&frame, block_ + offsets_[entry], sizeof(frame));
-  return frame.length == length && std::memcmp(block_ + offsets_[entry] + sizeof(frame), bytes, length) == 0;
+template <typename Entry>
+void Mirror::Append(const Entry& entry, const uint8_t* bytes, uint32_t length) {
+  std::memcpy(block_ + used_, &entry, sizeof(entry));
+  if (length > 0) std::memcpy(block_ + used_ + sizeof(entry), bytes, length);
+  used_ += sizeof(entry) + MirrorPadded(length);
 }
 
 void Mirror::Outcome(uint32_t index, const MirroredOutcome& outcome, const sluice::Frame& frame, const uint8_t* bytes) {
@@ -95,12 +94,9 @@ void Mirror::Outcome(uint32_t index, const MirroredOutcome& outcome, const sluic
   if (entry == kNone || block_ == nullptr) return;
   MirroredOutcome noted = outcome;
   noted.frame = entry;
-  noted.rewritten = bytes != nullptr && !WasReceived(entry, frame.length, bytes);
-  noted.length = noted.rewritten ? frame.length : 0;
-  std::memcpy(block_ + used_, &noted, sizeof(noted));
-  used_ += sizeof(noted);
-  if (noted.rewritten) std::memcpy(block_ + used_, bytes, frame.length);
-  used_ += MirrorPadded(noted.length);
+  noted.has_bytes = bytes != nullptr;
+  noted.length = bytes == nullptr ? 0 : frame.length;
+  Append(noted, bytes, noted.length);
   ++head_.outcomes;
 }
 

@@ -13,8 +13,6 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <span>
-#include <vector>
 
 #include "layout.h"
 #include "mirror_ring.h"
@@ -42,10 +40,10 @@ struct MirroredFrame {
   uint8_t port;
   uint8_t link;
   uint8_t oversize;
-  uint8_t reserved;
+  uint8_t begins;  // its flow
 };
 
-// What became of a frame of the block; `length` bytes follow if it left with others than it came with.
+// What became of a frame of the block; `length` bytes follow if it may have left with others than it came with.
 struct MirroredOutcome {
   uint16_t frame;  // its index in the block
   uint16_t reason;
@@ -55,10 +53,10 @@ struct MirroredOutcome {
   uint8_t kind;
   uint8_t to;
   uint8_t engine;
-  uint8_t rewritten;
+  uint8_t has_bytes;
   uint8_t reserved[6];
 };
-static_assert(sizeof(MirrorBlock) % 8 == 0 && sizeof(MirroredFrame) % 8 == 0 && sizeof(MirroredOutcome) % 8 == 0);
+static_assert(sizeof(MirrorBlock) == 24 && sizeof(MirroredFrame) == 24 && sizeof(MirroredOutcome) == 24);
 
 inline uint64_t MirrorPadded(uint64_t bytes) { return (bytes + 7) & ~uint64_t{7}; }
 
@@ -83,6 +81,7 @@ class Mirror {
   uint64_t copy_ns() const { return copy_ns_; }
   int copy_error() const { return copy_error_; }
   MirrorRing& ring() { return *ring_; }
+  uint32_t flow_capacity() const { return flow_capacity_; }
 
   // From any thread: frames that had no place.
   uint64_t missed() const { return missed_.load(std::memory_order_relaxed); }
@@ -93,7 +92,7 @@ class Mirror {
              const uint8_t* bytes);
   // A record that holds no frame of this block.
   void Forget(uint32_t record_index) { entries_[record_index] = kNone; }
-  // `bytes` of a frame that left, null of others.
+  // `bytes`: as it left; null if it did not, or cannot have been changed.
   void Outcome(uint32_t record_index, const MirroredOutcome& outcome, const sluice::Frame& frame, const uint8_t* bytes);
   void EndTurn();
 
@@ -102,7 +101,8 @@ class Mirror {
 
   void CopyState();
   bool HasPlace(const Record& record, uint64_t needed);
-  bool WasReceived(uint16_t entry, uint32_t length, const uint8_t* bytes) const;
+  template <typename Entry>
+  void Append(const Entry& entry, const uint8_t* bytes, uint32_t length);
 
   const std::unique_ptr<MirrorRing> ring_;
   const PrivateMemory spoilt_memory_;
@@ -122,7 +122,6 @@ class Mirror {
   MirrorBlock head_{};
   uint64_t published_ns_ = 0;
   std::array<uint16_t, layout::kRecordsCapacity> entries_;  // by record: the frame's index in the block
-  std::array<uint64_t, layout::kRecordsCapacity> offsets_;  // by frame of the block: where it is in it
 };
 
 }  // namespace sluice

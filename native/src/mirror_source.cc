@@ -67,6 +67,7 @@ void MirrorSource::ReadBlock(const uint8_t* block) {
     std::memcpy(&places_[i].frame, at, sizeof(MirroredFrame));
     places_[i].bytes = at + sizeof(MirroredFrame);
     places_[i].has_outcome = false;
+    if (places_[i].frame.begins && places_[i].frame.flow < begun_.size()) begun_[places_[i].frame.flow] = true;
     at += sizeof(MirroredFrame) + MirrorPadded(places_[i].frame.length);
   }
   for (uint32_t i = 0; i < head_.outcomes; ++i) {
@@ -74,7 +75,7 @@ void MirrorSource::ReadBlock(const uint8_t* block) {
     std::memcpy(&outcome, at, sizeof(outcome));
     Place& place = places_[outcome.frame];
     place.outcome = outcome;
-    place.outcome_bytes = outcome.rewritten ? at + sizeof(outcome) : place.bytes;
+    place.outcome_bytes = outcome.has_bytes ? at + sizeof(outcome) : place.bytes;
     place.has_outcome = true;
     at += sizeof(outcome) + MirrorPadded(outcome.length);
   }
@@ -119,13 +120,17 @@ void MirrorSource::Compare(Lane& lane) {
 }
 
 // What only the devices decided says nothing of the functions.
-bool MirrorSource::IsComparable(const MirroredOutcome& outcome) const {
+bool MirrorSource::IsComparable(const Place& place) const {
+  if (!place.has_outcome) return false;
+  const uint32_t flow = place.frame.flow;
+  if (new_flows_only_ && flow < begun_.size() && flow != 0 && !begun_[flow]) return false;
+  const MirroredOutcome& outcome = place.outcome;
   return !outcome.engine ||
          (outcome.reason != layout::kEngineDropReasonsPortFull && outcome.reason != layout::kEngineDropReasonsPortGone);
 }
 
 void MirrorSource::CompareOne(const Place& place, const Outcome& outcome, Lane& lane) {
-  if (!place.has_outcome || !IsComparable(place.outcome)) return;
+  if (!IsComparable(place)) return;
   const MirroredOutcome& noted = place.outcome;
   ++counters_.compared;
   ++compared_in_block_;
@@ -135,7 +140,7 @@ void MirrorSource::CompareOne(const Place& place, const Outcome& outcome, Lane& 
   const auto left = [](const Ending& ending) { return ending.kind == layout::kOutcomeKindsForward; };
   const Frame& frame = lane.frame(outcome.record);
   std::span<const uint8_t> live_bytes, next_bytes;
-  if (left(live)) live_bytes = {place.outcome_bytes, noted.rewritten ? noted.length : place.frame.length};
+  if (left(live)) live_bytes = {place.outcome_bytes, noted.has_bytes ? noted.length : place.frame.length};
   if (left(next)) next_bytes = {lane.memory().umem + frame.offset, frame.length};
   Rewrite rewrite = Rewrite::kNone;
   if (live == next) {

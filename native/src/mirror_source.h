@@ -27,8 +27,13 @@ struct EndingNames {
 
 class MirrorSource {
  public:
-  MirrorSource(std::shared_ptr<Mirror> mirror, EndingNames live, EndingNames next)
-      : mirror_(std::move(mirror)), live_names_(std::move(live)), next_names_(std::move(next)) {}
+  // `new_flows_only`: those that were there before are not compared.
+  MirrorSource(std::shared_ptr<Mirror> mirror, EndingNames live, EndingNames next, bool new_flows_only)
+      : mirror_(std::move(mirror)),
+        live_names_(std::move(live)),
+        next_names_(std::move(next)),
+        new_flows_only_(new_flows_only),
+        begun_(new_flows_only ? mirror_->flow_capacity() + 1 : 0) {}
 
   // Takes up the next block; false if there is none. The lane's clock is the mirrored lane's then.
   bool Fetch(Lane& lane);
@@ -50,8 +55,6 @@ class MirrorSource {
   };
   const Counters& counters() const { return counters_; }
   const Differences& differences() const { return differences_; }
-  // The mirrored lane's port of that number can hand frames to the host.
-  Mirror& mirror() { return *mirror_; }
 
  private:
   struct Place {
@@ -66,11 +69,13 @@ class MirrorSource {
   void ReadBlock(const uint8_t* block);
   void FinishBlock();
   void CompareOne(const Place& place, const Outcome& outcome, Lane& lane);
-  bool IsComparable(const MirroredOutcome& outcome) const;
+  bool IsComparable(const Place& place) const;
 
   const std::shared_ptr<Mirror> mirror_;
   const EndingNames live_names_;
   const EndingNames next_names_;
+  const bool new_flows_only_;
+  std::vector<bool> begun_;  // by the mirrored lane's flow: since it is mirrored
   MirrorBlock head_{};
   std::array<Place, abi::kBatchCapacity> places_;
   uint32_t taken_ = 0;

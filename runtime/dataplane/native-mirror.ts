@@ -45,6 +45,8 @@ export interface FollowOptions {
   readonly next: EndingNames;
   /** By port: NativeLane.reachesHost of the lane that is mirrored. */
   readonly reachesHost: readonly boolean[];
+  /** Flows that were there before are not compared. */
+  readonly newFlowsOnly: boolean;
 }
 
 /** The shadow's end of a mirror. */
@@ -60,7 +62,7 @@ export interface MirrorSource {
 export interface MirrorCounters {
   readonly frames: number;
   readonly compared: number;
-  /** Received, but not to be compared: held fragments, and what only the devices decided. */
+  /** Received, but not to be compared: held fragments, what only the devices decided, flows as above. */
   readonly skipped: number;
   readonly dropped: number;
   readonly badResults: number;

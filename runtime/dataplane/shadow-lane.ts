@@ -52,7 +52,9 @@ export class ShadowLane {
       { plan: live.plan, reasons: live.functions.map(({ reasons }) => reasons) },
       { plan, reasons: generation.functions.map(({ state }) => state.reasons) },
     );
-    this.#source = lane.follow(setup.mirror, { ...this.#names, reachesHost: setup.reachesHost });
+    // Payload that waits for what came too early is the lane's own memory, and not copied.
+    const newFlowsOnly = [live.plan, plan].some(({ functions }) => functions.some(({ stream }) => stream));
+    this.#source = lane.follow(setup.mirror, { ...this.#names, reachesHost: setup.reachesHost, newFlowsOnly });
     this.#nsPerTick = 1e9 / native.measureTickHz();
     const onFault = (fault: FaultReport) => this.#noteTrap(fault);
     const rest = { slots: SLOTS, slotBytes, batchLimit: BATCH_LIMIT, keepOutcomes: true, virtualClock: true };

@@ -85,6 +85,11 @@ export class Shadow {
     return { ...this.#report, missed: this.#mirror.missed() };
   }
 
+  /** What it has not worked off yet. */
+  get backlogBytes(): number {
+    return this.#mirror.filled();
+  }
+
   /** Lets go of the lane at once, and ends the thread wherever it is. */
   async end(): Promise<void> {
     if (!this.#isEnding) this.#letGo();

@@ -4,6 +4,7 @@
 #include "bind_afxdp.h"
 #include "bind_file.h"
 #include "bind_lane.h"
+#include "bind_mirror.h"
 #include "bind_parser.h"
 #include "bind_recording.h"
 #include "bind_segment.h"
@@ -14,6 +15,7 @@ namespace {
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   BindSegments(env, exports);
   BindLanes(env, exports);
+  BindMirrors(env, exports);
   BindParser(env, exports);
   BindRecording(env, exports);
   BindCapture(env, exports);

@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "bind_error.h"
+#include "bind_mirror.h"
 #include "bind_program.h"
 #include "bind_recording.h"
 #include "bind_segment.h"
@@ -323,6 +324,7 @@ Napi::Object MakeObject(Napi::Env env, const Shared& open) {
   SetFunctions(env, object, open);
   BindPorts(env, object, open);
   BindLaneRecording(env, object, open);
+  BindLaneMirrors(env, object, open);
   return object;
 }
 

@@ -178,6 +178,7 @@ int32_t Lane::Inhale() {
   next_hop_ = 0;
   if (!config_.virtual_clock) clock_ns_ = std::max(clock_ns_, MachineTime());
   if (has_returned_.load(std::memory_order_acquire)) TakeReturned();
+  BeginMirror();
   TakePending();
   const uint32_t pending = arrived_;
   Receive();
@@ -188,6 +189,7 @@ int32_t Lane::Inhale() {
   Count(layout::kLaneCountersReceived, arrived_ - pending);
   if (arrived_ == 0) return -1;
   TrackFlows();
+  if (mirror_) MirrorFrames(pending);
   Classify();
   return Prepare();
 }
@@ -509,6 +511,7 @@ void Lane::Free(uint32_t record_index) { pool_.Release(flights_[record_index].fr
 
 void Lane::Note(uint32_t record_index, int32_t hop, uint32_t kind, uint32_t to, uint32_t reason, uint32_t detail,
                 bool engine) {
+  if (mirror_) MirrorOutcome(record_index, hop, kind, to, reason, detail, engine);
   if (!config_.keep_outcomes || outcome_count_ == outcomes_->size()) return;
   const Flight& flight = flights_[record_index];
   const Record& record = records_[record_index];
@@ -543,6 +546,7 @@ uint32_t Lane::Exhale() {
     AbandonFragments(clock_ns_);
   }
   Publish();
+  if (mirror_) mirror_->EndTurn();
   return (arrived_ > 0 || left_ || !pending_.empty() ? layout::kExhaleBusy : 0) |
          (TickIsDue() ? layout::kExhaleTick : 0) | (EventsAreDue() ? layout::kExhaleEvents : 0) |
          (bad_result_.is_held ? layout::kExhaleBadResult : 0);

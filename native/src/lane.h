@@ -10,6 +10,7 @@
 // allocates, throws or calls the kernel.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <ctime>
@@ -22,6 +23,7 @@
 #include "flow_engine.h"
 #include "frame_pool.h"
 #include "layout.h"
+#include "mirror.h"
 #include "outbox.h"
 #include "port.h"
 #include "program.h"
@@ -157,7 +159,16 @@ class Lane {
   uint32_t TakeOutcomes();
 
   uint64_t NextTime();
+  // With the frames' clock: it is at least so late.
+  void PassTime(uint64_t time_ns) { clock_ns_ = std::max(clock_ns_, time_ns); }
   uint64_t received() const { return received_; }
+  // The frame of an outcome's record; valid as long as this.
+  const Frame& frame(uint32_t record) const { return flights_[record].frame; }
+
+  // From any thread: from the next turn on, what comes and what becomes of it is copied there; null: nowhere. The
+  // lane lets go of the mirror before then, and it is freed with the call after that.
+  void SetMirror(std::shared_ptr<Mirror> mirror);
+  bool reaches_host(uint32_t port) const { return ports_[port]->reaches_host(); }
   const FramePool& pool() const { return pool_; }
 
  private:
@@ -202,6 +213,10 @@ class Lane {
   void Free(uint32_t record_index);
   void Note(uint32_t record_index, int32_t hop, uint32_t kind, uint32_t to, uint32_t reason, uint32_t detail,
             bool engine);
+  void BeginMirror();
+  void MirrorFrames(uint32_t pending);
+  void MirrorOutcome(uint32_t record_index, int32_t hop, uint32_t kind, uint32_t to, uint32_t reason, uint32_t detail,
+                     bool engine);
   void Transmit();
   void TransmitOn(uint32_t port, Queue& queue);
   void AbandonFragments(uint64_t now_ns);
@@ -272,6 +287,11 @@ class Lane {
   BadResult bad_result_;
   std::shared_ptr<std::vector<Outcome>> outcomes_;
   uint32_t outcome_count_ = 0;
+  std::shared_ptr<Mirror> mirror_;  // the lane's thread's
+  bool rewrites_ = false;           // a function may change frames that are mirrored
+  std::mutex mirror_lock_;
+  std::shared_ptr<Mirror> next_mirror_;
+  std::atomic<bool> mirror_changes_ = false;
 };
 
 }  // namespace sluice

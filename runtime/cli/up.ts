@@ -14,6 +14,7 @@ import { type CommittedChain, CommittedStore, followSource } from "../generation
 import { History } from "../generation/history.ts";
 import { type Change, Upgrades } from "../generation/upgrade.ts";
 import { type ChangeRequest, UpgradeServer } from "../generation/upgrade-socket.ts";
+import { formatPacket } from "../testing/packet-text.ts";
 import type { Death, EngineOptions } from "./engine-protocol.ts";
 import { FaultBundles } from "./fault-bundles.ts";
 import { loadChain, loadChange } from "./load-chain.ts";
@@ -64,7 +65,7 @@ export async function runEngine(file: string, options: EngineOptions, life: Engi
     bundles.keep(evidence, faulty);
   });
   const committed = new CommittedStore(engine.folder);
-  const upgrades = new Upgrades(engine, history, committed, chain.source);
+  const upgrades = new Upgrades(engine, history, { committed, source: chain.source, describePacket: formatPacket });
   engine.onQuarantine = (quarantine) => {
     printQuarantine(quarantine);
     void afterQuarantine(quarantine, engine, upgrades);

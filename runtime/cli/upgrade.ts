@@ -4,6 +4,7 @@ import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
 import { SluiceError } from "../errors.ts";
+import { parseCondition } from "../generation/conditions.ts";
 import { dataRoot, History, type Transition } from "../generation/history.ts";
 import { describeRollback } from "../generation/rollback.ts";
 import { MIGRATION_LOOK_MS, type UpgradeStatus } from "../generation/upgrade.ts";
@@ -11,6 +12,7 @@ import { type CanaryRequest, requestUpgrade, type UpgradeRequest } from "../gene
 import { findEngine } from "./find-engine.ts";
 import { printJson, printLine, printTable } from "./output.ts";
 import { collect } from "./program.ts";
+import { describeShadow } from "./shadow-text.ts";
 
 interface StepOptions {
   readonly chain?: string;
@@ -29,6 +31,8 @@ interface LoadOptions extends StepOptions {
   readonly cold?: boolean;
   readonly dryRun?: boolean;
   readonly commitWithin?: string;
+  readonly shadow?: boolean;
+  readonly abortOn?: readonly string[];
 }
 
 const HELP = `
@@ -41,6 +45,16 @@ load builds the next generation beside the running one, which goes on undisturbe
 between two batches; with --canary only some flows, and again with more of them, or all. Until commit the generation before stands by: abort, or the end of --commit-within, goes back to it.
 FILE is the changed chain document; without it, the document that runs, with other packages (--use) or values (--set).`;
 
+const CONDITIONS_HELP = `
+Conditions abort the upgrade by themselves, and the history says which:
+
+  divergence>0.1%     frames that end otherwise in the shadow, of those that were compared
+  drop-rate>5%        frames that the shadow drops
+  faults>0            calls that trap, results that do not hold, a function that does not return
+  ns-per-packet>400   time in the functions
+
+All but faults are judged from 1000 frames on, or as many as \`after\` says: 'divergence>1% after 50'.`;
+
 const steps = {
   commit: "give up the generation before",
   abort: "go back to the generation before, and give up the other",
@@ -52,7 +66,7 @@ export function registerUpgrade(program: Command): void {
     .command("upgrade")
     .description("change a running chain while traffic flows")
     .addHelpText("after", HELP);
-  addLoad(upgrade.command("load").description("build the next generation beside the running one")).action(
+  addShadow(addLoad(upgrade.command("load").description("build the next generation beside the running one"))).action(
     async (file: string | undefined, options: LoadOptions) => printStatus(await load(file, options), options),
   );
   addLoad(upgrade.command("run").description("load, switchover and commit in one go")).action(run);
@@ -83,6 +97,13 @@ function addLoad(command: Command): Command {
     .option("--commit-within <time>", "go back by itself unless committed in time: 500ms, 60s, 10m", "60s");
 }
 
+function addShadow(command: Command): Command {
+  return command
+    .option("--shadow", "it gets copies of traffic and state until the switchover; differences are in the status")
+    .option("--abort-on <condition>", "of the shadow: divergence>0.1%, drop-rate>5%, faults>0 …; repeatable", collect)
+    .addHelpText("after", CONDITIONS_HELP);
+}
+
 type Step = UpgradeRequest extends infer Request ? (Request extends unknown ? Omit<Request, "actor"> : never) : never;
 
 async function ask({ chain }: StepOptions, step: Step): Promise<UpgradeStatus> {
@@ -91,14 +112,20 @@ async function ask({ chain }: StepOptions, step: Step): Promise<UpgradeStatus> {
 }
 
 async function load(file: string | undefined, options: LoadOptions): Promise<UpgradeStatus> {
-  const { set = [], functions = [], use = [], cold = false, dryRun = false } = options;
+  const { set = [], functions = [], use = [], cold = false, dryRun = false, abortOn = [] } = options;
+  for (const condition of abortOn) parseCondition(condition);
+  if (abortOn.length > 0 && options.shadow !== true) {
+    const what = "it is about a shadow";
+    throw new SluiceError({ code: "usage", where: "--abort-on", what, help: "add --shadow" });
+  }
   const change = {
     file: file === undefined ? null : resolve(file),
     set: set.map(resolveFile),
     functions: functions.map((folder) => resolve(folder)),
     ...{ use, cold, dryRun },
   };
-  return ask(options, { step: "load", change, commitWithinMs: readTime(options.commitWithin ?? "60s") });
+  const shadow = options.shadow === true ? { abortOn } : undefined;
+  return ask(options, { step: "load", change, commitWithinMs: readTime(options.commitWithin ?? "60s"), shadow });
 }
 
 /** `@file` is relative to where the command runs, not to where the engine does. */
@@ -173,6 +200,7 @@ function describeStatus(status: UpgradeStatus): void {
   if (status.rollback !== null) printLine(`  rollback: ${describeRollback(status.rollback)}`);
   if (pauseUs !== null) printLine(`  traffic paused for ${pauseUs.toFixed(0)} µs`);
   if (commitUntil !== null) printLine(`  goes back by itself at ${commitUntil}, unless committed`);
+  if (status.shadow !== null) for (const line of describeShadow(status.shadow)) printLine(`  ${line}`);
 }
 
 function describeCanary({ share, match }: NonNullable<UpgradeStatus["canary"]>): string {

@@ -15,6 +15,7 @@ import type { LogLevel } from "./instance.ts";
 import type { FaultReport } from "./lane.ts";
 import { loadAddon } from "./load-addon.ts";
 import type { FlowRecovery, FrameAudit, LinkKeeper, NativeLane } from "./native.ts";
+import { Shadow } from "./shadow.ts";
 import {
   COMMITTED,
   COMMITTING,
@@ -142,6 +143,7 @@ export class Engine {
   readonly #others = new Set<GenerationWorker>();
   #standby: GenerationWorker | undefined;
   #standbyTimer: NodeJS.Timeout | undefined;
+  #shadow: { readonly of: GenerationWorker; readonly shadow: Shadow } | undefined;
   #lastGeneration = 1;
   /** Of the generation that was built last: what any of them ever counted keeps its place. */
   #layout: CounterLayout;
@@ -213,9 +215,31 @@ export class Engine {
     return { generation: worker.setup.generation, migrations: worker.description.migrations };
   }
 
+  /**
+   * Another instance of a generation that stands by gets copies of the traffic and of the state, and transmits nothing,
+   * until it is switched to or retired. Throws what keeps it from that, with everything undone.
+   */
+  async shadow(generation: number): Promise<Shadow> {
+    const of = this.#find(generation);
+    await this.#endShadow();
+    const { functions, layout } = this.#running.description;
+    const { cpu, folder, slotBytes } = this.#shared;
+    const shadow = await Shadow.start({
+      ...{ plan: of.setup.plan, packages: of.setup.packages, folder, slotBytes },
+      live: { layout, functions, plan: this.#running.setup.plan },
+      lane: this.#lane,
+      wakeDescriptor: this.#wakeDescriptor,
+      cpu: cpu === null ? null : cpu - 1,
+      batchLimitMs: this.#setup.batchLimitMs ?? BATCH_LIMIT_MS,
+    });
+    this.#shadow = { of, shadow };
+    return shadow;
+  }
+
   /** Between two batches, the generation has the lane from now on; the one before stands by. */
   async switchTo(generation: number): Promise<Taken & { readonly before: number }> {
     const next = this.#find(generation);
+    await this.#endShadow();
     const before = this.#running;
     const taken = next.taken();
     this.#others.delete(next);
@@ -233,6 +257,7 @@ export class Engine {
    */
   async retire(generation: number): Promise<void> {
     const worker = this.#find(generation);
+    if (this.#shadow?.of === worker) await this.#endShadow();
     this.#others.delete(worker);
     if (worker === this.#committed) this.#committed = this.#running;
     await worker.terminate();
@@ -262,6 +287,12 @@ export class Engine {
     if (this.migrationLeft === 0) return;
     const what = `${this.migrationLeft} entries are still to be migrated`;
     throw new SluiceError({ code: "change-refused", where: this.#state.path, what, help: "wait until they are" });
+  }
+
+  async #endShadow(): Promise<void> {
+    const ending = this.#shadow?.shadow;
+    this.#shadow = undefined;
+    await ending?.end();
   }
 
   #find(generation: number): GenerationWorker {
@@ -425,6 +456,7 @@ export class Engine {
     this.#isStopping = true;
     this.#watchdog.stop();
     clearTimeout(this.#standbyTimer);
+    await this.#endShadow();
     await Promise.all([this.#running, ...this.#others].map((worker) => worker.terminate()));
     this.#state.remove();
   }

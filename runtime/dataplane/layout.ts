@@ -150,3 +150,9 @@ export const OUTCOME_RECORD = 32; // u16: its record, valid until the next inhal
 
 export const outcomeKinds = ["forward", "drop", "consume", "host", "fault"] as const;
 export type OutcomeKind = (typeof outcomeKinds)[number];
+
+/** Where a frame that left two lanes in different shapes differs first; "none": it does not, or did not leave both. */
+export const rewriteParts = ["none", "length", "link", "network", "transport", "payload"] as const;
+export type RewritePart = (typeof rewriteParts)[number];
+/** Different flows that a group of differences counts at the most. */
+export const DIFFERENCE_FLOWS = 128;

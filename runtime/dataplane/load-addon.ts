@@ -4,6 +4,7 @@ import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { type ErrorCode, errorKinds, SluiceError } from "../errors.ts";
 import type { NativeAddon, NativeLane } from "./native.ts";
+import type { NativeMirror } from "./native-mirror.ts";
 
 const buildFolder = fileURLToPath(new URL("../../build/native/", import.meta.url));
 
@@ -26,6 +27,8 @@ export function loadAddon(): NativeAddon {
     probeAfxdp: translated(raw.probeAfxdp),
     openLinkKeeper: translated(raw.openLinkKeeper),
     createLane: translated((options) => translatePorts(raw.createLane(options))),
+    createMirror: translated((options) => translateCopy(raw.createMirror(options))),
+    attachMirror: (id) => translateCopy(raw.attachMirror(id)),
   };
 }
 
@@ -47,6 +50,12 @@ function translatePorts(lane: NativeLane): NativeLane {
   lane.openFilePort = translated(lane.openFilePort);
   lane.openAfxdpPort = translated(lane.openAfxdpPort);
   return lane;
+}
+
+function translateCopy(mirror: NativeMirror): NativeMirror {
+  mirror.prepareCopy = translated(mirror.prepareCopy);
+  mirror.copied = translated(mirror.copied);
+  return mirror;
 }
 
 function translated<A extends unknown[], R>(call: Call<A, R>): Call<A, R> {

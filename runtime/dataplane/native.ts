@@ -1,6 +1,7 @@
 // The native addon as TypeScript sees it. load-addon.ts is the only file that touches the addon itself.
 
 import type { AfxdpMode, FlowTimeouts, KernelClass, Match, PlannedFragments, Side } from "../chain/plan.ts";
+import type { FollowOptions, MirrorOptions, MirrorSource, NativeMirror } from "./native-mirror.ts";
 
 /** A shared-memory file, mapped readable and writable in this process. `buffer` is a view of the very pages. */
 export interface Segment {
@@ -263,6 +264,12 @@ export interface NativeLane {
   openMemoryPort: (options?: MemoryPortOptions) => MemoryPort;
   openFilePort: (options: FilePortOptions) => FilePort;
   openAfxdpPort: (options: AfxdpPortOptions) => AfxdpPort;
+  /** From the next turn on, what comes and what becomes of it is copied to that mirror; null: nowhere. From any thread. */
+  setMirror(mirror: number | null): void;
+  /** By port: what a function hands to the host gets there. From any thread. */
+  reachesHost(): boolean[];
+  /** Opens all ports: they receive what the mirrored lane did. */
+  follow(mirror: number, options: FollowOptions): MirrorSource;
   /** Closes all ports and gives the mappings back. Further calls throw. */
   close(): void;
 }
@@ -411,6 +418,10 @@ export interface NativeAddon {
   createLane(options: LaneOptions): NativeLane;
   /** A lane of this process by its id, for another thread. Throws internal if nobody holds it any more. */
   attachLane(id: number): NativeLane;
+  /** Throws system-call if there is no memory for it. */
+  createMirror(options: MirrorOptions): NativeMirror;
+  /** A mirror of this process by its id, for another thread. Throws internal if nobody holds it any more. */
+  attachMirror(id: number): NativeMirror;
   /** Opens each AF_XDP mode for a moment, best first. Frames pass to the kernel meanwhile; a few may be lost. */
   probeAfxdp(options: { readonly device: string; readonly queue: number; readonly program: string }): AfxdpProbe[];
   /** For a process that starts engines; they inherit the descriptors. It goes with the last process that has it. */

@@ -25,7 +25,10 @@ export interface Transition {
   readonly state: UpgradeState;
   /** ISO 8601. */
   readonly at: string;
-  /** Who asked for it: a user's name, or `deadline`, `watchdog`, `restart`, `stop` for what happened by itself. */
+  /**
+   * Who asked for it: a user's name, or `deadline`, `watchdog`, `quarantine`, `condition`, `restart`, `stop` for what
+   * happened by itself.
+   */
   readonly actor: string;
   /** `function=name@version …` before and after, and whether configuration or paths differ. */
   readonly before: string;

@@ -8,6 +8,7 @@ import { createInterface } from "node:readline";
 import type { CanaryRule } from "../chain/canary.ts";
 import { parseMatch } from "../chain/match-source.ts";
 import { type Fault, SluiceError } from "../errors.ts";
+import { parseCondition } from "./conditions.ts";
 import { type Change, COMMIT_WITHIN_MS, type UpgradeStatus, type Upgrades } from "./upgrade.ts";
 
 /** What a change is, read by the engine: absolute paths. */
@@ -29,7 +30,13 @@ export type CanaryRequest = { readonly share: number } | { readonly match: strin
 export type UpgradeRequest = { readonly actor: string } & (
   | { readonly step: "status" | "commit" | "abort" }
   | { readonly step: "switchover"; readonly canary?: CanaryRequest | undefined }
-  | { readonly step: "load"; readonly change: ChangeRequest; readonly commitWithinMs?: number | undefined }
+  | {
+      readonly step: "load";
+      readonly change: ChangeRequest;
+      readonly commitWithinMs?: number | undefined;
+      /** The loaded generation is to get copies of the traffic. */
+      readonly shadow?: { readonly abortOn: readonly string[] } | undefined;
+    }
 );
 
 type Answer = { readonly status: UpgradeStatus } | { readonly faults: readonly Fault[] };
@@ -99,7 +106,9 @@ async function carryOut(
     case "load": {
       const change = read(request.change);
       if (request.change.dryRun) return upgrades.preview(change);
-      return upgrades.load(change, actor, request.commitWithinMs ?? COMMIT_WITHIN_MS);
+      const conditions = request.shadow?.abortOn.map((text) => parseCondition(text));
+      const loaded = await upgrades.load(change, actor, request.commitWithinMs ?? COMMIT_WITHIN_MS);
+      return conditions === undefined ? loaded : upgrades.shadow(conditions, actor);
     }
     case "switchover":
       return upgrades.switchover(actor, readCanary(request.canary, upgrades));

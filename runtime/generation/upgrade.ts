@@ -17,8 +17,10 @@ import type { MigrationResult } from "../dataplane/generation.ts";
 import { SluiceError } from "../errors.ts";
 import type { FunctionPackage } from "../function/catalog.ts";
 import type { ChainSource, CommittedChain, CommittedStore } from "./committed.ts";
+import type { Condition } from "./conditions.ts";
 import type { History, UpgradeState } from "./history.ts";
 import { describeRollback, type Rollback, rollBack } from "./rollback.ts";
+import { type DescribePacket, type ShadowStatus, ShadowWatch } from "./shadow-watch.ts";
 
 export interface Change {
   readonly source: ChainSource;
@@ -49,6 +51,8 @@ export interface UpgradeStatus {
   readonly commitUntil: string | null;
   /** Of the switchover, in microseconds; null before. */
   readonly pauseUs: number | null;
+  /** Of the last change that was loaded; null if it had none. */
+  readonly shadow: ShadowStatus | null;
 }
 
 interface UnderWay {
@@ -84,12 +88,20 @@ const nothing = {
   pauseUs: null,
 } as const;
 
+export interface UpgradesSetup {
+  readonly committed: CommittedStore;
+  /** Of what the engine runs now. */
+  readonly source: ChainSource;
+  readonly describePacket: DescribePacket;
+}
+
 export class Upgrades {
   readonly #engine: Engine;
   readonly #history: History;
   readonly #committed: CommittedStore;
   readonly #chain: string;
   #source: ChainSource;
+  readonly #describePacket: DescribePacket;
   #state: UpgradeState = "init";
   #number: number;
   #underWay: UnderWay | undefined;
@@ -97,9 +109,11 @@ export class Upgrades {
   #deadline: NodeJS.Timeout | undefined;
   /** By function: the generation with its version, or configuration, before the one that is committed. */
   readonly #previous = new Map<string, Change>();
+  #shadow: ShadowWatch | undefined;
 
-  /** `source`: of what the engine runs now. A change that was under way when an engine died is aborted. */
-  constructor(engine: Engine, history: History, committed: CommittedStore, source: ChainSource) {
+  /** A change that was under way when an engine died is aborted. */
+  constructor(engine: Engine, history: History, { committed, source, describePacket }: UpgradesSetup) {
+    this.#describePacket = describePacket;
     this.#engine = engine;
     this.#history = history;
     this.#committed = committed;
@@ -139,7 +153,7 @@ export class Upgrades {
       ...{ chain: this.#chain, upgrade: this.#number, state: this.#state, generation, other },
       ...{ before, after, stateChanges, migrations, commitUntil, pauseUs },
       ...{ canary: canary?.rule ?? null, rollback: this.#rollback },
-      migrationLeft: this.#engine.migrationLeft,
+      ...{ migrationLeft: this.#engine.migrationLeft, shadow: this.#shadow?.status ?? null },
     };
   }
 
@@ -157,6 +171,7 @@ export class Upgrades {
   /** Builds the next generation beside the running one. Throws what is wrong with the change; then nothing has changed. */
   async load(change: Change, actor: string, commitWithinMs = COMMIT_WITHIN_MS): Promise<UpgradeStatus> {
     this.#require("load", "init", "committed", "aborted");
+    this.#shadow = undefined;
     const { plan: running, packages, generation } = this.#engine.running;
     this.#number += 1;
     this.#rollback = null;
@@ -183,6 +198,24 @@ export class Upgrades {
       throw error;
     }
     this.#move("loaded", actor, performance.now() - started);
+    return this.status;
+  }
+
+  /**
+   * The loaded generation gets copies of the traffic until the switchover. The upgrade is aborted when a condition is
+   * broken. Throws why there can be no shadow; the upgrade is aborted then, too.
+   */
+  async shadow(conditions: readonly Condition[], actor: string): Promise<UpgradeStatus> {
+    const underWay = this.#require("shadow", "loaded");
+    try {
+      const shadow = await this.#engine.shadow(underWay.to);
+      this.#shadow = new ShadowWatch(shadow, conditions, this.#describePacket, (why) => {
+        if (this.#state === "loaded") void this.abort("condition", why).catch(() => {});
+      });
+    } catch (error) {
+      await this.abort(actor, (error as Error).message);
+      throw error;
+    }
     return this.status;
   }
 

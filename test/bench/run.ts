@@ -1,4 +1,4 @@
-// `npm run bench [-- --only twins|hops|recorder|flows|veth|faults]`: what the engine costs, each figure beside a peer measured in the same run.
+// `npm run bench [-- --only twins|hops|shadow|recorder|flows|veth|faults]`: what the engine costs, each figure beside a peer measured in the same run.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, tmpdir } from "node:os";
@@ -10,6 +10,7 @@ import { benchFaults } from "./fault-rounds.ts";
 import { compareFlowLookups, flowPeerObstacle, printFlowComparisons } from "./flow-rounds.ts";
 import type { HopComparison } from "./hop-rounds.ts";
 import type { RecorderComparison } from "./recorder-rounds.ts";
+import type { ShadowComparison } from "./shadow-rounds.ts";
 import { compareOnVeth } from "./veth-rounds.ts";
 
 async function buildNoop(folder: string): Promise<void> {
@@ -24,14 +25,18 @@ async function benchTwins(): Promise<void> {
   for (const comparison of await compareTwins()) console.log(`  ${formatComparison(comparison)}`);
 }
 
+/** In a process of its own, with V8's flags as in the data plane. */
+function runRounds(file: string, folder: string): unknown {
+  const flags = ["--no-liftoff", "--no-wasm-lazy-compilation", "--disable-warning=ExperimentalWarning"];
+  const rounds = join(import.meta.dirname, file);
+  return JSON.parse(execFileSync(process.execPath, [...flags, rounds, folder], { encoding: "utf8" }));
+}
+
 function benchHops(folder: string): void {
   console.log(
     "\none more no-op hop, memory port, chains of 1 and of 9 hops interleaved (aim at batch 256: under 3 ns)",
   );
-  const flags = ["--no-liftoff", "--no-wasm-lazy-compilation", "--disable-warning=ExperimentalWarning"];
-  const rounds = join(import.meta.dirname, "hop-rounds.ts");
-  const text = execFileSync(process.execPath, [...flags, rounds, folder], { encoding: "utf8" });
-  for (const { batch, turnNs, hopNs } of JSON.parse(text) as HopComparison[]) {
+  for (const { batch, turnNs, hopNs } of runRounds("hop-rounds.ts", folder) as HopComparison[]) {
     console.log(
       `  batch ${String(batch).padStart(3)}   one more hop ${hopNs.toFixed(2).padStart(6)} ns/packet   ` +
         `whole turn with one hop ${turnNs.toFixed(1).padStart(6)} ns/packet   ${(hopNs / turnNs).toFixed(3)} of it`,
@@ -49,6 +54,19 @@ function benchRecorder(folder: string): void {
   for (const { frameBytes, batch, keepBatches, turnNs, addedNs } of JSON.parse(text) as RecorderComparison[]) {
     const shape = `${String(frameBytes).padStart(4)} bytes   batch ${String(batch).padStart(3)}   keepBatches ${String(keepBatches).padStart(4)}`;
     console.log(`  ${shape}   ${addedNs.toFixed(1).padStart(6)} ns/packet on ${turnNs.toFixed(1).padStart(6)}`);
+  }
+}
+
+function benchShadow(folder: string): void {
+  console.log("\na lane with a shadow of a no-op chain against the same without, memory port, interleaved");
+  for (const each of runRounds("shadow-rounds.ts", folder) as ShadowComparison[]) {
+    const { frameBytes, batch, aloneNs, shadowedNs, compared, missed, pauseUs, copiedBytes } = each;
+    const pad = (value: number, digits: number) => value.toFixed(digits).padStart(6);
+    console.log(
+      `  frames of ${pad(frameBytes, 0)} bytes, batch ${pad(batch, 0)}   ratio ${(aloneNs / shadowedNs).toFixed(3)}   ` +
+        `${pad(aloneNs, 1)} → ${pad(shadowedNs, 1)} ns/packet   ${compared} compared, ${missed} missed   ` +
+        `${(copiedBytes / 1e6).toFixed(1)} MB of state in ${pauseUs.toFixed(0)} µs`,
+    );
   }
 }
 
@@ -94,6 +112,7 @@ try {
   if (only === undefined || only === "twins") await benchTwins();
   if (only === undefined || only === "hops") benchHops(folder);
   if (only === undefined || only === "recorder") benchRecorder(folder);
+  if (only === undefined || only === "shadow") benchShadow(folder);
   if (only === undefined || only === "flows") await benchFlows();
   if (only === undefined || only === "veth") await benchVeth(folder);
   if (only === undefined || only === "faults") await benchEachFault();

@@ -56,7 +56,8 @@ function describeChain(packages: readonly FunctionPackage[], rest: string): stri
   ].join("\n");
 }
 
-async function makePackage(
+/** Compiles a function. */
+export async function makePackage(
   name: string,
   { each = "", before = "", manifest }: ChainFunction,
 ): Promise<FunctionPackage> {

@@ -1,0 +1,115 @@
+#include "mirror.h"
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <utility>
+
+#include "abi.h"
+
+namespace sluice {
+namespace {
+
+// Time passes for the shadow, too, when no frames come.
+constexpr uint64_t kIdleBlockNs = 1'000'000;
+
+uint64_t Now() {
+  return static_cast<uint64_t>(std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1));
+}
+
+}  // namespace
+
+std::shared_ptr<Mirror> Mirror::Make(uint64_t ring_bytes, uint32_t slot_bytes, uint32_t flow_capacity,
+                                     SystemError* error) {
+  auto ring = MirrorRing::Make(ring_bytes, error);
+  if (!ring) return nullptr;
+  auto spoilt = PrivateMemory::Make(uint64_t{flow_capacity} + 1, uint64_t{flow_capacity} + 1);
+  if (spoilt.data() == nullptr) {
+    *error = {"mmap", "mirror", ENOMEM};
+    return nullptr;
+  }
+  return std::make_shared<Mirror>(std::move(ring), std::move(spoilt), slot_bytes, flow_capacity);
+}
+
+Mirror::Mirror(std::unique_ptr<MirrorRing> ring, PrivateMemory spoilt, uint32_t slot_bytes, uint32_t flow_capacity)
+    : ring_(std::move(ring)),
+      spoilt_memory_(std::move(spoilt)),
+      spoilt_(static_cast<bool*>(spoilt_memory_.data())),
+      slot_bytes_(slot_bytes),
+      flow_capacity_(flow_capacity) {
+  entries_.fill(kNone);
+}
+
+void Mirror::CopyState() {
+  const uint64_t start = Now();
+  copy_error_ = copy_.Run();
+  copy_ns_ = Now() - start;
+  phase_.store(copy_error_ == 0 ? Phase::kOpen : Phase::kFailed, std::memory_order_release);
+}
+
+void Mirror::BeginTurn(uint64_t clock_ns) {
+  if (phase_.load(std::memory_order_acquire) == Phase::kCopyWanted) CopyState();
+  if (phase_.load(std::memory_order_relaxed) != Phase::kOpen || !ring_->HasRoom(sizeof(MirrorBlock))) return;
+  block_ = ring_->back();
+  used_ = sizeof(MirrorBlock);
+  reserved_ = 0;
+  head_ = {0, clock_ns, 0, 0};
+}
+
+// A flow of which a frame had no place has none any more: the shadow does not know its state.
+bool Mirror::HasPlace(const Record& record, uint64_t needed) {
+  bool none = false;
+  bool& spoilt = record.flow != 0 && record.flow <= flow_capacity_ ? spoilt_[record.flow] : none;
+  if (record.events & abi::kEventStart) spoilt = false;
+  if (block_ != nullptr && !spoilt && ring_->HasRoom(used_ + reserved_ + needed)) return true;
+  spoilt = true;
+  missed_.store(missed_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  return false;
+}
+
+void Mirror::Frame(uint32_t index, const Record& record, const sluice::Frame& frame, uint64_t number,
+                   const uint8_t* bytes) {
+  entries_[index] = kNone;
+  if (phase_.load(std::memory_order_relaxed) != Phase::kOpen) return;
+  const uint64_t entry_bytes = sizeof(MirroredFrame) + MirrorPadded(frame.length);
+  const uint64_t outcome_bytes = sizeof(MirroredOutcome) + slot_bytes_;
+  if (!HasPlace(record, entry_bytes + outcome_bytes)) return;
+  const bool begins = (record.events & abi::kEventStart) != 0;
+  const MirroredFrame entry = {number,      frame.length, frame.wire_length, record.flow,
+                               record.port, frame.link,   frame.oversize,    begins};
+  Append(entry, bytes, frame.length);
+  entries_[index] = static_cast<uint16_t>(head_.frames++);
+  reserved_ += outcome_bytes;
+}
+
+template <typename Entry>
+void Mirror::Append(const Entry& entry, const uint8_t* bytes, uint32_t length) {
+  std::memcpy(block_ + used_, &entry, sizeof(entry));
+  if (length > 0) std::memcpy(block_ + used_ + sizeof(entry), bytes, length);
+  used_ += sizeof(entry) + MirrorPadded(length);
+}
+
+void Mirror::Outcome(uint32_t index, const MirroredOutcome& outcome, const sluice::Frame& frame, const uint8_t* bytes) {
+  const uint16_t entry = std::exchange(entries_[index], kNone);
+  if (entry == kNone || block_ == nullptr) return;
+  MirroredOutcome noted = outcome;
+  noted.frame = entry;
+  noted.has_bytes = bytes != nullptr;
+  noted.length = bytes == nullptr ? 0 : frame.length;
+  Append(noted, bytes, noted.length);
+  ++head_.outcomes;
+}
+
+void Mirror::EndTurn() {
+  if (block_ == nullptr) return;
+  const bool idle = head_.frames == 0;
+  if (!idle || head_.clock_ns >= published_ns_ + kIdleBlockNs) {
+    head_.bytes = used_;
+    std::memcpy(block_, &head_, sizeof(head_));
+    ring_->Publish(used_);
+    published_ns_ = head_.clock_ns;
+  }
+  block_ = nullptr;
+}
+
+}  // namespace sluice

@@ -1,0 +1,122 @@
+// A lane on memory ports that carries traffic, and a shadow of another version of its functions in a thread of its own.
+import { mkdtempSync, rmSync } from "node:fs";
+import { setImmediate } from "node:timers/promises";
+import { parseDocument } from "../../runtime/chain/document.ts";
+import type { Plan } from "../../runtime/chain/plan.ts";
+import { planChain } from "../../runtime/chain/planner.ts";
+import { turn } from "../../runtime/dataplane/breathe.ts";
+import { attachLane, type Lane, openLane } from "../../runtime/dataplane/lane.ts";
+import { loadAddon } from "../../runtime/dataplane/load-addon.ts";
+import type { MemoryPort, NativeLane } from "../../runtime/dataplane/native.ts";
+import { Shadow, type ShadowReport } from "../../runtime/dataplane/shadow.ts";
+import { Catalog, type FunctionPackage } from "../../runtime/function/catalog.ts";
+import { encodePacket } from "../../runtime/testing/packet-text.ts";
+import { type ChainFunction, makePackage } from "./chain-under-test.ts";
+
+const SLOT_BYTES = 2048;
+
+export type Functions = Readonly<Record<string, ChainFunction>>;
+
+interface Version {
+  readonly plan: Plan;
+  readonly packages: readonly FunctionPackage[];
+}
+
+/** From `in` through all functions to `out`, and whatever of the chain document `rest` says. */
+async function plan(functions: Functions, rest: string, before?: Plan): Promise<Version> {
+  const names = Object.keys(functions);
+  const packages = await Promise.all(names.map((name) => makePackage(name, functions[name] as ChainFunction)));
+  const text = [
+    "chain: shadowed",
+    "ports: { in: { driver: memory }, out: { driver: memory } }",
+    `functions: {${names.map((name) => ` ${name}: { use: ${name} }`).join(",")} }`,
+    `paths: [{ from: in, through: [${names.join(", ")}], to: out }, { from: out, to: in }]`,
+    rest,
+  ].join("\n");
+  return { plan: planChain(parseDocument(text, "test.yaml"), new Catalog(packages), before).plan, packages };
+}
+
+export class ShadowedLane {
+  readonly lane: Lane;
+  readonly folder: string;
+  readonly #live: Version;
+  readonly #rest: string;
+  #shadow: Shadow | undefined;
+  #sent = 0;
+  /** Sent before there was a shadow. */
+  #unseen = 0;
+
+  static async open(functions: Functions, rest = ""): Promise<ShadowedLane> {
+    return new ShadowedLane(await plan(functions, rest), rest);
+  }
+
+  private constructor(live: Version, rest: string) {
+    this.folder = mkdtempSync("/dev/shm/sluice-test-");
+    this.#live = live;
+    this.#rest = rest;
+    this.lane = openLane({ ...this.#common(live), openPort: (lane) => lane.openMemoryPort() });
+  }
+
+  #common({ plan, packages }: Version) {
+    return {
+      ...{ native: loadAddon(), plan, packages, slots: 4096, slotBytes: SLOT_BYTES, batchLimit: 256 },
+      ...{ keepOutcomes: false, virtualClock: false },
+      pathOf: (segment: string) => `${this.folder}/${segment}`,
+      openPort: (lane: NativeLane) => lane.openMemoryPort(),
+    };
+  }
+
+  /** As an upgrade does it: the next generation is built beside this one, then it gets a shadow. */
+  async shadow(functions: Functions, options: { readonly ringBytes?: number } = {}): Promise<void> {
+    const next = await plan(functions, this.#rest, this.#live.plan);
+    const { inheritance } = this.lane.generation;
+    attachLane(this.#common(next), this.lane.native.id, inheritance);
+    const started = Shadow.start({
+      ...{ ...next, live: inheritance, folder: this.folder, slotBytes: SLOT_BYTES, cpu: null, batchLimitMs: 50 },
+      ...{ lane: this.lane.native, wakeDescriptor: this.lane.native.wakeDescriptor, ...options },
+    });
+    let isStarted = false;
+    const settle = () => {
+      isStarted = true;
+    };
+    started.then(settle, settle);
+    // The lane copies its state between two turns.
+    while (!isStarted) {
+      turn(this.lane);
+      await setImmediate();
+    }
+    this.#shadow = await started;
+    this.#unseen = this.#sent;
+  }
+
+  /** Packets (packet-text.ts) that come in and go out, a batch at a time. */
+  send(...lines: readonly string[]): void {
+    this.sendFrames(lines.map((line) => encodePacket(line)));
+  }
+
+  sendFrames(frames: readonly Uint8Array[]): void {
+    const [input, output] = this.lane.ports as [MemoryPort, MemoryPort];
+    for (let first = 0; first < frames.length; first += 256) {
+      for (const frame of frames.slice(first, first + 256)) input.inject(frame, 0n);
+      while (turn(this.lane)) output.drain();
+    }
+    this.#sent += frames.length;
+  }
+
+  /** What the shadow says when it has worked off all that it was handed, or has ended. */
+  async report(): Promise<ShadowReport> {
+    const shadow = this.#shadow as Shadow;
+    for (;;) {
+      const { state, frames, missed } = shadow.report;
+      if (state === "ended" || frames + missed >= this.#sent - this.#unseen) return shadow.report;
+      turn(this.lane);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#shadow?.end();
+    this.lane.close();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}

@@ -22,6 +22,7 @@ interface StepOptions {
 interface SwitchoverOptions extends StepOptions {
   readonly canary?: string;
   readonly canaryMatch?: string;
+  readonly abortOn?: readonly string[];
 }
 
 interface LoadOptions extends StepOptions {
@@ -73,6 +74,11 @@ export function registerUpgrade(program: Command): void {
   addCommon(upgrade.command("switchover").description("give the traffic to the loaded generation"))
     .option("--canary <share>", "only that share of flows, by the hash of their tuple: 5%")
     .option("--canary-match <match>", "only the flows that a path's match takes: '{ sources: [10.0.0.0/8] }'")
+    .option(
+      "--abort-on <condition>",
+      "go back by itself: drop-rate>5%, faults>0, ns-per-packet>400 …; repeatable",
+      collect,
+    )
     .action(switchover);
   for (const [step, description] of Object.entries(steps)) {
     addCommon(upgrade.command(step).description(description)).action(async (options: StepOptions) =>
@@ -135,7 +141,8 @@ function resolveFile(override: string): string {
 }
 
 async function switchover(options: SwitchoverOptions): Promise<void> {
-  printStatus(await ask(options, { step: "switchover", canary: readCanary(options) }), options);
+  const { abortOn } = options;
+  printStatus(await ask(options, { step: "switchover", canary: readCanary(options), abortOn }), options);
 }
 
 function readCanary({ canary, canaryMatch }: SwitchoverOptions): CanaryRequest | undefined {
@@ -195,12 +202,25 @@ function describeStatus(status: UpgradeStatus): void {
     const found = lost === null ? "trapped when it was tried" : `could not carry ${lost} entries when it was tried`;
     printLine(`  nf_migrate of ${owner} (${segments.join(", ")}) ${found}`);
   }
+  if (status.measurements !== null) printLine(`  since: ${describeMeasurements(status.measurements)}`);
   if (status.canary !== null) printLine(`  canary: ${describeCanary(status.canary)}; the other flows stay`);
   if (status.migrationLeft > 0) printLine(`  ${status.migrationLeft} entries are still to be migrated`);
   if (status.rollback !== null) printLine(`  rollback: ${describeRollback(status.rollback)}`);
   if (pauseUs !== null) printLine(`  traffic paused for ${pauseUs.toFixed(0)} µs`);
   if (commitUntil !== null) printLine(`  goes back by itself at ${commitUntil}, unless committed`);
   if (status.shadow !== null) for (const line of describeShadow(status.shadow)) printLine(`  ${line}`);
+}
+
+function describeMeasurements({ frames, values }: NonNullable<UpgradeStatus["measurements"]>): string {
+  const drops = values["drop-rate"];
+  const ns = values["ns-per-packet"];
+  const parts = [
+    `${frames} frames`,
+    ...(drops === null ? [] : [`${(drops * 100).toFixed(2)} % dropped`]),
+    `${values.faults} faults`,
+    ...(ns === null ? [] : [`${ns.toFixed(0)} ns per packet`]),
+  ];
+  return parts.join(", ");
 }
 
 function describeCanary({ share, match }: NonNullable<UpgradeStatus["canary"]>): string {

@@ -220,6 +220,11 @@ export class Engine {
    * until it is switched to or retired. Throws what keeps it from that, with everything undone.
    */
   async shadow(generation: number): Promise<Shadow> {
+    const { plan } = this.#find(generation).setup;
+    if (plan.ports.length !== this.#running.setup.plan.ports.length) {
+      const what = "a shadow gets copies of what comes on the ports that there are, and the change brings new ones";
+      throw new SluiceError({ code: "change-refused", where: "ports", what, help: "switch over without a shadow" });
+    }
     const of = this.#find(generation);
     await this.#endShadow();
     const { functions, layout } = this.#running.description;

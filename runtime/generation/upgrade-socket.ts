@@ -8,7 +8,7 @@ import { createInterface } from "node:readline";
 import type { CanaryRule } from "../chain/canary.ts";
 import { parseMatch } from "../chain/match-source.ts";
 import { type Fault, SluiceError } from "../errors.ts";
-import { parseCondition } from "./conditions.ts";
+import { type Condition, parseCondition } from "./conditions.ts";
 import { type Change, COMMIT_WITHIN_MS, type UpgradeStatus, type Upgrades } from "./upgrade.ts";
 
 /** What a change is, read by the engine: absolute paths. */
@@ -29,7 +29,11 @@ export type CanaryRequest = { readonly share: number } | { readonly match: strin
 
 export type UpgradeRequest = { readonly actor: string } & (
   | { readonly step: "status" | "commit" | "abort" }
-  | { readonly step: "switchover"; readonly canary?: CanaryRequest | undefined }
+  | {
+      readonly step: "switchover";
+      readonly canary?: CanaryRequest | undefined;
+      readonly abortOn?: readonly string[] | undefined;
+    }
   | {
       readonly step: "load";
       readonly change: ChangeRequest;
@@ -111,7 +115,7 @@ async function carryOut(
       return conditions === undefined ? loaded : upgrades.shadow(conditions, actor);
     }
     case "switchover":
-      return upgrades.switchover(actor, readCanary(request.canary, upgrades));
+      return upgrades.switchover(actor, readCanary(request.canary, upgrades), readConditions(request.abortOn));
     case "commit":
       return upgrades.commit(actor);
     case "abort":
@@ -119,6 +123,14 @@ async function carryOut(
     default:
       return upgrades.status;
   }
+}
+
+function readConditions(texts: readonly string[] = []): Condition[] {
+  const conditions = texts.map((text) => parseCondition(text));
+  const compared = conditions.find(({ measure }) => measure === "divergence");
+  if (compared === undefined) return conditions;
+  const what = `"${compared.text}" compares with a shadow; after the switchover there is none`;
+  throw new SluiceError({ code: "usage", where: "--abort-on", what, help: "say it with `load --shadow`" });
 }
 
 function readCanary(request: CanaryRequest | undefined, { labels }: Upgrades): CanaryRule | null {

@@ -17,10 +17,11 @@ import type { MigrationResult } from "../dataplane/generation.ts";
 import { SluiceError } from "../errors.ts";
 import type { FunctionPackage } from "../function/catalog.ts";
 import type { ChainSource, CommittedChain, CommittedStore } from "./committed.ts";
-import type { Condition } from "./conditions.ts";
+import type { Condition, Measurements } from "./conditions.ts";
 import type { History, UpgradeState } from "./history.ts";
 import { describeRollback, type Rollback, rollBack } from "./rollback.ts";
 import { type DescribePacket, type ShadowStatus, ShadowWatch } from "./shadow-watch.ts";
+import { SwitchWatch } from "./switch-watch.ts";
 
 export interface Change {
   readonly source: ChainSource;
@@ -45,6 +46,8 @@ export interface UpgradeStatus {
   readonly migrationLeft: number;
   /** Of an upgrade that was aborted after its switchover. */
   readonly rollback: Rollback | null;
+  /** What was measured since the switchover, of the flows that were switched over; null before. */
+  readonly measurements: Measurements | null;
   /** The flows that were switched over; null: all, or none yet. */
   readonly canary: CanaryRule | null;
   /** ISO 8601; null unless switched. */
@@ -110,6 +113,7 @@ export class Upgrades {
   /** By function: the generation with its version, or configuration, before the one that is committed. */
   readonly #previous = new Map<string, Change>();
   #shadow: ShadowWatch | undefined;
+  #watch: SwitchWatch | undefined;
 
   /** A change that was under way when an engine died is aborted. */
   constructor(engine: Engine, history: History, { committed, source, describePacket }: UpgradesSetup) {
@@ -154,6 +158,7 @@ export class Upgrades {
       ...{ before, after, stateChanges, migrations, commitUntil, pauseUs },
       ...{ canary: canary?.rule ?? null, rollback: this.#rollback },
       ...{ migrationLeft: this.#engine.migrationLeft, shadow: this.#shadow?.status ?? null },
+      measurements: this.#state === "switched" ? (this.#watch?.measurements ?? null) : null,
     };
   }
 
@@ -221,9 +226,13 @@ export class Upgrades {
 
   /**
    * The new generation has the traffic from now on, or only the flows of the canary. Goes back by itself unless `commit`
-   * comes in time.
+   * comes in time, or when a condition is broken.
    */
-  async switchover(actor: string, rule: CanaryRule | null = null): Promise<UpgradeStatus> {
+  async switchover(
+    actor: string,
+    rule: CanaryRule | null = null,
+    conditions: readonly Condition[] = [],
+  ): Promise<UpgradeStatus> {
     const isCanary = this.#underWay?.canary != null;
     const underWay = this.#require("switchover", "loaded", ...(isCanary ? (["switched"] as const) : []));
     const canary = rule === null ? null : { rule, generation: await this.#loadCanary(underWay, rule) };
@@ -240,6 +249,10 @@ export class Upgrades {
     underWay.commitUntil = new Date(Date.now() + underWay.commitWithinMs).toISOString();
     this.#deadline = setTimeout(() => void this.abort("deadline").catch(() => {}), underWay.commitWithinMs);
     this.#move("switched", actor, performance.now() - started, describeCanary(rule));
+    this.#watch?.stop();
+    this.#watch = new SwitchWatch(this.#engine, conditions, (why) => {
+      void this.abort("condition", why).catch(() => {});
+    });
     return this.status;
   }
 
@@ -391,6 +404,7 @@ export class Upgrades {
   }
 
   #finish(state: "committed" | "aborted", actor: string, durationMs: number, outcome = "ok"): void {
+    this.#watch?.stop();
     this.#move(state, actor, durationMs, outcome);
     this.#underWay = undefined;
   }

@@ -49,6 +49,7 @@ export interface EngineLife {
   /** Of the engine whose place this one takes. */
   readonly death?: Death | undefined;
   readonly onRunning?: (folder: string) => void;
+  readonly onCommitted?: () => void;
   /** Stops the engine. */
   readonly signal?: AbortSignal;
 }
@@ -58,7 +59,7 @@ export async function runEngine(file: string, options: EngineOptions, life: Engi
   const chain = readCommitted(life.death, history) ?? readChain(file, options);
   if (life.supervisor === undefined && chain.plan.whenDown === "drop") printWarnings([nothingDrops(file)]);
   const engine = await startChain(chain, life);
-  const committed = new CommittedStore(engine.folder);
+  const committed = new CommittedStore(engine.folder, life.onCommitted);
   const upgrades = new Upgrades(engine, history, committed, chain.source);
   engine.onQuarantine = (quarantine) => {
     printQuarantine(quarantine);

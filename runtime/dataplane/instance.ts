@@ -81,6 +81,11 @@ function joinStream({ nf_process, nf_stream }: FunctionExports): () => void {
   };
 }
 
+/** V8 shares what it compiled between the threads of a process, as long as one of them holds a module of the same bytes. */
+export function compileAhead(packages: readonly Pick<FunctionPackage, "wasm">[]): WebAssembly.Module[] {
+  return packages.map(({ wasm }) => compile(wasm));
+}
+
 const compiled = new WeakMap<Uint8Array, WebAssembly.Module>();
 
 function compile(wasm: Uint8Array): WebAssembly.Module {

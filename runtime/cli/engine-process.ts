@@ -1,8 +1,11 @@
 // The process in which the engine of `sluice up` runs. It waits to be told what to run, maybe for long: a process that has
 // loaded everything is at hand when the engine dies. It ends when whoever started it does.
 import { flushCompileCache } from "node:module";
+import { setFlagsFromString } from "node:v8";
+import { compileAhead } from "../dataplane/instance.ts";
 import { SluiceError } from "../errors.ts";
-import { type EngineMessage, type EngineStart, KEEPER } from "./engine-protocol.ts";
+import { CommittedStore } from "../generation/committed.ts";
+import { type EngineMessage, type EngineOrder, type EngineStart, KEEPER } from "./engine-protocol.ts";
 import { printError } from "./output.ts";
 import { runEngine } from "./up.ts";
 
@@ -17,12 +20,23 @@ function tell(message: EngineMessage): Promise<void> {
   });
 }
 
+const PREPARED_FOR_MS = 10_000;
+let prepared: WebAssembly.Module[] = [];
+
+/** What the functions of the chain are compiled to is there when they are. */
+function prepare(folder: string): void {
+  setFlagsFromString("--no-wasm-lazy-compilation");
+  prepared = compileAhead(new CommittedStore(folder).peek()?.packages ?? []);
+}
+
 async function run({ file, options, death }: EngineStart): Promise<number> {
+  setTimeout(() => prepared.splice(0), PREPARED_FOR_MS);
   try {
     await runEngine(file, options, {
       supervisor: { pid: process.ppid, keeper: KEEPER },
       death,
       signal: stopping.signal,
+      onCommitted: () => void tell({ kind: "committed" }),
       onRunning: (folder) => {
         void tell({ kind: "running", folder });
         // Should it be killed, the next process finds what this one has compiled.
@@ -44,4 +58,7 @@ process.stderr.on("error", () => {});
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => stopping.abort());
 process.on("uncaughtException", (error) => process.exit(printError(error)));
 process.once("disconnect", () => stopping.abort());
-process.once("message", (start: EngineStart) => void run(start).then((status) => process.exit(status)));
+process.on("message", (order: EngineOrder) => {
+  if (order.kind === "prepare") prepare(order.folder);
+  else void run(order).then((status) => process.exit(status));
+});

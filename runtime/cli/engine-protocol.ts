@@ -18,8 +18,11 @@ export interface Death {
   readonly folder?: string | undefined;
 }
 
-/** To the engine, once. */
+/** To the engine: what it will be told to run, most likely; and then to run. */
+export type EngineOrder = { readonly kind: "prepare"; readonly folder: string } | EngineStart;
+
 export interface EngineStart {
+  readonly kind: "start";
   readonly file: string;
   readonly options: EngineOptions;
   readonly death?: Death | undefined;
@@ -28,6 +31,7 @@ export interface EngineStart {
 /** From the engine. After `ended` it exits, and is not to be started again. */
 export type EngineMessage =
   | { readonly kind: "running"; readonly folder: string }
+  | { readonly kind: "committed" }
   | { readonly kind: "ended"; readonly code: ErrorCode | null };
 
 /** The engine's descriptors of what keeps XDP programs attached (LinkKeeper). */

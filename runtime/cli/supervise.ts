@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { loadAddon } from "../dataplane/load-addon.ts";
 import type { LinkKeeper } from "../dataplane/native.ts";
 import { type ErrorCode, SluiceError } from "../errors.ts";
-import type { Death, EngineMessage, EngineOptions, EngineStart } from "./engine-protocol.ts";
+import type { Death, EngineMessage, EngineOptions, EngineOrder, EngineStart } from "./engine-protocol.ts";
 
 /** Deaths within DEATHS_WITHIN_MS. */
 export const GIVE_UP_AFTER = "10";
@@ -55,6 +55,7 @@ class EngineProcess {
   /** The chain's state folder, once it runs. */
   folder: string | undefined;
   startedAt = 0;
+  onCommitted: (() => void) | undefined;
   readonly #child: ChildProcess;
 
   constructor({ put, take }: LinkKeeper) {
@@ -64,6 +65,7 @@ class EngineProcess {
     let said: ErrorCode | null | undefined;
     this.#child.on("message", (message: EngineMessage) => {
       if (message.kind === "running") this.folder = message.folder;
+      else if (message.kind === "committed") this.onCommitted?.();
       else said = message.code;
     });
     this.#child.on("error", (error) => process.stderr.write(`error engine: ${error.message}\n`));
@@ -76,9 +78,14 @@ class EngineProcess {
     return this.#child.pid ?? 0;
   }
 
-  start(start: EngineStart): void {
+  /** It will probably be told to run the chain that is committed in this state folder. */
+  prepare(folder: string): void {
+    if (this.#child.connected) this.#child.send({ kind: "prepare", folder } satisfies EngineOrder);
+  }
+
+  start(start: Omit<EngineStart, "kind">): void {
     this.startedAt = performance.now();
-    this.#child.send(start);
+    this.#child.send({ kind: "start", ...start } satisfies EngineOrder);
   }
 
   kill(signal: NodeJS.Signals): void {
@@ -134,6 +141,7 @@ class Supervisor {
     const engine = this.#spare ?? new EngineProcess(this.#keeper);
     this.#spare = undefined;
     this.#engine = engine;
+    engine.onCommitted = () => this.#prepareSpare();
     engine.start({ file: this.#file, options: this.#options, death });
     this.#spareTimer = setTimeout(() => this.#makeSpare(), SPARE_AFTER_MS);
     return engine;
@@ -142,10 +150,16 @@ class Supervisor {
   #makeSpare(): void {
     const spare = new EngineProcess(this.#keeper);
     this.#spare = spare;
+    this.#prepareSpare();
     // Ctrl-C in a terminal reaches it, too.
     void spare.ended.then(() => {
       if (this.#spare === spare) this.#spare = undefined;
     });
+  }
+
+  #prepareSpare(): void {
+    const folder = this.#engine?.folder;
+    if (folder !== undefined) this.#spare?.prepare(folder);
   }
 
   /** Stopped, or refused to run: to start it again would change nothing. */

@@ -51,6 +51,7 @@ export interface EngineLife {
   /** Of the engine whose place this one takes. */
   readonly death?: Death | undefined;
   readonly onRunning?: (folder: string) => void;
+  readonly onCommitted?: () => void;
   /** Stops the engine. */
   readonly signal?: AbortSignal;
 }
@@ -64,7 +65,7 @@ export async function runEngine(file: string, options: EngineOptions, life: Engi
     bundles ??= new FaultBundles(faulty.plan.chain, options.json === true);
     bundles.keep(evidence, faulty);
   });
-  const committed = new CommittedStore(engine.folder);
+  const committed = new CommittedStore(engine.folder, life.onCommitted);
   const upgrades = new Upgrades(engine, history, { committed, source: chain.source, describePacket: formatPacket });
   engine.onQuarantine = (quarantine) => {
     printQuarantine(quarantine);

@@ -58,10 +58,12 @@ function isCommittedIn(history: History, { upgrade, chain }: Entry): boolean {
 
 export class CommittedStore {
   readonly #folder: string;
+  readonly #onCommitted: (() => void) | undefined;
 
   /** `folder`: the chain's state folder. */
-  constructor(folder: string) {
+  constructor(folder: string, onCommitted?: () => void) {
     this.#folder = folder;
+    this.#onCommitted = onCommitted;
   }
 
   /** What the engine runs from its start. */
@@ -78,6 +80,16 @@ export class CommittedStore {
   /** And afterwards. */
   complete(): void {
     renameSync(join(this.#folder, COMMITTING), join(this.#folder, COMMITTED));
+    this.#onCommitted?.();
+  }
+
+  /** For whoever only prepares for it: null if there is nothing, or not any more. */
+  peek(): CommittedChain | null {
+    try {
+      return this.#read(COMMITTED)?.chain ?? null;
+    } catch {
+      return null;
+    }
   }
 
   /** What was committed last; null if the engine died before it ran. */

@@ -161,8 +161,8 @@ describe("the bundle of a function with keepBatches", () => {
         expect(maker.fn.process(packet)).toEqual(["fault fault"]);
         const [bundle = ""] = await maker.bundles();
         const { status, stdout } = replayBundle(bundle, "--json");
-        const { calls, isExact, found } = JSON.parse(stdout);
-        expect(isExact).toBe(true);
+        const { calls, exact, found } = JSON.parse(stdout);
+        expect(exact).toBe(true);
         expect(found.source).toContain("faulty/index.ts:7:");
         expect(calls).toBeGreaterThanOrEqual(Math.min(batches, 4));
         expect(status).toBe(0);
@@ -220,8 +220,8 @@ describe("the bundle of a result that does not hold", () => {
       reproduced: true,
       kind: "result",
       frames: [
-        { text: packet, isBad: false },
-        { text: bad, isBad: true },
+        { text: packet, bad: false },
+        { text: bad, bad: true },
       ],
     });
   });
@@ -301,7 +301,7 @@ paths: [{ from: lan, through: [count], to: none }]
     await expect.poll(found, { timeout: 10_000 }).toBeDefined();
     const { status, stdout } = replayBundle(found() ?? "", "--json");
     const again = JSON.parse(stdout);
-    expect(again).toMatchObject({ reproduced: true, isExact: true, kind: "time", from: "kept state" });
+    expect(again).toMatchObject({ reproduced: true, exact: true, kind: "time", from: "kept state" });
     expect(again.found.source).toMatch(/^counting\/index\.ts:1[234]:/);
     expect(again.calls).toBeGreaterThanOrEqual(3);
     expect(status).toBe(0);

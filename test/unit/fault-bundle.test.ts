@@ -55,7 +55,11 @@ describe("a bundle", () => {
     const maker = await makeBundles({ body: "unreachable();" });
     maker.fn.process(packet);
     const { plan, functions } = maker.fn.lane;
-    const other = { ...(plan.functions[0] as (typeof plan.functions)[number]), name: "other", config: { key: "secret" } };
+    const other = {
+      ...(plan.functions[0] as (typeof plan.functions)[number]),
+      name: "other",
+      config: { key: "secret" },
+    };
     const chain = { generation: 1, plan: { ...plan, functions: [...plan.functions, other] } };
     const packages = functions.map((each) => each.package);
     const members = describeBundle(maker.evidence[0] as FaultEvidence, { ...chain, packages });

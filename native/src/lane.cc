@@ -116,6 +116,10 @@ void Lane::Install(std::shared_ptr<Program> program) {
   results_ = reinterpret_cast<Result*>(shared + layout::kSharedResultsOffset);
   records_ = reinterpret_cast<Record*>(shared + layout::kSharedRecordsOffset);
   if (config_.flows) config_.flows->Adopt(program->flows);
+  // Another generation may have had the state since.
+  for (const Function& function : program->functions) {
+    if (function.recorder) function.recorder->Reset();
+  }
   clockid_t cpu_clock;
   if (pthread_getcpuclockid(pthread_self(), &cpu_clock) == 0) cpu_clock_.store(cpu_clock, std::memory_order_relaxed);
   program_ = std::move(program);

@@ -27,12 +27,12 @@ function describeReproduction(
 ) {
   const { chain, generation, at, function: name, package: from_, kind, call, message, source, isExact } = description;
   return {
-    ...{ reproduced: isReproduced, chain, generation, at, function: name, package: from_, kind, call, isExact },
+    ...{ reproduced: isReproduced, chain, generation, at, function: name, package: from_, kind, call, exact: isExact },
     recorded: { message, source },
     found: fault === null ? null : { message: fault.message, source: fault.source, result: fault.result },
     ...{ from, calls: made },
     frames: lastFrames(calls).map((frame, position) => {
-      return { position, text: describeFrame(frame), isBad: position === fault?.position };
+      return { position, text: describeFrame(frame), bad: position === fault?.position };
     }),
   };
 }

@@ -22,6 +22,7 @@ export interface FunctionTestOptions extends FunctionPlanOptions {
   readonly seed?: bigint;
   /** What there is of faults, for bundles. */
   readonly onEvidence?: LaneSetup["onEvidence"];
+  readonly onLog?: LaneSetup["onLog"];
 }
 
 export interface Sent {
@@ -89,6 +90,7 @@ export class FunctionUnderTest {
       seed: options.seed ?? 0n,
       openPort: (lane) => lane.openMemoryPort(),
       ...(options.onEvidence === undefined ? {} : { onEvidence: options.onEvidence }),
+      ...(options.onLog === undefined ? {} : { onLog: options.onLog }),
     });
   }
 

@@ -161,8 +161,8 @@ describe("the bundle of a function with keepBatches", () => {
         expect(maker.fn.process(packet)).toEqual(["fault fault"]);
         const [bundle = ""] = await maker.bundles();
         const { status, stdout } = replayBundle(bundle, "--json");
-        const { calls, isExact, found } = JSON.parse(stdout);
-        expect(isExact).toBe(true);
+        const { calls, exact, found } = JSON.parse(stdout);
+        expect(exact).toBe(true);
         expect(found.source).toContain("faulty/index.ts:7:");
         expect(calls).toBeGreaterThanOrEqual(Math.min(batches, 4));
         expect(status).toBe(0);
@@ -183,6 +183,50 @@ describe("the bundle of a function with keepBatches", () => {
       { reproduced: true, calls: 3, found: { source: expect.stringContaining("index.ts:7:") } },
       { reproduced: true, calls: 2, found: { source: expect.stringContaining("index.ts:8:") } },
     ]);
+  });
+
+  it("forgets what was before another generation had the lane", async () => {
+    const { fn } = await makeBundles({ body: "" }, { keepBatches: 8 });
+    fn.process(packet);
+    expect(fn.lane.native.copyRecording(0)).not.toBeNull();
+    fn.lane.install();
+    expect(fn.lane.native.copyRecording(0)).toBeNull();
+    fn.close();
+  });
+
+  it("keeps fewer batches where they are large, and what the fault left where one alone is too large", async () => {
+    const large = Array.from({ length: 60 }, () => `udp 10.0.0.1:5000 > 10.0.0.2:53 pad 60000`);
+    const body = "seen++;\nif (seen == 7) unreachable();\nif (batch.count > 200) unreachable();";
+    const maker = await makeBundles({ before: "let seen: u32 = 0;", body }, { keepBatches: 1000 });
+    for (let i = 0; i < 7; i++) maker.fn.process(large);
+    await new Promise((resolve) => setTimeout(resolve, 1100)); // one bundle a second
+    maker.fn.process([...large, ...large, ...large, ...large]);
+    const found = (await maker.bundles()).map((bundle) => JSON.parse(replayBundle(bundle, "--json").stdout));
+    expect(found).toMatchObject([
+      { reproduced: true, exact: true, found: { source: expect.stringContaining("index.ts:7:") } },
+      { reproduced: true, exact: false, calls: 1, found: { source: expect.stringContaining("index.ts:8:") } },
+    ]);
+    expect(found[0].calls).toBeLessThan(7);
+  }, 60_000);
+
+  it("says so, and keeps what the fault left, where the state is too large", async () => {
+    const logged: string[] = [];
+    const maker = await makeBundles(
+      {
+        before: "const heap = new StaticArray<u8>(20 << 20);",
+        body: "for (let i = 0; i < 20 << 20; i += 4096) heap[i] = 1;\nif (batch.count == 2) unreachable();",
+        manifest: { memoryPages: 400 },
+      },
+      { keepBatches: 1, onLog: (_, name, message) => logged.push(`${name}: ${message}`) },
+    );
+    for (let i = 0; i < 3; i++) maker.fn.process(packet);
+    maker.fn.process([packet, packet]);
+    expect(logged).toEqual(["faulty: its state is above 16 MiB: no batches are kept, only what a fault leaves"]);
+    const [bundle = ""] = await maker.bundles();
+    const { stdout, status } = replayBundle(bundle);
+    expect(stdout).toContain("too large to be kept: its own memory");
+    expect(stdout).toContain("from a new instance");
+    expect(status).toBe(0);
   });
 
   it("has the frames as they were before the function changed them", async () => {
@@ -220,8 +264,8 @@ describe("the bundle of a result that does not hold", () => {
       reproduced: true,
       kind: "result",
       frames: [
-        { text: packet, isBad: false },
-        { text: bad, isBad: true },
+        { text: packet, bad: false },
+        { text: bad, bad: true },
       ],
     });
   });
@@ -301,7 +345,7 @@ paths: [{ from: lan, through: [count], to: none }]
     await expect.poll(found, { timeout: 10_000 }).toBeDefined();
     const { status, stdout } = replayBundle(found() ?? "", "--json");
     const again = JSON.parse(stdout);
-    expect(again).toMatchObject({ reproduced: true, isExact: true, kind: "time", from: "kept state" });
+    expect(again).toMatchObject({ reproduced: true, exact: true, kind: "time", from: "kept state" });
     expect(again.found.source).toMatch(/^counting\/index\.ts:1[234]:/);
     expect(again.calls).toBeGreaterThanOrEqual(3);
     expect(status).toBe(0);

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "abi.h"
+#include "flow_copy.h"
 #include "flow_table.h"
 #include "flow_timers.h"
 #include "fragment_table.h"
@@ -121,6 +122,9 @@ class FlowEngine {
   bool SetLabels(uint32_t flow, uint32_t labels, bool set);
   bool Close(uint32_t flow, uint64_t now_ns);
 
+  // From now on flows that change are noted there; null: nowhere.
+  void NoteTouched(TouchedFlows* touched) { touched_ = touched; }
+
   bool has_streams() const { return streams_ != nullptr; }
   const FlowTable& table() const { return *table_; }
   const FlowRecovery& recovery() const { return recovery_; }
@@ -170,6 +174,10 @@ class FlowEngine {
     bool quotes;  // an ICMP error; `quote` is the packet that it is about
   };
 
+  // After the change.
+  void Touch(uint32_t flow) {
+    if (touched_ != nullptr) touched_->Note(flow);
+  }
   void AttachTimers();
   void MeasureReports();
   void Prefetch(uint32_t position) const;
@@ -205,6 +213,7 @@ class FlowEngine {
   std::unique_ptr<uint32_t[]> serials_;  // by flow: counted from 1 as flows begin; numbers of flows come again
   uint32_t serial_ = 0;
   bool table_changed_ = false;
+  TouchedFlows* touched_ = nullptr;
 
   uint32_t wanted_ = 0;  // the union of all masks
   std::vector<FlowSubscriber> own_subscribers_;

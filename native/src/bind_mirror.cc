@@ -48,36 +48,43 @@ void Set(Napi::Env env, Napi::Object object, const char* name, Function function
 
 // ---- a mirror ----
 
-// Notes what is to be copied, and copies it once: then only little is left to be paged in while the lane waits.
-Napi::Value PrepareCopy(const Napi::CallbackInfo& info, Mirror& mirror) {
+// Notes what is to be copied: files of the lane's state, and zeros that become copies of them.
+Napi::Value AddParts(const Napi::CallbackInfo& info, Mirror& mirror) {
   const Napi::Env env = info.Env();
   const Napi::Array parts = info[0].IsArray() ? info[0].As<Napi::Array>() : Napi::Array::New(env);
-  for (uint32_t i = 0; i < parts.Length(); ++i) {
+  SystemError error;
+  for (uint32_t i = 0; i < parts.Length() && !error; ++i) {
     const auto part = parts.Get(i).ToObject();
+    const std::string path = part.Get("path").ToString().Utf8Value();
     auto segment = SegmentOf(part.Get("segment"));
     if (!segment) {
-      ThrowError(env, "internal", "prepareCopy", "expects files and segments");
+      ThrowError(env, "internal", "addParts", "expects files and segments");
       return env.Undefined();
     }
-    const SystemError error = mirror.copy().Add(part.Get("path").ToString().Utf8Value(), std::move(segment));
-    if (error) {
-      ThrowSystemError(env, error);
-      return env.Undefined();
+    if (part.Get("isFlows").ToBoolean()) {
+      mirror.SetFlows(FlowCopy::Open(path, std::move(segment), mirror.flow_capacity(), &error));
+    } else {
+      error = mirror.copy().Add(path, std::move(segment));
     }
   }
-  if (const int code = mirror.copy().Run(); code != 0) ThrowSystemError(env, {"pread", "state", code});
+  if (error) ThrowSystemError(env, error);
   return env.Undefined();
+}
+
+Napi::Value PrepareCopy(const Napi::CallbackInfo& info, Mirror& mirror) {
+  if (const int code = mirror.PrepareCopy(); code != 0) ThrowSystemError(info.Env(), {"pread", "state", code});
+  return info.Env().Undefined();
 }
 
 Napi::Value DescribeCopy(Napi::Env env, Mirror& mirror) {
   const Mirror::Phase phase = mirror.phase();
-  if (phase == Mirror::Phase::kClosed || phase == Mirror::Phase::kCopyWanted) return env.Null();
   if (phase == Mirror::Phase::kFailed) {
     ThrowSystemError(env, {"pread", "state", mirror.copy_error()});
     return env.Undefined();
   }
+  if (phase != Mirror::Phase::kOpen) return env.Null();
   Napi::Object object = Napi::Object::New(env);
-  object.Set("bytes", Big(env, mirror.copy().bytes()));
+  object.Set("bytes", Big(env, mirror.copied_bytes()));
   object.Set("pauseUs", Napi::Number::New(env, static_cast<double>(mirror.copy_ns()) / 1000));
   return object;
 }
@@ -85,10 +92,19 @@ Napi::Value DescribeCopy(Napi::Env env, Mirror& mirror) {
 Napi::Object MakeMirrorObject(Napi::Env env, const Holder& mirror, uint32_t id) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("id", id);
+  Set(env, object, "addParts",
+      [mirror](const Napi::CallbackInfo& info) -> Napi::Value { return AddParts(info, *mirror); });
   Set(env, object, "prepareCopy",
       [mirror](const Napi::CallbackInfo& info) -> Napi::Value { return PrepareCopy(info, *mirror); });
+  Set(env, object, "wantNotes", [mirror](const Napi::CallbackInfo& info) -> Napi::Value {
+    mirror->Want(Mirror::Phase::kNotesWanted);
+    return info.Env().Undefined();
+  });
+  Set(env, object, "noting", [mirror](const Napi::CallbackInfo& info) -> Napi::Value {
+    return Napi::Boolean::New(info.Env(), mirror->phase() == Mirror::Phase::kNoting);
+  });
   Set(env, object, "wantCopy", [mirror](const Napi::CallbackInfo& info) -> Napi::Value {
-    mirror->WantCopy();
+    mirror->Want(Mirror::Phase::kCopyWanted);
     return info.Env().Undefined();
   });
   Set(env, object, "copied",

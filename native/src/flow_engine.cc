@@ -291,6 +291,7 @@ void FlowEngine::Account(uint32_t flow, uint8_t direction, const Record& record,
 void FlowEngine::Schedule(uint32_t flow, uint64_t deadline_ns) {
   table_->state(flow).deadline_ns = deadline_ns;
   timers_->Set(flow, deadline_ns);
+  Touch(flow);
 }
 
 // An ICMP error counts for its own flow, and is told of to the functions as one about the flow that it quotes.
@@ -337,6 +338,7 @@ void FlowEngine::End(uint32_t flow, uint8_t reason, uint64_t now_ns) {
   timers_->Clear(flow);
   timers_->RemoveUnassured(flow);
   table_->Remove(flow);
+  Touch(flow);
   if (!tracked_.empty()) Disown(flow);
   table_changed_ = true;
   ++counters_.ended;
@@ -423,13 +425,16 @@ bool FlowEngine::Bind(uint32_t flow, const Endpoints& reply) {
   const FlowKey& first = *table_->KeyOf(flow, 0);
   uint8_t side;
   const FlowKey key = MakeFlowKey(reply, first.ip_proto, first.ip_version, first.zone, first.vlan, &side);
-  return table_->Bind(flow, key, side);
+  const bool bound = table_->Bind(flow, key, side);
+  Touch(flow);
+  return bound;
 }
 
 bool FlowEngine::SetTimeout(uint32_t flow, uint32_t timeout_ms) {
   if (!IsLive(flow)) return false;
   FlowState& state = table_->state(flow);
   state.timeout_ms = timeout_ms;
+  Touch(flow);
   if (timeout_ms != 0) Schedule(flow, state.last_ns + static_cast<uint64_t>(timeout_ms) * 1'000'000);
   return true;
 }
@@ -438,6 +443,7 @@ bool FlowEngine::SetLabels(uint32_t flow, uint32_t labels, bool set) {
   if (!IsLive(flow)) return false;
   uint32_t& bits = table_->state(flow).labels;
   bits = set ? bits | labels : bits & ~labels;
+  Touch(flow);
   return true;
 }
 

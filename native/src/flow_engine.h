@@ -15,6 +15,7 @@
 
 #include "abi.h"
 #include "canary.h"
+#include "flow_copy.h"
 #include "flow_table.h"
 #include "flow_timers.h"
 #include "fragment_table.h"
@@ -124,6 +125,9 @@ class FlowEngine {
   bool SetLabels(uint32_t flow, uint32_t labels, bool set);
   bool Close(uint32_t flow, uint64_t now_ns);
 
+  // From now on flows that change are noted there; null: nowhere.
+  void NoteTouched(TouchedFlows* touched) { touched_ = touched; }
+
   bool has_streams() const { return streams_ != nullptr; }
   const FlowTable& table() const { return *table_; }
   const FlowRecovery& recovery() const { return recovery_; }
@@ -174,6 +178,10 @@ class FlowEngine {
     bool quotes;  // an ICMP error; `quote` is the packet that it is about
   };
 
+  // After the change.
+  void Touch(uint32_t flow) {
+    if (touched_ != nullptr) touched_->Note(flow);
+  }
   void AttachTimers();
   void MeasureReports();
   void Prefetch(uint32_t position) const;
@@ -210,6 +218,7 @@ class FlowEngine {
   std::unique_ptr<uint32_t[]> serials_;  // by flow: counted from 1 as flows begin; numbers of flows come again
   uint32_t serial_ = 0;
   bool table_changed_ = false;
+  TouchedFlows* touched_ = nullptr;
 
   uint32_t wanted_ = 0;  // the union of all masks
   std::vector<FlowSubscriber> own_subscribers_;

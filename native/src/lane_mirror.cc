@@ -18,11 +18,12 @@ void Lane::BeginMirror() {
   if (mirror_changes_.load(std::memory_order_acquire)) {
     const std::lock_guard lock(mirror_lock_);
     std::swap(mirror_, next_mirror_);
+    if (config_.flows) config_.flows->NoteTouched(nullptr);
     mirror_changes_.store(false, std::memory_order_relaxed);
   }
   if (!mirror_) return;
   rewrites_ = std::ranges::any_of(program_->hops, [](const Hop& hop) { return hop.writable; });
-  mirror_->BeginTurn(clock_ns_);
+  mirror_->BeginTurn(clock_ns_, config_.flows.get());
 }
 
 // Fragments that waited were mirrored when they came.

@@ -6,12 +6,17 @@
 #include <utility>
 
 #include "abi.h"
+#include "flow_engine.h"
 
 namespace sluice {
 namespace {
 
 // Time passes for the shadow, too, when no frames come.
 constexpr uint64_t kIdleBlockNs = 1'000'000;
+
+// What was touched is copied again and again, each time faster, until the rest is a matter of microseconds.
+constexpr uint32_t kRounds = 8;
+constexpr uint32_t kFewBlocks = 16;
 
 uint64_t Now() {
   return static_cast<uint64_t>(std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1));
@@ -40,15 +45,42 @@ Mirror::Mirror(std::unique_ptr<MirrorRing> ring, PrivateMemory spoilt, uint32_t 
   entries_.fill(kNone);
 }
 
+// ---- the state ----
+
+int Mirror::PrepareCopy() {
+  if (const int error = copy_.Run(); error != 0) return error;
+  copied_bytes_ = copy_.bytes();
+  if (!flows_) return 0;
+  if (const int error = flows_->CopyAll(); error != 0) return error;
+  copied_bytes_ += flows_->bytes();
+  for (uint32_t round = 0; round < kRounds && flows_->CopyTouched() > kFewBlocks; ++round) {
+  }
+  return 0;
+}
+
+void Mirror::Prepare(FlowEngine* engine) {
+  const Phase phase = phase_.load(std::memory_order_acquire);
+  if (phase == Phase::kNotesWanted) {
+    if (engine != nullptr && flows_) engine->NoteTouched(&flows_->touched());
+    phase_.store(Phase::kNoting, std::memory_order_release);
+  } else if (phase == Phase::kCopyWanted) {
+    if (engine != nullptr) engine->NoteTouched(nullptr);
+    CopyState();
+  }
+}
+
 void Mirror::CopyState() {
   const uint64_t start = Now();
   copy_error_ = copy_.Run();
+  if (flows_) flows_->CopyTouched();
   copy_ns_ = Now() - start;
   phase_.store(copy_error_ == 0 ? Phase::kOpen : Phase::kFailed, std::memory_order_release);
 }
 
-void Mirror::BeginTurn(uint64_t clock_ns) {
-  if (phase_.load(std::memory_order_acquire) == Phase::kCopyWanted) CopyState();
+// ---- the traffic ----
+
+void Mirror::BeginTurn(uint64_t clock_ns, FlowEngine* engine) {
+  if (phase_.load(std::memory_order_relaxed) != Phase::kOpen) Prepare(engine);
   if (phase_.load(std::memory_order_relaxed) != Phase::kOpen || !ring_->HasRoom(sizeof(MirrorBlock))) return;
   block_ = ring_->back();
   used_ = sizeof(MirrorBlock);

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "flow_copy.h"
 #include "layout.h"
 #include "mirror_ring.h"
 #include "port.h"
@@ -60,6 +61,8 @@ static_assert(sizeof(MirrorBlock) == 24 && sizeof(MirroredFrame) == 24 && sizeof
 
 inline uint64_t MirrorPadded(uint64_t bytes) { return (bytes + 7) & ~uint64_t{7}; }
 
+class FlowEngine;
+
 class Mirror {
  public:
   // For a lane with slots and flows of that size. Null, with `error` filled, if there is no memory.
@@ -68,16 +71,22 @@ class Mirror {
   Mirror(std::unique_ptr<MirrorRing> ring, PrivateMemory spoilt, uint32_t slot_bytes, uint32_t flow_capacity);
 
   enum class Phase : uint32_t {
-    kClosed,      // nothing is mirrored
-    kCopyWanted,  // the lane is to copy its state before its next turn, and to mirror from then on
+    kClosed,       // nothing is mirrored
+    kNotesWanted,  // before its next turn the lane is to begin to note which flows change
+    kNoting,
+    kCopyWanted,  // before its next turn the lane is to copy what is left of its state, and to mirror from then on
     kOpen,
     kFailed,  // the copy failed: copy_error()
   };
   Phase phase() const { return phase_.load(std::memory_order_acquire); }
 
-  // The shadow's thread.
+  // The shadow's thread: what is to be copied, and the flow file, which most of the state is in.
   StateCopy& copy() { return copy_; }
-  void WantCopy() { phase_.store(Phase::kCopyWanted, std::memory_order_release); }
+  void SetFlows(std::unique_ptr<FlowCopy> flows) { flows_ = std::move(flows); }
+  void Want(Phase phase) { phase_.store(phase, std::memory_order_release); }
+  // While flows are noted: copies all once, and flows until few are left. errno, or 0.
+  int PrepareCopy();
+  uint64_t copied_bytes() const { return copied_bytes_; }
   uint64_t copy_ns() const { return copy_ns_; }
   int copy_error() const { return copy_error_; }
   MirrorRing& ring() { return *ring_; }
@@ -86,8 +95,8 @@ class Mirror {
   // From any thread: frames that had no place.
   uint64_t missed() const { return missed_.load(std::memory_order_relaxed); }
 
-  // The lane's thread, in this order.
-  void BeginTurn(uint64_t clock_ns);
+  // The lane's thread, in this order. `engine`: null if the lane keeps no flows.
+  void BeginTurn(uint64_t clock_ns, FlowEngine* engine);
   void Frame(uint32_t record_index, const Record& record, const sluice::Frame& frame, uint64_t number,
              const uint8_t* bytes);
   // A record that holds no frame of this block.
@@ -99,6 +108,7 @@ class Mirror {
  private:
   static constexpr uint16_t kNone = UINT16_MAX;
 
+  void Prepare(FlowEngine* engine);
   void CopyState();
   bool HasPlace(const Record& record, uint64_t needed);
   template <typename Entry>
@@ -110,6 +120,8 @@ class Mirror {
   const uint32_t slot_bytes_;
   const uint32_t flow_capacity_;
   StateCopy copy_;
+  std::unique_ptr<FlowCopy> flows_;
+  uint64_t copied_bytes_ = 0;
   std::atomic<Phase> phase_ = Phase::kClosed;
   uint64_t copy_ns_ = 0;
   int copy_error_ = 0;

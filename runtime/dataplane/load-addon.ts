@@ -53,6 +53,7 @@ function translatePorts(lane: NativeLane): NativeLane {
 }
 
 function translateCopy(mirror: NativeMirror): NativeMirror {
+  mirror.addParts = translated(mirror.addParts);
   mirror.prepareCopy = translated(mirror.prepareCopy);
   mirror.copied = translated(mirror.copied);
   return mirror;

@@ -13,14 +13,22 @@ export interface MirrorOptions {
 export interface MirrorPart {
   readonly path: string;
   readonly segment: Segment;
+  /** The flow table, which is too large to be copied while the lane waits. */
+  readonly isFlows: boolean;
 }
 
+/** The state is copied in this order: addParts, wantNotes, prepareCopy when `noting`, wantCopy, until `copied`. */
 export interface NativeMirror {
   /** By which NativeAddon.attachMirror finds it in another thread. */
   readonly id: number;
-  /** What `wantCopy` is to copy; it is copied once already, so that this has nothing to page in. Throws system-call. */
-  prepareCopy: (parts: readonly MirrorPart[]) => void;
-  /** Between two turns the lane copies its state, and mirrors all that comes from then on. */
+  /** Throws system-call. */
+  addParts: (parts: readonly MirrorPart[]) => void;
+  /** Between two turns the lane begins to note which flows change. */
+  wantNotes(): void;
+  noting(): boolean;
+  /** Copies all while the lane goes on, so that little is left. Throws system-call. */
+  prepareCopy: () => void;
+  /** Between two turns the lane copies the rest, and mirrors all that comes from then on. */
   wantCopy(): void;
   /** Null until it has; `pauseUs`: what it took of the lane's time. Throws system-call if it failed. */
   copied: () => { readonly bytes: number; readonly pauseUs: number } | null;

@@ -8,7 +8,7 @@ import { openLaneMemory } from "./lane-memory.ts";
 import { hopCounters, rewriteParts } from "./layout.ts";
 import { FRAMES_ADDRESS } from "./memory-map.ts";
 import type { NativeAddon } from "./native.ts";
-import type { MirrorSource, NativeDifferenceGroup, NativeMirror } from "./native-mirror.ts";
+import type { MirrorSource, NativeDifferenceGroup } from "./native-mirror.ts";
 import { describeEnding, type SharedNames, shareNames } from "./shadow-names.ts";
 import type { Difference, ShadowCounts, ShadowSetup } from "./shadow-protocol.ts";
 import { ShadowStore } from "./shadow-store.ts";
@@ -106,18 +106,28 @@ export class ShadowLane {
   }
 }
 
+/** What was copied, and how long the lane stood still for the rest of it. */
 function copyState(native: NativeAddon, setup: ShadowSetup, store: ShadowStore): ShadowLane["copied"] {
-  const mirror: NativeMirror = native.attachMirror(setup.mirror);
-  mirror.prepareCopy(store.partsFrom(setup.folder));
+  const mirror = native.attachMirror(setup.mirror);
+  mirror.addParts(store.partsFrom(setup.folder));
+  mirror.wantNotes();
+  awaitLane(native, setup, () => mirror.noting());
+  mirror.prepareCopy();
   mirror.wantCopy();
+  awaitLane(native, setup, () => mirror.copied() !== null);
+  return mirror.copied() as ShadowLane["copied"];
+}
+
+/** Sleeps until the lane has done something between two of its turns. */
+function awaitLane(native: NativeAddon, { wakeDescriptor, plan }: ShadowSetup, isDone: () => boolean): void {
   const sleeping = new Int32Array(new SharedArrayBuffer(4));
   const until = performance.now() + COPY_WITHIN_MS;
-  while (performance.now() < until) {
-    native.wake(setup.wakeDescriptor);
+  while (!isDone()) {
+    if (performance.now() > until) {
+      const what = `the lane did not come to the end of a turn within ${COPY_WITHIN_MS / 1000} s`;
+      throw new SluiceError({ code: "upgrade-failed", where: plan.chain, what });
+    }
+    native.wake(wakeDescriptor);
     Atomics.wait(sleeping, 0, 0, 1);
-    const copied = mirror.copied();
-    if (copied !== null) return copied;
   }
-  const what = `the lane did not copy its state within ${COPY_WITHIN_MS / 1000} s`;
-  throw new SluiceError({ code: "upgrade-failed", where: setup.plan.chain, what });
 }

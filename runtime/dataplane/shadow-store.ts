@@ -4,6 +4,7 @@ import type { Segment } from "./native.ts";
 import type { MirrorPart } from "./native-mirror.ts";
 import { SegmentStore } from "./segment-store.ts";
 
+const FLOWS = "flows";
 /** Flows, columns, segments, and the counters that functions read and write. */
 const COPIED = /^(flows$|column-|segment-|function-)/;
 
@@ -18,6 +19,8 @@ export class ShadowStore extends SegmentStore {
 
   /** What is to be copied from the state folder of the running lane. */
   partsFrom(folder: string): MirrorPart[] {
-    return [...this.#copied].map(([name, segment]) => ({ path: join(folder, name), segment }));
+    return [...this.#copied].map(([name, segment]) => {
+      return { path: join(folder, name), segment, isFlows: name === FLOWS };
+    });
   }
 }

@@ -17,13 +17,14 @@ const packetOf = (flow: number, rest = "") =>
   `udp 10.${flow >> 8}.${flow & 255}.1:${1024 + (flow % 5000)} > 192.0.2.1:53${rest}`;
 const framesOf = (flows: number) => Array.from({ length: flows }, (_, flow) => encodePacket(packetOf(flow)));
 
-/** Counts packets by flow and in all, and drops every seventh of a flow and every thousandth of all. */
+/** Counts packets by flow and in all, and drops every seventh and eleventh of a flow and every thousandth of all. */
 const counting = (extra = ""): ChainFunction => ({
   before: `
     import { Column, Reason, Segment } from "sluice/sdk";
     const seen = new Column<u32>("count.seen");
     const total = new Segment("total");
     const seventh = new Reason("seventh");
+    const eleventh = new Reason("eleventh");
     const thousandth = new Reason("thousandth");`,
   each: `
     store<u64>(total.address, load<u64>(total.address) + 1);
@@ -31,6 +32,7 @@ const counting = (extra = ""): ChainFunction => ({
     if (flow !== null) {
       seen.set(flow, seen.get(flow) + 1);
       if (seen.get(flow) % 7 == 0) packet.drop(seventh);
+      if (flow.packets(0) % 11 == 0) packet.drop(eleventh);
     }
     if (load<u64>(total.address) % 1000 == 0) packet.drop(thousandth);
     ${extra}`,
@@ -54,6 +56,19 @@ describe("a shadow", () => {
     // The seventh of each flow, and some of all.
     expect(report.dropped).toBeGreaterThan(FLOWS);
     console.log(`${report.copiedBytes} bytes of state copied in ${report.pauseUs.toFixed(0)} µs`);
+  });
+
+  it("finds none either if traffic goes on while the state is copied", async () => {
+    lane = await ShadowedLane.open({ count: counting() });
+    const frames = framesOf(FLOWS);
+    lane.sendFrames(frames.slice(150));
+    // Flows that begin and go on meanwhile.
+    await lane.shadow({ count: counting() }, { meanwhile: frames.slice(0, 300), ringBytes: 1 << 26 });
+    for (let round = 0; round < 7; round++) lane.sendFrames(frames);
+    const report = await lane.report();
+    expect(report).toMatchObject({ differences: [], missed: 0, faults: 0, state: "following" });
+    expect(report.compared).toBe(report.frames);
+    expect(report.dropped).toBeGreaterThan(FLOWS / 2);
   });
 
   const planted = "packet.sourcePort == 4242 && load<u8>(packet.start + 27) == 3 && load<u8>(packet.start + 28) == 42";
@@ -143,5 +158,74 @@ describe("a shadow", () => {
     expect(report.frames + report.missed).toBe(63_000);
     expect(report.compared).toBe(report.frames);
     expect(report.differences).toEqual([]);
+  });
+
+  it("makes its own layout of a segment, as the next version will", async () => {
+    const drops = (width: 4 | 8, layout: number, migration = ""): ChainFunction => ({
+      before: `
+        import { PreviousSegment, Reason, Segment } from "sluice/sdk";
+        const total = new Segment("total");
+        const tenth = new Reason("tenth");
+        ${migration}`,
+      each: `
+        store<u${width * 8}>(total.address, load<u${width * 8}>(total.address) + 1);
+        if (load<u${width * 8}>(total.address) % 10 == 0) packet.drop(tenth);`,
+      manifest: { segments: { total: { bytes: width, layout, ...(layout === 1 ? {} : { migratesFrom: [1] }) } } },
+    });
+    const migration = `
+      export function nf_migrate(): u32 {
+        store<u64>(total.address, <u64>load<u32>(new PreviousSegment("total").address));
+        return 0;
+      }`;
+    lane = await ShadowedLane.open({ count: drops(4, 1) });
+    lane.sendFrames(framesOf(7));
+    await lane.shadow({ count: drops(8, 2, migration) });
+    lane.sendFrames(framesOf(100));
+    expect(await lane.report()).toMatchObject({ compared: 100, dropped: 10, differing: 0, faults: 0 });
+  });
+
+  it("compares streams of flows that began after it, and says how many frames it left out", async () => {
+    const inspecting: ChainFunction = {
+      before: `
+        import { chunks, Reason } from "sluice/sdk";
+        const late = new Reason("late");
+        let isLate = false;
+        export function nf_stream(): void {
+          isLate = false;
+          for (let i = 0; i < chunks.count; i++) if (chunks.at(i).offset > 2) isLate = true;
+        }`,
+      each: "if (isLate) packet.drop(late);",
+      manifest: { frames: "read", stream: true },
+    };
+    const datagram = (port: number) => `udp 10.0.0.1:${port} > 10.0.0.2:53 payload "four"`;
+    lane = await ShadowedLane.open({ inspect: inspecting });
+    for (let i = 0; i < 3; i++) lane.send(datagram(1));
+    await lane.shadow({ inspect: inspecting });
+    for (let i = 0; i < 5; i++) for (const port of [1, 2]) lane.send(datagram(port));
+    const report = await lane.report();
+    expect(report).toMatchObject({ frames: 10, compared: 5, skipped: 5, differing: 0 });
+    expect(report.dropped).toBeGreaterThan(0);
+  });
+
+  it("lets fragments wait as the lane does", async () => {
+    const fragments = (id: number) => [
+      `ip 10.0.0.1 > 10.0.0.2 proto udp frag id ${id} offset 32 payload "later"`,
+      `udp 10.0.0.1:5000 > 10.0.0.2:53 udp-length 45 frag id ${id} more zeros 24`,
+    ];
+    lane = await ShadowedLane.open({ count: counting() });
+    await lane.shadow({ count: counting() });
+    lane.send(...fragments(1), packetOf(1));
+    lane.send(...fragments(2));
+    lane.send(packetOf(2));
+    const report = await lane.report();
+    expect(report).toMatchObject({ differing: 0, missed: 0, frames: 6, compared: 4, skipped: 2 });
+  });
+
+  it("compares frames without a flow, too", async () => {
+    const noop: ChainFunction = {};
+    lane = await ShadowedLane.open({ noop });
+    await lane.shadow({ noop });
+    lane.send(packetOf(1), "arp who-has 10.0.0.2 tell 10.0.0.1");
+    expect(await lane.report()).toMatchObject({ compared: 2, differing: 0 });
   });
 });

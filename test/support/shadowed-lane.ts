@@ -1,6 +1,6 @@
 // A lane on memory ports that carries traffic, and a shadow of another version of its functions in a thread of its own.
 import { mkdtempSync, rmSync } from "node:fs";
-import { setImmediate } from "node:timers/promises";
+import { setTimeout } from "node:timers/promises";
 import { parseDocument } from "../../runtime/chain/document.ts";
 import type { Plan } from "../../runtime/chain/plan.ts";
 import { planChain } from "../../runtime/chain/planner.ts";
@@ -42,9 +42,6 @@ export class ShadowedLane {
   readonly #live: Version;
   readonly #rest: string;
   #shadow: Shadow | undefined;
-  #sent = 0;
-  /** Sent before there was a shadow. */
-  #unseen = 0;
 
   static async open(functions: Functions, rest = ""): Promise<ShadowedLane> {
     return new ShadowedLane(await plan(functions, rest), rest);
@@ -66,8 +63,14 @@ export class ShadowedLane {
     };
   }
 
-  /** As an upgrade does it: the next generation is built beside this one, then it gets a shadow. */
-  async shadow(functions: Functions, options: { readonly ringBytes?: number } = {}): Promise<void> {
+  /**
+   * As an upgrade does it: the next generation is built beside this one, then it gets a shadow. `meanwhile` is sent again
+   * and again until that follows.
+   */
+  async shadow(
+    functions: Functions,
+    { meanwhile = [], ...options }: { readonly ringBytes?: number; readonly meanwhile?: readonly Uint8Array[] } = {},
+  ): Promise<void> {
     const next = await plan(functions, this.#rest, this.#live.plan);
     const { inheritance } = this.lane.generation;
     attachLane(this.#common(next), this.lane.native.id, inheritance);
@@ -82,11 +85,11 @@ export class ShadowedLane {
     started.then(settle, settle);
     // The lane copies its state between two turns.
     while (!isStarted) {
+      this.sendFrames(meanwhile);
       turn(this.lane);
-      await setImmediate();
+      await setTimeout(1);
     }
     this.#shadow = await started;
-    this.#unseen = this.#sent;
   }
 
   /** Packets (packet-text.ts) that come in and go out, a batch at a time. */
@@ -100,18 +103,19 @@ export class ShadowedLane {
       for (const frame of frames.slice(first, first + 256)) input.inject(frame, 0n);
       while (turn(this.lane)) output.drain();
     }
-    this.#sent += frames.length;
   }
 
   /** What the shadow says when it has worked off all that it was handed, or has ended. */
   async report(): Promise<ShadowReport> {
     const shadow = this.#shadow as Shadow;
-    for (;;) {
-      const { state, frames, missed } = shadow.report;
-      if (state === "ended" || frames + missed >= this.#sent - this.#unseen) return shadow.report;
-      turn(this.lane);
-      await new Promise((resolve) => setTimeout(resolve, 5));
+    while (shadow.backlogBytes > 0 && shadow.report.state !== "ended") await setTimeout(5);
+    // The next report may have been on its way already.
+    for (let reports = 0; reports < 2 && shadow.report.state !== "ended"; reports++) {
+      await new Promise<void>((resolve) => {
+        shadow.onReport = () => resolve();
+      });
     }
+    return shadow.report;
   }
 
   async close(): Promise<void> {

@@ -337,8 +337,10 @@ export interface NativeAddon {
   attachLane(id: number): NativeLane;
   /** Opens each AF_XDP mode for a moment, best first. Frames pass to the kernel meanwhile; a few may be lost. */
   probeAfxdp(options: { readonly device: string; readonly queue: number; readonly program: string }): AfxdpProbe[];
-  /** Binds the calling thread to one CPU. */
-  pinThread(cpu: number): void;
+  /** Binds the calling thread to a CPU, which it has before all others if the process may ask for that; its id. */
+  claimLaneCpu(cpu: number): number;
+  /** That thread goes where the main thread may run, with its priority. */
+  leaveLaneCpu(thread: number): void;
   /** Bytes of the flow table for so many flows, and where in them their FLOW_BYTES records begin. */
   flowTableBytes(capacity: number): number;
   flowStatesOffset(capacity: number): number;

@@ -4,17 +4,28 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type Namespace, type Network, networkObstacle } from "../../runtime/testing/network.ts";
-import { chainThrough } from "../support/chain-changes.ts";
+import { requestUpgrade, type UpgradeRequest } from "../../runtime/generation/upgrade-socket.ts";
+import { createNetwork, type Namespace, type Network, networkObstacle } from "../../runtime/testing/network.ts";
 import { makeCountingFunctions, totalSegment } from "../support/counting-function.ts";
 import { projectRoot } from "../support/run-sluice.ts";
 import { RunningEngine, readFlows, readHistory, readTop, upgrade } from "../support/running-engine.ts";
 import { makeFolder } from "../support/temporary-folder.ts";
-import { createTwoSides, settleAddresses } from "../support/two-sides.ts";
 
 const execute = promisify(execFile);
 const obstacle = networkObstacle();
 const skipped = obstacle === null ? "" : ` (skipped: ${obstacle})`;
+
+/** Two ports, and these functions in both directions. */
+const chain = (functions: Readonly<Record<string, string>>, rest = "") => {
+  const names = Object.keys(functions);
+  return `chain: changing
+ports: { lan: { device: lan0 }, wan: { device: wan0 } }
+functions: {${names.map((name) => ` ${name}: ${functions[name]}`).join(",")} }
+paths:
+  - { from: lan, through: [${names.join(", ")}], to: wan }
+  - { from: wan, through: [${names.toReversed().join(", ")}], to: lan }
+${rest}`;
+};
 
 describe.skipIf(obstacle !== null)(`a chain that is changed while it runs${skipped}`, () => {
   let network: Network;
@@ -24,7 +35,20 @@ describe.skipIf(obstacle !== null)(`a chain that is changed while it runs${skipp
   let engine: RunningEngine | undefined;
 
   beforeEach(async () => {
-    ({ network, left, right, box } = await createTwoSides());
+    network = await createNetwork();
+    [left, right, box] = await Promise.all([
+      network.namespace("left"),
+      network.namespace("right"),
+      network.namespace("box"),
+    ]);
+    await network.link(
+      { namespace: left, device: "eth0", addresses: ["10.9.0.1/24"] },
+      { namespace: box, device: "lan0" },
+    );
+    await network.link(
+      { namespace: right, device: "eth0", addresses: ["10.9.0.2/24"] },
+      { namespace: box, device: "wan0" },
+    );
   });
 
   afterEach(async () => {
@@ -39,6 +63,18 @@ describe.skipIf(obstacle !== null)(`a chain that is changed while it runs${skipp
     return engine;
   };
 
+  const step = (running: RunningEngine, request: UpgradeRequest) => requestUpgrade(running.chainFolder, request);
+
+  /** All three steps of a change of packages or to another document, without the command line. */
+  const change = async (running: RunningEngine, request: { file?: string; use?: string[]; set?: string[] }) => {
+    const { file = null, use = [], set = [] } = request;
+    const loaded = { file, use, set, functions: [], cold: false, dryRun: false };
+    await step(running, { actor: "test", step: "load", change: loaded });
+    const { pauseUs } = await step(running, { actor: "test", step: "switchover" });
+    await step(running, { actor: "test", step: "commit" });
+    return pauseUs as number;
+  };
+
   /** Echo requests that were answered. */
   const ping = async (count: number) => {
     const { stdout } = await left.run("ping", "-c", String(count), "-i", "0.01", "-W", "2", "10.9.0.2");
@@ -47,7 +83,7 @@ describe.skipIf(obstacle !== null)(`a chain that is changed while it runs${skipp
 
   it("counts on through load and abort, switchover and abort, switchover and commit", async () => {
     const functions = await makeCountingFunctions({ version: "1.0.0", step: 1 }, { version: "2.0.0", step: 2 });
-    const running = await start(chainThrough({ count: "{ use: counting@1 }" }), functions);
+    const running = await start(chain({ count: "{ use: counting@1 }" }), functions);
     const total = () => Number(readFileSync(`${running.chainFolder}/${totalSegment("count")}`).readBigUInt64LE());
     /** What five echo requests and their replies add. */
     const added = async () => {
@@ -96,7 +132,7 @@ describe.skipIf(obstacle !== null)(`a chain that is changed while it runs${skipp
 
   it("goes back by itself when nobody commits in time, and says so", async () => {
     const functions = await makeCountingFunctions({ version: "1.0.0", step: 1 }, { version: "2.0.0", step: 2 });
-    const running = await start(chainThrough({ count: "{ use: counting@1 }" }), functions);
+    const running = await start(chain({ count: "{ use: counting@1 }" }), functions);
     await upgrade(running, "load", "--use", "count=counting@2", "--commit-within", "300ms");
     await upgrade(running, "switchover");
     await expect.poll(async () => (await upgrade(running, "status")).state, { timeout: 5000 }).toBe("aborted");
@@ -110,7 +146,7 @@ describe.skipIf(obstacle !== null)(`a chain that is changed while it runs${skipp
       { version: "1.0.0", step: 1 },
       { version: "2.0.0", step: 2, manifest: { segments: { total: { bytes: 16, layout: 2 } } } },
     );
-    const running = await start(chainThrough({ count: "{ use: counting@1 }" }), functions);
+    const running = await start(chain({ count: "{ use: counting@1 }" }), functions);
     await expect(upgrade(running, "load", "--use", "count=counting@2")).rejects.toThrow("error[state-lost]");
     expect(await upgrade(running, "load", "--use", "count=counting@2", "--dry-run", "--cold")).toMatchObject({
       state: "init",
@@ -122,18 +158,69 @@ describe.skipIf(obstacle !== null)(`a chain that is changed while it runs${skipp
     expect(await upgrade(running, "load", "--use", "count=counting@2", "--cold")).toMatchObject({ state: "loaded" });
     await expect(upgrade(running, "commit")).rejects.toThrow("error[upgrade-state]");
     await upgrade(running, "abort");
-    const other = makeFolder({
-      "chain.yaml": `${chainThrough({ count: "{ use: counting@1 }" })}flows: { capacity: 1000 }\n`,
-    });
+    const other = makeFolder({ "chain.yaml": `${chain({ count: "{ use: counting@1 }" })}flows: { capacity: 1000 }\n` });
     await expect(upgrade(running, "load", `${other}/chain.yaml`)).rejects.toThrow("error[change-refused] flows");
-    const bad = makeFolder({ "chain.yaml": chainThrough({ fw: "{ use: acl@1, config: { rules: 7 } }" }) });
+    const bad = makeFolder({ "chain.yaml": chain({ fw: "{ use: acl@1, config: { rules: 7 } }" }) });
     await expect(upgrade(running, "load", `${bad}/chain.yaml`)).rejects.toThrow("error[config-invalid]");
     expect(await ping(3)).toBe(3);
   });
 
+  it("carries TCP, numbered UDP and pings through changes of version, configuration, order and functions", async () => {
+    const functions = await makeCountingFunctions({ version: "1.0.0", step: 1 }, { version: "2.0.0", step: 2 });
+    const count = "{ use: counting@1 }";
+    const fw =
+      "{ use: acl@1, config: { default: permit, rules: [{ action: deny, ipProtos: [tcp], destinationPorts: [9] }] } }";
+    const running = await start(chain({ count, fw }), functions);
+    const documents = makeFolder({
+      "both.yaml": chain({ count, fw }),
+      "reordered.yaml": chain({ fw, count }),
+      "without.yaml": chain({ count }),
+      "more.yaml": chain({ count, fw, hello: "{ use: hello@* }" }),
+    });
+    await settleAddresses(left, right);
+    const server = right.spawn("iperf3", ["-s", "-1"], { stdio: "ignore" });
+    const udpServer = right.spawn("iperf3", ["-s", "-1", "-p", "5202"], { stdio: "ignore" });
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const seconds = "12";
+    const tcp = left.run("iperf3", "-c", "10.9.0.2", "-t", seconds, "-b", "50M", "-J");
+    const udp = left.run(
+      ...(["iperf3", "-c", "10.9.0.2", "-p", "5202", "-u", "-l", "100", "-b", "8M", "-t", seconds, "-J"] as const),
+    );
+    const pings = ping(1000);
+    const changes = [
+      { use: ["count=counting@2"], file: `${documents}/both.yaml` },
+      { file: `${documents}/reordered.yaml` },
+      { file: `${documents}/without.yaml` },
+      { file: `${documents}/more.yaml` },
+      { file: `${documents}/both.yaml`, set: ["fw.default=deny", "fw.rules=[{action: permit}]"] },
+    ];
+    const pauses: number[] = [];
+    const until = performance.now() + 10_000;
+    for (let made = 0; performance.now() < until; made++) {
+      pauses.push(await change(running, changes[made % changes.length] as (typeof changes)[number]));
+    }
+    const [tcpEnd, udpEnd] = (await Promise.all([tcp, udp])).map(({ stdout }) => JSON.parse(stdout).end);
+    expect(await pings).toBe(1000);
+    // What iperf3 itself was too slow to take from its socket did arrive.
+    expect(udpEnd.sum.lost_packets).toBe(await socketOverflows(right));
+    expect(udpEnd.sum.packets).toBeGreaterThan(100_000);
+    expect(udpEnd.streams[0].udp.out_of_order).toBe(0);
+    expect(tcpEnd.sum_received.bytes).toBeGreaterThan(50e6);
+    expect(pauses.length).toBeGreaterThan(20);
+    const sorted = pauses.toSorted((a, b) => a - b);
+    console.log(
+      `${pauses.length} changes; pause median ${sorted[pauses.length >> 1]?.toFixed(0)} µs, longest ${sorted.at(-1)?.toFixed(0)} µs`,
+    );
+    server.kill();
+    udpServer.kill();
+    const top = await readTop(running);
+    expect(top.drops).toEqual([]);
+    expect((await running.end()).last.frames).toMatchObject({ intact: true });
+  }, 120_000);
+
   it("gives a canary its share of the flows, more of them, and then all", async () => {
     const functions = await makeCountingFunctions({ version: "1.0.0", step: 1 }, { version: "2.0.0", step: 1000 });
-    const running = await start(chainThrough({ count: "{ use: counting@1 }" }), functions);
+    const running = await start(chain({ count: "{ use: counting@1 }" }), functions);
     await settleAddresses(left, right);
     const FLOWS = 200;
     // Without it there are ICMP errors, which are about the flows, too.
@@ -193,7 +280,7 @@ describe.skipIf(obstacle !== null)(`a chain that is changed while it runs${skipp
       { version: "1.0.0", step: 1 },
       { version: "2.0.0", step: 2, each: "while (true) {}" },
     );
-    const running = await start(chainThrough({ count: "{ use: counting@1 }" }), functions);
+    const running = await start(chain({ count: "{ use: counting@1 }" }), functions);
     await settleAddresses(left, right);
     await upgrade(running, "load", "--use", "count=counting@2");
     await upgrade(running, "switchover", "--canary", "50%");
@@ -210,7 +297,7 @@ describe.skipIf(obstacle !== null)(`a chain that is changed while it runs${skipp
       { version: "1.1.0", step: 1, each: "if (packet.dscp == 46) { while (true) {} }" },
     );
     const running = await start(
-      chainThrough({ count: "{ use: counting@1.1, onFault: bypass }", hello: "{ use: hello@* }" }),
+      chain({ count: "{ use: counting@1.1, onFault: bypass }", hello: "{ use: hello@* }" }),
       functions,
     );
     expect(await ping(3)).toBe(3);
@@ -231,7 +318,7 @@ describe.skipIf(obstacle !== null)(`a chain that is changed while it runs${skipp
       { version: "1.0.0", step: 1 },
       { version: "2.0.0", step: 2, each: "while (true) {}" },
     );
-    const running = await start(chainThrough({ count: "{ use: counting@1 }" }), functions);
+    const running = await start(chain({ count: "{ use: counting@1 }" }), functions);
     await settleAddresses(left, right);
     await upgrade(running, "load", "--use", "count=counting@2");
     await upgrade(running, "switchover").catch(() => {});
@@ -250,7 +337,7 @@ describe.skipIf(obstacle !== null)(`a chain that is changed while it runs${skipp
       step: 1,
       each: "if (packet.dscp == 46) unreachable();",
     });
-    const running = await start(chainThrough({ count: "{ use: counting@1 }" }), functions);
+    const running = await start(chain({ count: "{ use: counting@1 }" }), functions);
     await settleAddresses(left, right);
     expect(await ping(3)).toBe(3);
     await left.run("ping", "-c", "20", "-i", "0.02", "-Q", "0xb8", "-W", "1", "10.9.0.2").catch(() => {});
@@ -272,7 +359,7 @@ describe.skipIf(obstacle !== null)(`a chain that is changed while it runs${skipp
       { version: "1.0.0", step: 1 },
       { version: "1.1.0", step: 1, each: "if (packet.dscp == 46) { while (true) {} }" },
     );
-    const running = await start(chainThrough({ count: "{ use: counting@1.1, onFault: bypass }" }), functions);
+    const running = await start(chain({ count: "{ use: counting@1.1, onFault: bypass }" }), functions);
     await settleAddresses(left, right);
     const outages: number[] = [];
     for (let round = 0; round < 5; round++) {
@@ -303,6 +390,27 @@ for port in range(${first}, ${first + count}):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         s.bind(("10.9.0.1", port)); s.sendto(b"x", ("10.9.0.2", 9000))`;
   await namespace.run("python3", "-c", script);
+}
+
+/** ARP has nothing to say from now on. */
+async function settleAddresses(...namespaces: readonly Namespace[]): Promise<void> {
+  const macs = await Promise.all(
+    namespaces.map(async (namespace) => {
+      const { stdout } = await namespace.run("ip", "-json", "link", "show", "dev", "eth0");
+      return JSON.parse(stdout)[0].address as string;
+    }),
+  );
+  for (const [index, namespace] of namespaces.entries()) {
+    const other = 1 - index;
+    const neighbour = [`10.9.0.${other + 1}`, "lladdr", macs[other] as string, "dev", "eth0", "nud", "permanent"];
+    await namespace.run("ip", "neighbour", "replace", ...neighbour);
+  }
+}
+
+async function socketOverflows(namespace: Namespace): Promise<number> {
+  const { stdout } = await namespace.run("cat", "/proc/net/snmp");
+  const [names, values] = stdout.split("\n").filter((line) => line.startsWith("Udp:")) as [string, string];
+  return Number(values.split(" ")[names.split(" ").indexOf("RcvbufErrors")]);
 }
 
 describe("sluice upgrade without a running chain", () => {

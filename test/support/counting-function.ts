@@ -1,5 +1,4 @@
 // A function that counts the packets of each flow and of all, one by one or two by two; in versions, for upgrades.
-import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { buildFunction } from "../../runtime/function/build.ts";
 import type { Manifest } from "../../runtime/function/manifest.ts";
@@ -16,20 +15,15 @@ export interface CountingVersion {
 
 /** A folder for `--functions` with these versions of `counting`. */
 export async function makeCountingFunctions(...versions: readonly CountingVersion[]): Promise<string> {
-  return buildCountingFunctions(makeFolder(), versions);
-}
-
-/** The same, in a folder that the caller removes. */
-export async function buildCountingFunctions(folder: string, versions: readonly CountingVersion[]): Promise<string> {
-  const packages = join(folder, "packages");
-  for (const { version, step, each = "", manifest } of versions) {
-    const from = join(folder, `source-${version}/counting`);
-    mkdirSync(from, { recursive: true });
-    writeFileSync(join(from, "manifest.json"), JSON.stringify({ ...base, version, ...manifest }));
-    writeFileSync(join(from, "index.ts"), source(step, each));
-    await buildFunction(from, join(packages, `counting-${version}`));
+  const files = versions.flatMap(({ version, step, each = "", manifest }) => [
+    [`source-${version}/counting/manifest.json`, JSON.stringify({ ...base, version, ...manifest })],
+    [`source-${version}/counting/index.ts`, source(step, each)],
+  ]);
+  const folder = makeFolder(Object.fromEntries(files));
+  for (const { version } of versions) {
+    await buildFunction(`${folder}/source-${version}/counting`, join(folder, "packages", `counting-${version}`));
   }
-  return packages;
+  return join(folder, "packages");
 }
 
 /** Where the state folder has the sum of all that was counted (u64). */

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { compileFunction } from "../../runtime/function/compile.ts";
 import { afxdpObstacle } from "../support/afxdp.ts";
 import { backgroundObstacle } from "../support/background-traffic.ts";
-import { buildCountingFunctions } from "../support/counting-function.ts";
+import { makeCountingFunctions } from "../support/counting-function.ts";
 import { compareTwins, formatComparison } from "./classifier.bench.ts";
 import { compareFlowLookups, flowPeerObstacle, printFlowComparisons } from "./flow-rounds.ts";
 import type { HopComparison } from "./hop-rounds.ts";
@@ -62,17 +62,13 @@ async function benchVeth(folder: string): Promise<void> {
   }
 }
 
-async function benchUpgrades(folder: string): Promise<void> {
+async function benchUpgrades(): Promise<void> {
   const changes = Number(option("changes") ?? 1000);
   console.log(`\n${changes} changes of generation at 90 % of the highest rate without loss, against none, on veth`);
   console.log("(aim: nothing lost, pauses under 100 µs, whatever the number of flows)");
   const obstacle = afxdpObstacle() ?? backgroundObstacle();
   if (obstacle !== null) return console.log(`  skipped: ${obstacle}`);
-  const versions = [
-    { version: "1.0.0", step: 1 },
-    { version: "2.0.0", step: 1 },
-  ];
-  const functions = await buildCountingFunctions(folder, versions);
+  const functions = await makeCountingFunctions({ version: "1.0.0", step: 1 }, { version: "2.0.0", step: 1 });
   for (const flows of [10_000, 100_000, 1_000_000]) {
     printUpgrades(await compareUpgrades(flows, Math.ceil(changes / 3), functions));
   }
@@ -94,7 +90,7 @@ try {
   if (only === undefined || only === "hops") benchHops(folder);
   if (only === undefined || only === "flows") await benchFlows();
   if (only === undefined || only === "veth") await benchVeth(folder);
-  if (only === undefined || only === "upgrades") await benchUpgrades(folder);
+  if (only === undefined || only === "upgrades") await benchUpgrades();
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }

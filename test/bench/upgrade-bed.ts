@@ -1,8 +1,6 @@
 // Where upgrades are measured: an engine between two sides, with a table full of live flows and a function that keeps state
 // for each (a column) and for all (a segment).
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { readFileSync } from "node:fs";
 import { loadAddon } from "../../runtime/dataplane/load-addon.ts";
 import { findEngines } from "../../runtime/dataplane/state-folder.ts";
 import { Observer } from "../../runtime/telemetry/observer.ts";
@@ -11,7 +9,8 @@ import { type ChainChange, writeChanges } from "../support/chain-changes.ts";
 import { totalSegment } from "../support/counting-function.ts";
 import { NumberedTraffic } from "../support/numbered-traffic.ts";
 import { RunningEngine } from "../support/running-engine.ts";
-import { createTwoSides, settleAddresses, type TwoSides } from "../support/two-sides.ts";
+import { makeFolder } from "../support/temporary-folder.ts";
+import { createTwoSides, type TwoSides } from "../support/two-sides.ts";
 
 /** Packets per second with which flows are begun. */
 const FILL_RATE = 100_000;
@@ -22,37 +21,28 @@ export class UpgradeBed {
   readonly engine: RunningEngine;
   readonly cycle: readonly ChainChange[];
   readonly flows: number;
-  readonly #folder: string;
 
-  private constructor(
-    sides: TwoSides,
-    engine: RunningEngine,
-    { cycle, flows, folder }: { cycle: readonly ChainChange[]; flows: number; folder: string },
-  ) {
+  private constructor(sides: TwoSides, engine: RunningEngine, { cycle, flows }: Pick<UpgradeBed, "cycle" | "flows">) {
     this.sides = sides;
     this.engine = engine;
     this.cycle = cycle;
     this.flows = flows;
-    this.#folder = folder;
   }
 
   /** `functions` has versions 1 and 2 of `counting`. All `flows` are live when it resolves. */
   static async open(flows: number, functions: string): Promise<UpgradeBed> {
     const sides = await createTwoSides(8);
-    const folder = mkdtempSync(join(tmpdir(), "sluice-bench-upgrades-"));
     try {
-      await settleAddresses(sides.left, sides.right);
       // Room for the other traffic's flows, too; and none of them ends while it is measured.
       const capacity = Math.ceil(flows * 1.02) + 1000;
       const rest = `flows: { capacity: ${capacity}, timeouts: { udp: { unreplied: 86400 } } }\n`;
-      const { first, cycle } = writeChanges(folder, rest);
+      const { first, cycle } = writeChanges(makeFolder(), rest);
       const engine = await RunningEngine.start(sides.box, first, { functions });
-      const bed = new UpgradeBed(sides, engine, { cycle, flows, folder });
+      const bed = new UpgradeBed(sides, engine, { cycle, flows });
       await bed.#fill();
       return bed;
     } catch (error) {
       await sides.network.close();
-      rmSync(folder, { recursive: true, force: true });
       throw error;
     }
   }
@@ -85,7 +75,6 @@ export class UpgradeBed {
     } finally {
       this.engine.dispose();
       await this.sides.network.close();
-      rmSync(this.#folder, { recursive: true, force: true });
     }
   }
 }

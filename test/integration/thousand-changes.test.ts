@@ -9,7 +9,7 @@ import { makeCountingFunctions, totalSegment } from "../support/counting-functio
 import { NumberedTraffic } from "../support/numbered-traffic.ts";
 import { RunningEngine, readFlows, readTop } from "../support/running-engine.ts";
 import { makeFolder } from "../support/temporary-folder.ts";
-import { createTwoSides, settleAddresses, type TwoSides } from "../support/two-sides.ts";
+import { createTwoSides, type TwoSides } from "../support/two-sides.ts";
 
 const obstacle = networkObstacle() ?? backgroundObstacle();
 const wanted = Number(process.env.SLUICE_CHANGES ?? 0);
@@ -23,7 +23,6 @@ describe.skipIf(obstacle !== null)(`a thousand changes${obstacle === null ? "" :
 
   beforeEach(async () => {
     sides = await createTwoSides(8);
-    await settleAddresses(sides.left, sides.right);
   });
 
   afterEach(async () => {

@@ -9,7 +9,7 @@ import type { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Namespace } from "../../runtime/testing/network.ts";
-import { RIGHT_ADDRESS, type TwoSides } from "./two-sides.ts";
+import { RIGHT, type TwoSides } from "./two-sides.ts";
 
 export interface BackgroundOutcome {
   /** One connection, as long as it went on; `error` if it did not last. */
@@ -55,8 +55,8 @@ export class BackgroundTraffic {
       right.spawn("python3", ["-m", "http.server", "--directory", folder, WEB_PORT], { stdio: "ignore" }),
     ];
     this.#downloads = this.#download(left, createHash("sha256").update(content).digest("hex"));
-    this.#transfer = run(left, "iperf3", ["-c", RIGHT_ADDRESS, "-p", TRANSFER_PORT, "-t", "0", "-b", bitRate, "-J"]);
-    this.#pings = run(left, "ping", ["-i", "0.01", RIGHT_ADDRESS]);
+    this.#transfer = run(left, "iperf3", ["-c", RIGHT, "-p", TRANSFER_PORT, "-t", "0", "-b", bitRate, "-J"]);
+    this.#pings = run(left, "ping", ["-i", "0.01", RIGHT]);
   }
 
   /** `bitRate` is that of the TCP transfer, as iperf3 reads it. */
@@ -88,7 +88,7 @@ export class BackgroundTraffic {
     const failed: string[] = [];
     let done = 0;
     for (; !this.#stopped; done++) {
-      const curl = `curl -sS --fail --limit-rate ${DOWNLOAD_RATE} http://${RIGHT_ADDRESS}:${WEB_PORT}/file`;
+      const curl = `curl -sS --fail --limit-rate ${DOWNLOAD_RATE} http://${RIGHT}:${WEB_PORT}/file`;
       const { stdout, stderr } = await left.run("sh", "-c", `${curl} | sha256sum`);
       if (stdout.split(" ")[0] !== expected) failed.push(stderr.trim() || "another SHA-256");
     }
@@ -105,7 +105,7 @@ async function waitUntilServed(left: Namespace): Promise<void> {
   const probe = left.spawn(
     "curl",
     ["-sS", "-o", "/dev/null", "--retry", "50", "--retry-delay", "0", "--retry-connrefused", "--head"].concat(
-      `http://${RIGHT_ADDRESS}:${WEB_PORT}/file`,
+      `http://${RIGHT}:${WEB_PORT}/file`,
     ),
     { stdio: "ignore" },
   );

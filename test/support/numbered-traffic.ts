@@ -6,7 +6,7 @@ import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Namespace } from "../../runtime/testing/network.ts";
 import { nativeProgram } from "./afxdp.ts";
-import { RIGHT_ADDRESS, readMac, type TwoSides } from "./two-sides.ts";
+import { RIGHT, readMac, type TwoSides } from "./two-sides.ts";
 
 export interface NumberedOptions {
   /** Packets per second. */
@@ -65,7 +65,7 @@ export class NumberedTraffic {
     await once(receiver.output, "data");
     const counts = [rate, flows, packets].map(String);
     const sender = new Program(left, "numbered_sender", [
-      ...["eth0", await readMac(right), RIGHT_ADDRESS, String(PORT)],
+      ...["eth0", await readMac(right), RIGHT, String(PORT)],
       ...counts,
     ]);
     return new NumberedTraffic(sender, receiver);

@@ -1,6 +1,5 @@
 #include "bind_lane.h"
 
-#include <sched.h>
 #include <sys/eventfd.h>
 #include <x86intrin.h>
 
@@ -17,6 +16,7 @@
 #include "bind_program.h"
 #include "bind_recording.h"
 #include "bind_segment.h"
+#include "lane_cpu.h"
 
 namespace sluice {
 namespace {
@@ -357,13 +357,16 @@ Napi::Value AttachLane(const Napi::CallbackInfo& info) {
   return MakeObject(info.Env(), open);
 }
 
-Napi::Value PinThread(const Napi::CallbackInfo& info) {
-  cpu_set_t cpus;
-  CPU_ZERO(&cpus);
-  CPU_SET(info[0].ToNumber().Uint32Value() % CPU_SETSIZE, &cpus);
-  if (sched_setaffinity(0, sizeof(cpus), &cpus) != 0) {
-    ThrowSystemError(info.Env(), {"sched_setaffinity", "cpu " + info[0].ToString().Utf8Value(), errno});
-  }
+Napi::Value ClaimLaneCpu(const Napi::CallbackInfo& info) {
+  SystemError error;
+  const pid_t thread = ClaimCpu(info[0].ToNumber().Int32Value(), &error);
+  if (thread < 0) ThrowSystemError(info.Env(), error);
+  return Napi::Number::New(info.Env(), thread);
+}
+
+Napi::Value LeaveLaneCpu(const Napi::CallbackInfo& info) {
+  SystemError error;
+  if (!LeaveCpu(info[0].ToNumber().Int32Value(), &error)) ThrowSystemError(info.Env(), error);
   return info.Env().Undefined();
 }
 
@@ -401,7 +404,8 @@ void BindLanes(Napi::Env env, Napi::Object exports) {
                 const uint64_t offset = FlowTable::StatesOffset(info[0].ToNumber().Uint32Value());
                 return Napi::Number::New(info.Env(), static_cast<double>(offset));
               }));
-  exports.Set("pinThread", Napi::Function::New(env, PinThread));
+  exports.Set("claimLaneCpu", Napi::Function::New(env, ClaimLaneCpu));
+  exports.Set("leaveLaneCpu", Napi::Function::New(env, LeaveLaneCpu));
   exports.Set("measureTickHz", Napi::Function::New(env, MeasureTickHz));
   exports.Set("wake", Napi::Function::New(env, Wake));
 }

@@ -4,6 +4,7 @@ import { SluiceError } from "../errors.ts";
 import type { FaultEvidence } from "./faults/evidence.ts";
 import type { LogLevel } from "./instance.ts";
 import type { FaultReport } from "./lane.ts";
+import { loadAddon } from "./load-addon.ts";
 import type { FrameAudit } from "./native.ts";
 import type { WorkerMessage, WorkerSetup } from "./worker-protocol.ts";
 
@@ -39,6 +40,7 @@ export class GenerationWorker {
   #taken = Promise.withResolvers<Taken>();
   #description: Ready | undefined;
   #isTerminated = false;
+  #isEnded = false;
 
   constructor(setup: WorkerSetup, listeners: Listeners) {
     this.setup = setup;
@@ -69,6 +71,9 @@ export class GenerationWorker {
     this.#taken.promise.catch(() => {});
     const what = `generation ${this.setup.generation} was ended`;
     this.#taken.reject(new SluiceError({ code: "upgrade-failed", where: this.setup.plan.chain, what }));
+    // What its end costs is not to be paid by the lane.
+    const thread = this.#description?.thread ?? null;
+    if (thread !== null && !this.#isEnded) loadAddon().leaveLaneCpu(thread);
     await this.#worker.terminate();
   }
 
@@ -88,6 +93,7 @@ export class GenerationWorker {
     });
     this.#worker.on("error", (error) => this.#fail(error as Error));
     this.#worker.on("exit", () => {
+      this.#isEnded = true;
       if (audit !== undefined) this.#ended.resolve(audit);
       if (this.#isTerminated) return;
       this.#fail(new SluiceError({ code: "internal", where: "worker", what: "the lane's thread ended unasked" }));

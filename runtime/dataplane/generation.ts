@@ -1,6 +1,6 @@
 // One complete instance of a chain on one lane: its functions, instantiated and configured over the pages that all
 // generations share, and the program that the lane executes while the generation has it.
-import { MEMORY_BASE } from "../../nfs/sdk/abi.ts";
+import { BATCH_COUNT, MEMORY_BASE } from "../../nfs/sdk/abi.ts";
 import { stateNameOf } from "../chain/canary.ts";
 import { FLOW_COLUMN } from "../chain/columns.ts";
 import type { Plan, Target } from "../chain/plan.ts";
@@ -15,6 +15,7 @@ import { type FlowMemory, openFlowMemory } from "./flow-memory.ts";
 import { type DeclaredNames, FunctionState } from "./function-state.ts";
 import { type FunctionInstance, instantiate, type LogLevel } from "./instance.ts";
 import type { LaneMemory } from "./lane-memory.ts";
+import { SHARED_BATCH_OFFSET } from "./layout.ts";
 import { COUNTERS_BYTES } from "./memory-map.ts";
 import { type NativeAddon, type NativeHop, type NativeRecording, type ProgramOptions, target } from "./native.ts";
 import type { SegmentStore } from "./segment-store.ts";
@@ -104,6 +105,8 @@ export class Generation {
 
   /** Every function is called once with no frame: what only its first call costs is behind it then. */
   warmUp(): void {
+    // On the thread of the generation before, the page may still tell of that one's last batch.
+    new DataView(this.setup.memory.shared.buffer).setUint32(SHARED_BATCH_OFFSET + BATCH_COUNT, 0, true);
     this.functions.forEach((each, index) => {
       if (!this.#quarantined.has(index)) each.warmUp();
     });

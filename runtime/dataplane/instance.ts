@@ -91,7 +91,6 @@ function joinStream({ nf_process, nf_stream }: FunctionExports): () => void {
   };
 }
 
-
 /** V8 shares what it compiled between the threads of a process, as long as one of them holds a module of the same bytes. */
 export function compileAhead(packages: readonly Pick<FunctionPackage, "wasm">[]): WebAssembly.Module[] {
   return packages.map(({ wasm }) => compileForHost(wasm).module);

@@ -426,8 +426,10 @@ export interface NativeAddon {
   probeAfxdp(options: { readonly device: string; readonly queue: number; readonly program: string }): AfxdpProbe[];
   /** For a process that starts engines; they inherit the descriptors. It goes with the last process that has it. */
   openLinkKeeper(): LinkKeeper;
-  /** Binds the calling thread to one CPU. */
-  pinThread(cpu: number): void;
+  /** Binds the calling thread to a CPU, which it has before all others if the process may ask for that; its id. */
+  claimLaneCpu(cpu: number): number;
+  /** That thread goes where the main thread may run, with its priority. */
+  leaveLaneCpu(thread: number): void;
   /** Bytes of the flow table for so many flows, and where in them their FLOW_BYTES records begin. */
   flowTableBytes(capacity: number): number;
   flowStatesOffset(capacity: number): number;

@@ -19,9 +19,9 @@ function run(setup: ShadowSetup): void {
   setFlagsFromString("--no-wasm-lazy-compilation");
   const control = new Int32Array(setup.control);
   const native = loadAddon();
+  if (setup.cpu !== null) native.claimLaneCpu(setup.cpu);
   // Of this thread alone: it takes what the traffic leaves.
   setPriority(0, constants.priority.PRIORITY_LOW);
-  if (setup.cpu !== null) native.pinThread(setup.cpu);
   const shadow = new ShadowLane(native, setup, control.subarray(CONTROL_CALLING, CONTROL_CALLING + 1));
   const { bytes: copiedBytes, pauseUs } = shadow.copied;
   post({ kind: "following", lane: shadow.lane.native.id, copiedBytes, pauseUs });

@@ -61,6 +61,8 @@ export const TIME_WORDS = 2;
 export type WorkerMessage =
   | {
       readonly kind: "ready";
+      /** Its id, if it has claimed the lane's CPU. */
+      readonly thread: number | null;
       readonly lane: number;
       readonly wakeDescriptor: number;
       /** Of the generation that opened them. */

@@ -43,10 +43,11 @@ function run(setup: WorkerSetup): void {
   const lane = open(setup, control);
   // A killed process has no time to write down what it compiled; the next one starts the faster for it.
   flushCompileCache();
+  const ready = describe(lane);
   // Not before: what is being built shall not take the lane's core from the generation that runs. But then: who is woken
   // on the core that the other one leaves has it at once.
-  if (setup.cpu !== null) loadAddon().pinThread(setup.cpu);
-  post({ kind: "ready", ...describe(lane) });
+  const thread = setup.cpu === null ? null : loadAddon().claimLaneCpu(setup.cpu);
+  post({ kind: "ready", thread, ...ready });
   while (awaitLane(setup, control)) {
     take(lane, setup, control);
     breathe(lane);
@@ -171,7 +172,7 @@ function deviceVanished(device: string): Fault {
   };
 }
 
-function describe(lane: Lane): Omit<WorkerMessage & { kind: "ready" }, "kind"> {
+function describe(lane: Lane): Omit<WorkerMessage & { kind: "ready" }, "kind" | "thread"> {
   return {
     lane: lane.native.id,
     wakeDescriptor: lane.native.wakeDescriptor,

@@ -1,5 +1,8 @@
 // What goes on and what begins anew when one generation follows another between two batches.
 import { afterEach, describe, expect, it } from "vitest";
+import { turn } from "../../runtime/dataplane/breathe.ts";
+import type { MemoryPort } from "../../runtime/dataplane/native.ts";
+import { encodePacket } from "../../runtime/testing/packet-text.ts";
 import { type ChainFunction, type ChainUnderTest, openChain } from "../support/chain-under-test.ts";
 
 let chain: ChainUnderTest | undefined;
@@ -47,6 +50,18 @@ describe("a generation after another", () => {
     await chain.change({ count: counting(10, 4) });
     chain.process(packet);
     expect(chain.counters("count")).toEqual({ sum: 13, of_flow: 13 });
+  });
+
+  it("does not take the last batch of the one before for its own", async () => {
+    chain = await openChain({ count: counting(1, 4) });
+    // Two within a millisecond: after the second, functions do not tick.
+    for (const time of [1_000_000n, 1_000_001n]) {
+      (chain.lane.ports[0] as MemoryPort).inject(encodePacket(packet), time);
+      turn(chain.lane);
+    }
+    await chain.change({ count: counting(1, 4) });
+    chain.process(packet);
+    expect(chain.counters("count")).toEqual({ sum: 3, of_flow: 3 });
   });
 
   it("makes its own layout of the one before, and the one before makes it back", async () => {

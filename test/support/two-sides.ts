@@ -11,7 +11,8 @@ export interface TwoSides {
   readonly box: Namespace;
 }
 
-export async function createTwoSides(): Promise<TwoSides> {
+/** With `prefix` 8 the sides also take numbered-traffic.ts's many sources for neighbours. */
+export async function createTwoSides(prefix: 8 | 24 = 24): Promise<TwoSides> {
   const network = await createNetwork();
   const [left, right, box] = await Promise.all([
     network.namespace("left"),
@@ -19,11 +20,11 @@ export async function createTwoSides(): Promise<TwoSides> {
     network.namespace("box"),
   ]);
   await network.link(
-    { namespace: left, device: "eth0", addresses: [`${LEFT}/24`] },
+    { namespace: left, device: "eth0", addresses: [`${LEFT}/${prefix}`] },
     { namespace: box, device: "lan0" },
   );
   await network.link(
-    { namespace: right, device: "eth0", addresses: [`${RIGHT}/24`] },
+    { namespace: right, device: "eth0", addresses: [`${RIGHT}/${prefix}`] },
     { namespace: box, device: "wan0" },
   );
   await settleAddress(left, RIGHT, right);
@@ -32,9 +33,13 @@ export async function createTwoSides(): Promise<TwoSides> {
 }
 
 async function settleAddress(from: Namespace, address: string, of: Namespace): Promise<void> {
-  const { stdout } = await of.run("ip", "-json", "link", "show", "dev", "eth0");
-  const mac = JSON.parse(stdout)[0].address as string;
+  const mac = await readMac(of);
   await from.run("ip", "neighbour", "replace", address, "lladdr", mac, "dev", "eth0", "nud", "permanent");
+}
+
+export async function readMac(namespace: Namespace): Promise<string> {
+  const { stdout } = await namespace.run("ip", "-json", "link", "show", "dev", "eth0");
+  return JSON.parse(stdout)[0].address as string;
 }
 
 /** Devices of a namespace that have an XDP program. */

@@ -1,0 +1,17 @@
+// A lane's processor, which its thread has before all others.
+#pragma once
+
+#include <sys/types.h>
+
+#include "system_error.h"
+
+namespace sluice {
+
+// Binds the calling thread to `cpu`, with the highest priority of ordinary threads if the process may have that. The
+// thread's id, or -1.
+pid_t ClaimCpu(int cpu, SystemError* error);
+
+// The thread goes where the main thread may run, with its priority. If it has ended already, nothing happens.
+bool LeaveCpu(pid_t thread, SystemError* error);
+
+}  // namespace sluice

@@ -25,6 +25,7 @@
 #include "program.h"
 #include "record.h"
 #include "segment.h"
+#include "test_frame.h"
 
 namespace sluice {
 
@@ -128,6 +129,8 @@ class Lane {
   uint64_t NextTime();
   uint64_t received() const { return received_; }
   const FramePool& pool() const { return pool_; }
+  // For other threads.
+  TestFrame& test_frame() { return test_frame_; }
 
  private:
   using Queue = FrameQueue;
@@ -143,6 +146,8 @@ class Lane {
   void Admit(uint32_t port, const Frame& frame, uint64_t number);
   void AdmitNew(uint32_t port, std::span<const Frame> frames);
   void TakePending();
+  void AdmitTestFrame();
+  void KeepTestFrame(uint32_t port, Queue& queue);
   void LeaveToOthers(uint32_t first);
   void TrackFlows();
   void Classify();
@@ -214,6 +219,7 @@ class Lane {
   static constexpr size_t kLogBytes = 1 << 16;
   static constexpr size_t kLogHeadBytes = 12;
   std::vector<uint8_t> log_;  // reserved once
+  TestFrame test_frame_;
   std::shared_ptr<std::vector<Outcome>> outcomes_;
   uint32_t outcome_count_ = 0;
 };

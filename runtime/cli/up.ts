@@ -1,23 +1,32 @@
 // sluice up: runs a chain on real devices until it is interrupted.
 
+import { resolve } from "node:path";
 import type { Command } from "commander";
 import { throwFaults } from "../chain/faults.ts";
+import type { Plan } from "../chain/plan.ts";
 import { findStateFaults } from "../chain/state-changes.ts";
 import { type Engine, type Quarantine, startEngine } from "../dataplane/engine.ts";
 import type { FaultReport } from "../dataplane/lane.ts";
 import type { FrameAudit } from "../dataplane/native.ts";
-import { SluiceError } from "../errors.ts";
+import { type Fault, SluiceError } from "../errors.ts";
 import { admit } from "../function/admission.ts";
+import type { FunctionPackage } from "../function/catalog.ts";
+import { followRequest } from "../generation/change-request.ts";
 import { History } from "../generation/history.ts";
-import { type Change, Upgrades } from "../generation/upgrade.ts";
+import { Plans } from "../generation/plans.ts";
+import { type StoredChain, StoredState, takeStored } from "../generation/stored-state.ts";
+import { type Change, describeVersions, Upgrades } from "../generation/upgrade.ts";
 import { type ChangeRequest, UpgradeServer } from "../generation/upgrade-socket.ts";
-import { type ChainOptions, loadChain, loadChange } from "./load-chain.ts";
-import { printLine, printWarnings } from "./output.ts";
+import { encodePacket, formatPacket } from "../testing/packet-text.ts";
+import { type ChainOptions, loadChain, readChange } from "./load-chain.ts";
+import { printError, printLine, printWarnings } from "./output.ts";
 import { collect } from "./program.ts";
 
 interface UpOptions extends ChainOptions {
   readonly json?: boolean;
 }
+
+const ENDED_WITHIN_MS = 3000;
 
 export function registerUp(program: Command): void {
   program
@@ -32,17 +41,37 @@ export function registerUp(program: Command): void {
 
 async function upCommand(file: string, options: UpOptions): Promise<void> {
   const history = new History();
-  const engine = await startChain(file, options);
-  const upgrades = new Upgrades(engine, history);
+  const stored = takeStored(resolve(file));
+  const engine = stored === undefined ? await startChain(file, options) : await start(stored.plan, stored.packages);
+  StoredState.forget(engine.folder);
+  const upgrades = new Upgrades(engine, history, stored?.request);
+  if (stored !== undefined) noteRestored(stored, upgrades, history);
+  const read = changeReader(file, options);
+  const plans = new Plans({
+    ...{
+      engine,
+      upgrades,
+      history,
+      packets: { encode: encodePacket, format: formatPacket },
+      file: resolve(file),
+      read,
+    },
+    restart: (why) => endForRestore(engine, why),
+    warn: (text) => process.stderr.write(`warn ${text}\n`),
+  });
   engine.onQuarantine = (quarantine) => {
-    printQuarantine(quarantine);
-    if (quarantine.why !== "traps") upgrades.noteFallback(quarantine.generation, describeQuarantine(quarantine));
+    const what = describeQuarantine(quarantine);
+    process.stderr.write(`${what}\n`);
+    if (quarantine.why !== "traps") upgrades.noteFallback(quarantine.generation, what);
+    upgrades.noteQuarantine(what);
   };
-  const server = await UpgradeServer.listen(engine.folder, upgrades, changeReader(engine, file, options));
+  const readNow = (request: ChangeRequest) => follow(read, upgrades.committed, request, engine.running.plan);
+  const server = await UpgradeServer.listen(engine.folder, upgrades, readNow, plans);
   const interrupted = onInterrupt(() => void engine.stop().catch(() => {}));
   printStart(engine, options.json === true);
   try {
     printEnd(await engine.ended, options.json === true);
+    if (restoreAsked !== undefined) throw new SluiceError(restoreAsked);
   } finally {
     interrupted.dispose();
     upgrades.stop();
@@ -51,17 +80,52 @@ async function upCommand(file: string, options: UpOptions): Promise<void> {
   }
 }
 
-/** Later changes begin at what is running: a document that was given remains the one. */
-function changeReader(engine: Engine, file: string, options: ChainOptions): (request: ChangeRequest) => Change {
+/** Later changes come on top of what was committed: a document that was given remains the one. */
+function changeReader(file: string, options: ChainOptions): (request: ChangeRequest) => (before: Plan) => Change {
   return (request) => {
-    const before = engine.running.plan;
     const functions = [...(options.functions ?? []), ...request.functions];
     const set = request.file === null ? [...(options.set ?? []), ...request.set] : request.set;
-    const change = loadChange(request.file ?? file, { functions, set, use: request.use }, before);
-    for (const { wasm, manifest } of change.packages) admit(wasm, manifest);
-    if (!request.cold) throwFaults(findStateFaults(before, change.plan, "load"));
-    return change;
+    const plan = readChange(request.file ?? file, { functions, set, use: request.use });
+    return (before) => {
+      const change = plan(before);
+      for (const { wasm, manifest } of change.packages) admit(wasm, manifest);
+      return { ...change, request };
+    };
   };
+}
+
+function follow(
+  read: ReturnType<typeof changeReader>,
+  committed: ChangeRequest,
+  request: ChangeRequest,
+  before: Plan,
+): Change {
+  const change = read(followRequest(committed, request))(before);
+  if (!request.cold) throwFaults(findStateFaults(before, change.plan, "load"));
+  return change;
+}
+
+let restoreAsked: Fault | undefined;
+
+/** Who started this process starts it again, and that one finds what was stored. */
+function endForRestore(engine: Engine, why: string): void {
+  const { chain } = engine.description;
+  const help = "start it again: it begins with the state that was stored before the plan";
+  restoreAsked = { code: "upgrade-failed", where: chain, what: `the plan cannot be taken back: ${why}`, help };
+  void engine.stop().catch(() => {});
+  // A lane that does not stop goes with its process.
+  setTimeout(() => process.exit(printError(new SluiceError(restoreAsked as Fault))), ENDED_WITHIN_MS).unref();
+}
+
+function noteRestored(
+  { upgrade, upgradePlan, plan }: StoredChain,
+  { status: { chain, before } }: Upgrades,
+  history: History,
+): void {
+  const after = describeVersions(plan);
+  const at = new Date().toISOString();
+  const what = { chain, upgrade, at, actor: "restore", before, after, plan: upgradePlan };
+  history.add({ ...what, state: "restored", durationMs: 0, outcome: "ok" });
 }
 
 /** Loads, checks and starts the chain of a document. Throws all that is wrong with it; nothing is left behind then. */
@@ -87,6 +151,10 @@ export async function startChain(file: string, options: ChainOptions): Promise<E
     });
   }
   for (const { wasm, manifest } of packages) admit(wasm, manifest);
+  return start(plan, packages);
+}
+
+function start(plan: Plan, packages: readonly FunctionPackage[]): Promise<Engine> {
   return startEngine({
     plan,
     packages,
@@ -103,10 +171,6 @@ function onInterrupt(stop: () => void): { dispose(): void } {
       for (const signal of signals) process.off(signal, stop);
     },
   };
-}
-
-function printQuarantine(quarantine: Quarantine): void {
-  process.stderr.write(`${describeQuarantine(quarantine)}\n`);
 }
 
 function describeQuarantine({ function: name, package: from, why, successor, outageMs }: Quarantine): string {

@@ -13,6 +13,7 @@ import type { FaultReport } from "./lane.ts";
 import { loadAddon } from "./load-addon.ts";
 import type { FlowRecovery, FrameAudit, NativeLane } from "./native.ts";
 import { type EngineDescription, type PortDescription, processStartOf, StateFolder } from "./state-folder.ts";
+import { sendTestFrame, type TestFrameOutcome } from "./test-frame.ts";
 import { Watchdog } from "./watchdog.ts";
 import {
   CONTROL_CALLING,
@@ -55,6 +56,7 @@ const SLOTS = 16384;
 const SLOT_BYTES = 2048;
 const BATCH_LIMIT_MS = 50;
 const STANDBY_AFTER_MS = 500;
+const PAUSED_WITHIN_MS = 1000;
 
 /** Starts a chain. Throws chain-running, device-missing, not-permitted … with everything undone. */
 export async function startEngine(setup: EngineSetup): Promise<Engine> {
@@ -112,6 +114,7 @@ export class Engine {
   #standby: GenerationWorker | undefined;
   #standbyTimer: NodeJS.Timeout | undefined;
   #lastGeneration = 1;
+  #replacing: Promise<void> = Promise.resolve();
   #isStopping = false;
 
   constructor(
@@ -140,7 +143,7 @@ export class Engine {
     this.#own(first);
     this.#describe();
     this.#watchdog = new Watchdog(this.#lane, this.#control, setup.batchLimitMs ?? BATCH_LIMIT_MS, (offender) => {
-      this.#replace(offender).catch(this.#end.reject);
+      this.#replacing = this.#replace(offender).catch(this.#end.reject);
     });
     this.#planStandby([]);
   }
@@ -171,12 +174,12 @@ export class Engine {
 
   /**
    * Builds another generation beside the running one, which goes on undisturbed. Throws
-   * change-refused, config-invalid, function-fault …, with everything undone.
+   * change-refused, config-invalid, function-fault … or the signal's reason, with everything undone.
    */
-  async load(plan: Plan, packages: readonly FunctionPackage[]): Promise<Loaded> {
+  async load(plan: Plan, packages: readonly FunctionPackage[], signal?: AbortSignal): Promise<Loaded> {
     requireChangeable(this.#running.setup.plan, plan);
     this.#forgetState(plan);
-    const worker = await this.#build({ ...chainOf({ plan, packages }), quarantined: [] });
+    const worker = await this.#build({ ...chainOf({ plan, packages }), quarantined: [] }, signal);
     return { generation: worker.setup.generation, migrations: worker.description.migrations };
   }
 
@@ -204,6 +207,42 @@ export class Engine {
     this.#planStandby([]);
   }
 
+  /** When no generation that did not return or died is being replaced. */
+  settled(): Promise<void> {
+    return this.#replacing;
+  }
+
+  /** Whether `switchTo` can give the lane to it. */
+  standsBy(generation: number): boolean {
+    return [...this.#others].some((worker) => worker.setup.generation === generation);
+  }
+
+  /** Between two batches, nobody has the lane while `work` runs. Throws upgrade-failed if no batch ends in time. */
+  async pause(work: () => void): Promise<Taken> {
+    const worker = this.#running;
+    const taken = worker.taken();
+    taken.catch(() => {});
+    Atomics.store(this.#control, CONTROL_OWNER, 0);
+    loadAddon().wake(this.#wakeDescriptor);
+    await Atomics.waitAsync(this.#control, CONTROL_RUNNING, worker.setup.generation, PAUSED_WITHIN_MS).value;
+    try {
+      // Or somebody else has the lane by now: the one before did not return.
+      const isPaused = this.#running === worker && Atomics.load(this.#control, CONTROL_RUNNING) === 0;
+      if (!isPaused) throw new SluiceError({ code: "upgrade-failed", where: this.#state.path, what: "no batch ended" });
+      work();
+    } finally {
+      if (this.#running === worker) this.#own(worker);
+    }
+    return taken;
+  }
+
+  /** A frame that goes through the chain and is kept where it would leave. Throws upgrade-failed, or the signal's reason. */
+  testFrame(port: string, bytes: Uint8Array, signal: AbortSignal): Promise<TestFrameOutcome> {
+    return sendTestFrame(this.#lane, this.description, { port, bytes, signal }, () =>
+      loadAddon().wake(this.#wakeDescriptor),
+    );
+  }
+
   /** Stops the lane and releases its devices. */
   stop(): Promise<FrameAudit> {
     this.#isStopping = true;
@@ -220,14 +259,17 @@ export class Engine {
     throw new SluiceError({ code: "upgrade-state", where: this.#state.path, what });
   }
 
-  async #build(chain: Pick<WorkerSetup, "plan" | "packages" | "quarantined">): Promise<GenerationWorker> {
+  async #build(
+    chain: Pick<WorkerSetup, "plan" | "packages" | "quarantined">,
+    signal?: AbortSignal,
+  ): Promise<GenerationWorker> {
     const { plan, packages } = this.#running.setup;
     const { functions, layout, lane } = this.#running.description;
     const before = { layout, plan, functions };
     const setup = { ...this.#shared, ...chain, generation: ++this.#lastGeneration, attach: { lane, before } };
     const worker = new GenerationWorker({ ...setup, packages: chain.packages ?? packages }, this.#setup);
     try {
-      await worker.ready;
+      await (signal === undefined ? worker.ready : Promise.race([worker.ready, rejectOn(signal)]));
     } catch (error) {
       await worker.terminate();
       throw error;
@@ -280,13 +322,14 @@ export class Engine {
       this.onQuarantine?.({ function: offender.name, package: nameOf(offender), why: "traps", ...where });
     };
     worker.ended.then(this.#end.resolve, (error) => {
+      this.#others.delete(worker);
       if (worker !== this.#running || this.#watchdog.isHandling) return;
       // What the lane itself says of its end is final; a thread that died can be replaced.
       const isDead = !(error instanceof SluiceError) || error.code === "internal";
       if (!isDead || this.#isStopping || this.#successorOf(worker) === undefined) this.#end.reject(error);
       else {
         this.#setup.onLog?.("error", "engine", `generation ${worker.setup.generation} died: ${error.message}`);
-        this.#replace(null).catch(this.#end.reject);
+        this.#replacing = this.#replace(null).catch(this.#end.reject);
       }
     });
   }
@@ -355,6 +398,13 @@ export class Engine {
     await Promise.all([this.#running, ...this.#others].map((worker) => worker.terminate()));
     this.#state.remove();
   }
+}
+
+function rejectOn(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    else signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
 }
 
 function chainOf({ plan, packages }: EngineSetup): Pick<WorkerSetup, "plan" | "packages"> {

@@ -11,11 +11,26 @@ import type { Engine } from "../dataplane/engine.ts";
 import type { MigrationResult } from "../dataplane/generation.ts";
 import { SluiceError } from "../errors.ts";
 import type { FunctionPackage } from "../function/catalog.ts";
+import { NO_CHANGE } from "./change-request.ts";
 import type { History, UpgradeState } from "./history.ts";
+import type { ChangeRequest } from "./upgrade-socket.ts";
 
 export interface Change {
   readonly plan: Plan;
   readonly packages: readonly FunctionPackage[];
+  /** What was asked for, together with all that was committed before. */
+  readonly request: ChangeRequest;
+}
+
+/** A plan of several steps that has the engine for itself. */
+export interface UpgradeHolder {
+  readonly name: string;
+  readonly state: UpgradeState;
+  readonly commitUntil: string | null;
+  commit(): Promise<void>;
+  abort(): Promise<void>;
+  /** The engine itself went back from that generation, or does not call one of its functions any more. */
+  noteQuarantine(why: string): void;
 }
 
 export interface UpgradeStatus {
@@ -35,9 +50,12 @@ export interface UpgradeStatus {
   readonly commitUntil: string | null;
   /** Of the switchover, in microseconds; null before. */
   readonly pauseUs: number | null;
+  /** The name of the plan that is being carried out. */
+  readonly plan: string | null;
 }
 
 interface UnderWay {
+  readonly request: ChangeRequest;
   readonly before: string;
   readonly after: string;
   readonly stateChanges: readonly StateChange[];
@@ -60,12 +78,36 @@ export class Upgrades {
   #number: number;
   #underWay: UnderWay | undefined;
   #deadline: NodeJS.Timeout | undefined;
+  #holder: UpgradeHolder | undefined;
+  #committed: ChangeRequest;
 
-  constructor(engine: Engine, history: History) {
+  /** `committed`: what the running chain was changed by since its document. */
+  constructor(engine: Engine, history: History, committed = NO_CHANGE) {
     this.#engine = engine;
     this.#history = history;
+    this.#committed = committed;
     this.#chain = engine.description.chain;
     this.#number = history.lastUpgrade(this.#chain);
+  }
+
+  /** What later changes come on top of. */
+  get committed(): ChangeRequest {
+    return this.#committed;
+  }
+
+  /** A plan has the engine from now on, until `release`. Returns the number of its upgrade. Throws upgrade-state. */
+  hold(holder: UpgradeHolder): number {
+    this.#require("execute", "init", "committed", "aborted");
+    this.#holder = holder;
+    this.#number += 1;
+    return this.#number;
+  }
+
+  /** `request`: what was committed; absent if it was not. */
+  release(request?: ChangeRequest): void {
+    this.#holder = undefined;
+    this.#state = request === undefined ? "aborted" : "committed";
+    this.#committed = request ?? this.#committed;
   }
 
   get status(): UpgradeStatus {
@@ -80,9 +122,11 @@ export class Upgrades {
       pauseUs = null,
     } = this.#underWay ?? {};
     const other = this.#underWay === undefined || this.#underWay.to === 0 ? null : this.#other(this.#underWay);
+    const plan = this.#holder?.name ?? null;
     return {
-      ...{ chain: this.#chain, upgrade: this.#number, state: this.#state, generation, other },
-      ...{ before, after, stateChanges, migrations, commitUntil, pauseUs },
+      ...{ chain: this.#chain, upgrade: this.#number, state: this.#holder?.state ?? this.#state, generation, other },
+      ...{ before, after, stateChanges, migrations, pauseUs, plan },
+      commitUntil: this.#holder?.commitUntil ?? commitUntil,
     };
   }
 
@@ -98,6 +142,7 @@ export class Upgrades {
     const { plan: running, generation } = this.#engine.running;
     this.#number += 1;
     this.#underWay = {
+      request: change.request,
       before: describeVersions(running),
       after: describeVersions(change.plan),
       stateChanges: listStateChanges(running, change.plan),
@@ -149,17 +194,20 @@ export class Upgrades {
 
   /** The generation before is given up. */
   async commit(actor: string): Promise<UpgradeStatus> {
+    if (this.#holder !== undefined) return this.#holder.commit().then(() => this.status);
     const underWay = this.#require("commit", "switched");
     clearTimeout(this.#deadline);
     this.#move("committing", actor, 0);
     const started = performance.now();
     await this.#engine.retire(underWay.from);
+    this.#committed = underWay.request;
     this.#finish("committed", actor, performance.now() - started);
     return this.status;
   }
 
   /** Back to where it began. */
   async abort(actor: string, why = "ok"): Promise<UpgradeStatus> {
+    if (this.#holder !== undefined) return this.#holder.abort().then(() => this.status);
     const underWay = this.#require("abort", "loaded", "switched");
     clearTimeout(this.#deadline);
     const wasSwitched = this.#state === "switched";
@@ -179,6 +227,11 @@ export class Upgrades {
     this.#finish("aborted", "watchdog", 0, why);
   }
 
+  /** A function is not called any more, whatever for. */
+  noteQuarantine(why: string): void {
+    this.#holder?.noteQuarantine(why);
+  }
+
   stop(): void {
     clearTimeout(this.#deadline);
   }
@@ -189,6 +242,11 @@ export class Upgrades {
   }
 
   #require(step: string, ...states: readonly UpgradeState[]): UnderWay {
+    if (this.#holder !== undefined) {
+      const what = `the plan ${this.#holder.name} is being carried out`;
+      const help = "take it back with `sluice upgrade abort`, or wait until it ends";
+      throw new SluiceError({ code: "upgrade-state", where: this.#chain, what, help });
+    }
     if (states.includes(this.#state)) return this.#underWay as UnderWay;
     const what = `${step} is possible in the states ${states.join(", ")}; the upgrade is ${this.#state}`;
     throw new SluiceError({ code: "upgrade-state", where: this.#chain, what, help: "see `sluice upgrade status`" });
@@ -218,6 +276,6 @@ export class Upgrades {
 }
 
 /** `fw=acl@1.0.0 count=hello@1.0.0`, in the order of the chain. */
-function describeVersions({ functions }: Plan): string {
+export function describeVersions({ functions }: Plan): string {
   return functions.map(({ name, package: from }) => `${name}=${from.name}@${from.version}`).join(" ");
 }

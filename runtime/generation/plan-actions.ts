@@ -1,0 +1,219 @@
+// An upgrade plan's steps on a running engine: each is a generation of its own. All that the plan builds stay warm until
+// it ends, so that every undo gives the lane back to the very generation that had it before.
+import type { Plan } from "../chain/plan.ts";
+import type { Engine } from "../dataplane/engine.ts";
+import { loadAddon } from "../dataplane/load-addon.ts";
+import { SluiceError } from "../errors.ts";
+import { nameCounters } from "../telemetry/counter-names.ts";
+import { Observer } from "../telemetry/observer.ts";
+import { type ChainView, requireConditions, sleepFor } from "./plan-checks.ts";
+import type { Condition, PacketText } from "./plan-conditions.ts";
+import type { UpgradePlan } from "./plan-document.ts";
+import type { PlanActions } from "./plan-run.ts";
+import type { Change } from "./upgrade.ts";
+
+/** A change that was read and found sound. */
+export interface PreparedChange {
+  /** State that cannot be taken over begins anew. */
+  readonly cold: boolean;
+  /** For what runs when it is made. Throws what is wrong with it then. */
+  follow(before: Plan): Change;
+}
+
+export interface PreparedStep {
+  readonly change: PreparedChange;
+  readonly undo: PreparedChange | null;
+}
+
+export type StepState = "loading" | "loaded" | "switching" | "switched" | "committing";
+
+/** What the plan's owner does for it. */
+export interface PlanOwner {
+  /** `step` null: of the plan as a whole. */
+  note(state: StepState, step: number | null, attempt: number, durationMs: number, outcome?: string): void;
+  /** The traffic has been switched over for the first time: the time until the commit runs. */
+  switched(): void;
+  /** Resolves when somebody asks for the commit; at once unless the plan leaves it to the operator. */
+  commitAsked(signal: AbortSignal): Promise<void>;
+  /** Stores the state of what runs. */
+  store(): Promise<void>;
+  /** Has what was stored loaded by a process that starts anew. */
+  restore(): Promise<void>;
+}
+
+/** Whoever has the lane again keeps it for so long before that counts: a function that does not return shows by then. */
+export const SETTLE_MS = 200;
+const SWITCHED_WITHIN_MS = 5000;
+
+export class EngineActions implements PlanActions {
+  readonly #engine: Engine;
+  readonly #plan: UpgradePlan;
+  readonly #steps: readonly PreparedStep[];
+  readonly #packets: PacketText;
+  readonly #owner: PlanOwner;
+  readonly #committed: number;
+  /** By step: the generation that had the lane before it, and its own once it is built. */
+  readonly #before: number[] = [];
+  readonly #own: (number | undefined)[] = [];
+  readonly #built = new Set<number>();
+  /** What watches meanwhile that no function is quarantined. */
+  #watch: AbortController | undefined;
+
+  constructor(
+    engine: Engine,
+    plan: UpgradePlan,
+    steps: readonly PreparedStep[],
+    packets: PacketText,
+    owner: PlanOwner,
+  ) {
+    this.#engine = engine;
+    this.#plan = plan;
+    this.#steps = steps;
+    this.#packets = packets;
+    this.#owner = owner;
+    this.#committed = engine.running.generation;
+  }
+
+  async prepare(signal: AbortSignal): Promise<void> {
+    await this.#requireHolds([], signal);
+    await this.#owner.store();
+  }
+
+  async carryOut(index: number, attempt: number, signal: AbortSignal): Promise<void> {
+    const { change } = this.#steps[index] as PreparedStep;
+    const before = this.#engine.running;
+    this.#before[index] = before.generation;
+    this.#own[index] = undefined;
+    const own = await this.#load(change, signal, (state, ms) => {
+      this.#owner.note(state, index, attempt, ms);
+    });
+    this.#own[index] = own;
+    this.#owner.note("switching", index, attempt, 0);
+    const started = performance.now();
+    const pauseNs = await this.#switchTo(own);
+    const pause = `ok, paused for ${(pauseNs / 1000).toFixed(0)} µs`;
+    this.#owner.note("switched", index, attempt, performance.now() - started, pause);
+    this.#owner.switched();
+    await this.#requireHolds(this.#plan.steps[index]?.conditions ?? [], signal);
+  }
+
+  async undo(index: number, signal: AbortSignal): Promise<void> {
+    const { undo } = this.#steps[index] as PreparedStep;
+    const before = this.#before[index];
+    if (before === undefined) return;
+    await this.#engine.settled();
+    const isOwn = this.#engine.running.generation === this.#own[index];
+    const wanted = isOwn && undo !== null ? await this.#load(undo, signal) : before;
+    // The watchdog may have gone back already.
+    if (this.#engine.running.generation !== wanted) await this.#switchTo(wanted);
+    await this.#requireHolds(this.#plan.steps[index]?.undo?.conditions ?? [], signal);
+    await this.#retire(wanted, ...this.#before.slice(0, index + 1), this.#committed);
+  }
+
+  async commit(signal: AbortSignal): Promise<void> {
+    await this.#owner.commitAsked(signal);
+    this.#owner.note("committing", null, 0, 0);
+    await this.#retire(this.#engine.running.generation);
+  }
+
+  async fallBack(signal: AbortSignal): Promise<void> {
+    await this.#engine.settled();
+    if (this.#engine.running.generation !== this.#committed) await this.#switchTo(this.#committed);
+    await this.#requireHolds([], signal);
+  }
+
+  restore(): Promise<void> {
+    return this.#owner.restore();
+  }
+
+  wait(timeMs: number, signal: AbortSignal): Promise<void> {
+    return sleepFor(timeMs, signal);
+  }
+
+  limit(timeMs: number, reason: string): AbortSignal {
+    const late = new AbortController();
+    setTimeout(() => late.abort(new Error(reason)), timeMs).unref();
+    return late.signal;
+  }
+
+  /** Ends all generations that the plan does not leave behind. */
+  async end(): Promise<void> {
+    await this.#retire(this.#engine.running.generation);
+  }
+
+  /** A function was quarantined, or the thread that had the lane is gone. True if a step or its undo fails of it. */
+  noteQuarantine(why: string): boolean {
+    this.#watch?.abort(new Error(why));
+    return this.#watch !== undefined;
+  }
+
+  async #load(
+    { cold, follow }: PreparedChange,
+    signal: AbortSignal,
+    note: (state: "loading" | "loaded", durationMs: number) => void = () => {},
+  ): Promise<number> {
+    note("loading", 0);
+    const started = performance.now();
+    const { plan, packages } = follow(this.#engine.running.plan);
+    const { generation, migrations } = await this.#engine.load(plan, packages, signal);
+    this.#built.add(generation);
+    const bad = cold ? undefined : migrations.find(({ lost }) => lost !== 0);
+    if (bad !== undefined) throw new Error(`nf_migrate of ${bad.function} would lose ${bad.lost ?? "all"} entries`);
+    note("loaded", performance.now() - started);
+    return generation;
+  }
+
+  /** Nanoseconds for which nobody had the lane. */
+  async #switchTo(generation: number): Promise<number> {
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(), SWITCHED_WITHIN_MS);
+    const tooLate = new Promise<never>((_, reject) => {
+      const what = `generation ${generation} does not take the traffic`;
+      late.signal.addEventListener("abort", () => reject(new Error(what)));
+    });
+    try {
+      return (await Promise.race([this.#engine.switchTo(generation), tooLate])).pauseNs;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** The plan's conditions and these; and whoever has the lane keeps it. */
+  async #requireHolds(conditions: readonly Condition[], signal: AbortSignal): Promise<void> {
+    const { generation } = this.#engine.running;
+    const watch = new AbortController();
+    this.#watch = watch;
+    const all = [...this.#plan.conditions, ...conditions];
+    try {
+      const both = AbortSignal.any([signal, watch.signal]);
+      await requireConditions(all, this.#view(), this.#packets, SETTLE_MS, both);
+    } finally {
+      this.#watch = undefined;
+    }
+    if (this.#engine.running.generation === generation) return;
+    throw new Error(`generation ${generation} lost the traffic to ${this.#engine.running.generation}`);
+  }
+
+  #view(): ChainView {
+    const observer = new Observer(loadAddon(), this.#engine.folder, this.#engine.description);
+    return {
+      readCounters: () => nameCounters(observer.snapshot()),
+      testFrame: (port, bytes, signal) => this.#engine.testFrame(port, bytes, signal),
+    };
+  }
+
+  async #retire(...kept: readonly number[]): Promise<void> {
+    for (const generation of [this.#committed, ...this.#built]) {
+      if (kept.includes(generation) || !this.#engine.standsBy(generation)) continue;
+      await this.#engine.retire(generation);
+      this.#built.delete(generation);
+    }
+  }
+}
+
+/** Why a plan is not begun: it is for another chain. */
+export function requireChain(plan: UpgradePlan, chain: string, file: string): void {
+  if (plan.chain === chain) return;
+  const what = `the plan is for the chain "${plan.chain}"; the one that runs is "${chain}"`;
+  throw new SluiceError({ code: "change-refused", where: file, what });
+}

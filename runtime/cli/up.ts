@@ -67,13 +67,17 @@ async function upCommand(file: string, options: UpOptions): Promise<void> {
   };
   const readNow = (request: ChangeRequest) => follow(read, upgrades.committed, request, engine.running.plan);
   const server = await UpgradeServer.listen(engine.folder, upgrades, readNow, plans);
-  const interrupted = onInterrupt(() => void engine.stop().catch(() => {}));
-  printStart(engine, options.json === true);
+  const interrupted = onInterrupt(() => {
+    plans.stop();
+    void engine.stop().catch(() => {});
+  });
+  printStart(engine, options.json === true, stored?.upgradePlan);
   try {
     printEnd(await engine.ended, options.json === true);
     if (restoreAsked !== undefined) throw new SluiceError(restoreAsked);
   } finally {
     interrupted.dispose();
+    plans.stop();
     upgrades.stop();
     server.close();
     history.close();
@@ -185,9 +189,9 @@ function printFault({ function: name, package: from, message, source, count }: F
   process.stderr.write(`fault ${name} (${from})${source === null ? "" : ` ${source}`}: ${message}${times}\n`);
 }
 
-function printStart({ description, recovery }: Engine, json: boolean): void {
+function printStart({ description, recovery }: Engine, json: boolean, restored: string | null = null): void {
   if (json) {
-    process.stdout.write(`${JSON.stringify({ state: "running", ...description, recovery })}\n`);
+    process.stdout.write(`${JSON.stringify({ state: "running", ...description, recovery, restored })}\n`);
     return;
   }
   printLine(`chain ${description.chain} is running (process ${description.pid})`);
@@ -195,6 +199,7 @@ function printStart({ description, recovery }: Engine, json: boolean): void {
     const better = refused.map((refusal) => `${refusal.mode}: ${refusal.why}`).join("; ");
     printLine(`  port ${name}: ${device}, ${mode}${better === "" ? "" : ` (not ${better})`}`);
   }
+  if (restored !== null) printLine(`  restored as it was before the plan ${restored}`);
   if (recovery?.fresh === false) {
     printLine(`  flows: ${recovery.kept} of the process before go on, ${recovery.dropped} half-written ones dropped`);
   }

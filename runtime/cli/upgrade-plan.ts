@@ -9,7 +9,8 @@ import { SluiceError } from "../errors.ts";
 import { dataRoot, History, type Transition } from "../generation/history.ts";
 import { OVERRUN, parsePlan, type UpgradePlan } from "../generation/plan-document.ts";
 import { planSchema } from "../generation/plan-schema.ts";
-import type { PlanPreview, PlanProgress } from "../generation/plans.ts";
+import type { PlanPreview } from "../generation/plans.ts";
+import type { PlanProgress } from "../generation/running-plan.ts";
 import { formatTime } from "../generation/time-text.ts";
 import { previewPlan, requestPlan } from "../generation/upgrade-socket.ts";
 import { encodePacket, formatPacket } from "../testing/packet-text.ts";
@@ -91,13 +92,13 @@ function showPlan(plan: UpgradePlan, preview: PlanPreview | null): void {
       formatTime(expectedMs),
       retries,
       formatTime(waitMs),
-      undo === null ? "go back" : "a change of its own",
+      undo.change === null ? "go back" : "a change of its own",
     ];
   });
   printTable(["step", "expected", "retries", "wait", "undo"], rows);
   for (const step of steps) {
     for (const { text } of step.conditions) printLine(`  after ${step.name}: ${text}`);
-    for (const { text } of step.undo?.conditions ?? []) printLine(`  after its undo: ${text}`);
+    for (const { text } of step.undo.conditions) printLine(`  after its undo: ${text}`);
   }
   if (preview === null) printLine("the chain is not running: what the steps change was not looked at");
   else showPreview(preview);

@@ -167,6 +167,11 @@ export class Engine {
     };
   }
 
+  /** Everything that is asked of it fails from now on. */
+  get isStopping(): boolean {
+    return this.#isStopping;
+  }
+
   /** The generation that has the lane. */
   get running(): { readonly generation: number; readonly plan: Plan; readonly packages: readonly FunctionPackage[] } {
     return this.#running.setup;

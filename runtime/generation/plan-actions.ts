@@ -3,11 +3,10 @@
 import type { Plan } from "../chain/plan.ts";
 import type { Engine } from "../dataplane/engine.ts";
 import { loadAddon } from "../dataplane/load-addon.ts";
-import { SluiceError } from "../errors.ts";
 import { nameCounters } from "../telemetry/counter-names.ts";
 import { Observer } from "../telemetry/observer.ts";
 import { type ChainView, requireConditions, sleepFor } from "./plan-checks.ts";
-import type { Condition, PacketText } from "./plan-conditions.ts";
+import { type Condition, type PacketText, SETTLE_MS } from "./plan-conditions.ts";
 import type { UpgradePlan } from "./plan-document.ts";
 import type { PlanActions } from "./plan-run.ts";
 import type { Change } from "./upgrade.ts";
@@ -41,8 +40,6 @@ export interface PlanOwner {
   restore(): Promise<void>;
 }
 
-/** Whoever has the lane again keeps it for so long before that counts: a function that does not return shows by then. */
-export const SETTLE_MS = 200;
 const SWITCHED_WITHIN_MS = 5000;
 
 export class EngineActions implements PlanActions {
@@ -75,15 +72,18 @@ export class EngineActions implements PlanActions {
   }
 
   async prepare(signal: AbortSignal): Promise<void> {
-    await this.#requireHolds([], signal);
+    await this.#watched(signal, (both) => this.#requireHolds([], both));
     await this.#owner.store();
   }
 
-  async carryOut(index: number, attempt: number, signal: AbortSignal): Promise<void> {
-    const { change } = this.#steps[index] as PreparedStep;
-    const before = this.#engine.running;
-    this.#before[index] = before.generation;
+  carryOut(index: number, attempt: number, signal: AbortSignal): Promise<void> {
+    return this.#watched(signal, (both) => this.#carryOut(index, attempt, both));
+  }
+
+  async #carryOut(index: number, attempt: number, signal: AbortSignal): Promise<void> {
+    this.#before[index] = this.#engine.running.generation;
     this.#own[index] = undefined;
+    const { change } = this.#steps[index] as PreparedStep;
     const own = await this.#load(change, signal, (state, ms) => {
       this.#owner.note(state, index, attempt, ms);
     });
@@ -97,16 +97,18 @@ export class EngineActions implements PlanActions {
     await this.#requireHolds(this.#plan.steps[index]?.conditions ?? [], signal);
   }
 
-  async undo(index: number, signal: AbortSignal): Promise<void> {
+  undo(index: number, signal: AbortSignal): Promise<void> {
+    return this.#watched(signal, (both) => this.#undo(index, both));
+  }
+
+  async #undo(index: number, signal: AbortSignal): Promise<void> {
     const { undo } = this.#steps[index] as PreparedStep;
-    const before = this.#before[index];
-    if (before === undefined) return;
-    await this.#engine.settled();
+    const before = this.#before[index] as number;
     const isOwn = this.#engine.running.generation === this.#own[index];
     const wanted = isOwn && undo !== null ? await this.#load(undo, signal) : before;
     // The watchdog may have gone back already.
     if (this.#engine.running.generation !== wanted) await this.#switchTo(wanted);
-    await this.#requireHolds(this.#plan.steps[index]?.undo?.conditions ?? [], signal);
+    await this.#requireHolds(this.#plan.steps[index]?.undo.conditions ?? [], signal);
     await this.#retire(wanted, ...this.#before.slice(0, index + 1), this.#committed);
   }
 
@@ -116,10 +118,11 @@ export class EngineActions implements PlanActions {
     await this.#retire(this.#engine.running.generation);
   }
 
-  async fallBack(signal: AbortSignal): Promise<void> {
-    await this.#engine.settled();
-    if (this.#engine.running.generation !== this.#committed) await this.#switchTo(this.#committed);
-    await this.#requireHolds([], signal);
+  fallBack(signal: AbortSignal): Promise<void> {
+    return this.#watched(signal, async (both) => {
+      if (this.#engine.running.generation !== this.#committed) await this.#switchTo(this.#committed);
+      await this.#requireHolds([], both);
+    });
   }
 
   restore(): Promise<void> {
@@ -163,6 +166,21 @@ export class EngineActions implements PlanActions {
     return generation;
   }
 
+  /** Fails as soon as a function is quarantined or the thread that has the lane is gone, and with that as the reason. */
+  async #watched(signal: AbortSignal, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    const watch = new AbortController();
+    this.#watch = watch;
+    try {
+      await work(AbortSignal.any([signal, watch.signal]));
+    } catch (error) {
+      // Whatever takes over has done so by then.
+      await this.#engine.settled();
+      throw watch.signal.aborted ? watch.signal.reason : error;
+    } finally {
+      this.#watch = undefined;
+    }
+  }
+
   /** Nanoseconds for which nobody had the lane. */
   async #switchTo(generation: number): Promise<number> {
     const late = new AbortController();
@@ -181,15 +199,8 @@ export class EngineActions implements PlanActions {
   /** The plan's conditions and these; and whoever has the lane keeps it. */
   async #requireHolds(conditions: readonly Condition[], signal: AbortSignal): Promise<void> {
     const { generation } = this.#engine.running;
-    const watch = new AbortController();
-    this.#watch = watch;
     const all = [...this.#plan.conditions, ...conditions];
-    try {
-      const both = AbortSignal.any([signal, watch.signal]);
-      await requireConditions(all, this.#view(), this.#packets, SETTLE_MS, both);
-    } finally {
-      this.#watch = undefined;
-    }
+    await requireConditions(all, this.#view(), this.#packets, SETTLE_MS, signal);
     if (this.#engine.running.generation === generation) return;
     throw new Error(`generation ${generation} lost the traffic to ${this.#engine.running.generation}`);
   }
@@ -209,11 +220,4 @@ export class EngineActions implements PlanActions {
       this.#built.delete(generation);
     }
   }
-}
-
-/** Why a plan is not begun: it is for another chain. */
-export function requireChain(plan: UpgradePlan, chain: string, file: string): void {
-  if (plan.chain === chain) return;
-  const what = `the plan is for the chain "${plan.chain}"; the one that runs is "${chain}"`;
-  throw new SluiceError({ code: "change-refused", where: file, what });
 }

@@ -46,6 +46,9 @@ export interface ProbeCondition {
   readonly withinMs: number;
 }
 
+/** Whoever has the lane again keeps it for so long before that counts: a function that does not return shows by then. */
+export const SETTLE_MS = 200;
+
 const DEFAULT_TIME = "1s";
 
 /** Reports what the schema cannot say, and leaves such conditions out. Their shape is sound. */

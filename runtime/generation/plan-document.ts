@@ -5,7 +5,7 @@ import { extendPointer } from "../chain/pointer.ts";
 import { findSchemaFaults } from "../chain/schema-faults.ts";
 import { parseSource } from "../chain/source-text.ts";
 import type { Fault } from "../errors.ts";
-import { type Condition, lastsMs, type PacketText, readConditions, readTime } from "./plan-conditions.ts";
+import { type Condition, lastsMs, type PacketText, readConditions, readTime, SETTLE_MS } from "./plan-conditions.ts";
 import {
   type ChangeDeclaration,
   type GroupDeclaration,
@@ -37,8 +37,11 @@ export interface PlanStep {
   readonly expectedMs: number;
   readonly retries: number;
   readonly waitMs: number;
-  /** Null: the generation before has the traffic again. */
-  readonly undo: { readonly change: ChangeRequest; readonly conditions: readonly Condition[] } | null;
+  readonly undo: {
+    /** Null: the generation before has the traffic again. */
+    readonly change: ChangeRequest | null;
+    readonly conditions: readonly Condition[];
+  };
   /** Its group's and its own. */
   readonly conditions: readonly Condition[];
 }
@@ -110,18 +113,20 @@ class PlanReader {
   ): PlanStep {
     const expectedMs = readTime(step.expected, `${pointer}/expected`, this.#report);
     const conditions = [...ofGroup, ...this.#readConditions(step, pointer)];
+    if (expectedMs <= SETTLE_MS) {
+      const what = `a step takes longer than ${step.expected}: each is watched for ${formatTime(SETTLE_MS)}`;
+      this.#report("document-schema", `${pointer}/expected`, what);
+    }
     const slowest = [...always, ...conditions].toSorted((a, b) => lastsMs(b) - lastsMs(a))[0];
     if (slowest !== undefined && lastsMs(slowest) >= expectedMs) {
       const what = `${step.expected} is not longer than its condition takes: ${slowest.text}`;
       this.#report("document-schema", `${pointer}/expected`, what);
     }
-    const undo =
-      step.undo === undefined
-        ? null
-        : {
-            change: this.#readChange(step.undo),
-            conditions: this.#readConditions(step.undo, `${pointer}/undo`),
-          };
+    const { conditions: _, ...changed } = step.undo ?? {};
+    const undo = {
+      change: Object.keys(changed).length === 0 ? null : this.#readChange(changed),
+      conditions: this.#readConditions(step.undo ?? {}, `${pointer}/undo`),
+    };
     return {
       ...{ name, where: this.#locate(pointer), change: this.#readChange(step.change), expectedMs },
       ...{ retries: step.retries ?? 0, undo, conditions },

@@ -96,6 +96,7 @@ export class PlanRun {
   async #makeStep(step: number, signal: AbortSignal): Promise<void> {
     const { retries, waitMs } = this.#step(step);
     for (let attempt = 1; ; attempt++) {
+      signal.throwIfAborted();
       const failure = await this.#try(step, attempt, signal);
       if (failure === undefined) return;
       await this.#undo(step, attempt);
@@ -112,7 +113,6 @@ export class PlanRun {
     const both = AbortSignal.any([signal, late]);
     const started = performance.now();
     try {
-      both.throwIfAborted();
       await this.#actions.carryOut(step, attempt, both);
       both.throwIfAborted();
       this.#say("done", step, attempt, performance.now() - started);

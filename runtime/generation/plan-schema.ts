@@ -103,7 +103,7 @@ export const planSchema = {
           type: "object",
           additionalProperties: false,
           minProperties: 1,
-          description: "Absent: the generation before the step has the traffic again.",
+          description: "Without a change: the generation before the step has the traffic again.",
           properties: { ...changes, conditions: { ...conditions, description: "Hold after the undo." } },
         },
         conditions: { ...conditions, description: "Hold after the step." },

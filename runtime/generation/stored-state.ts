@@ -18,7 +18,7 @@ import { deserialize, serialize } from "node:v8";
 import type { Plan } from "../chain/plan.ts";
 import type { Engine } from "../dataplane/engine.ts";
 import { loadAddon } from "../dataplane/load-addon.ts";
-import { stateRoot } from "../dataplane/state-folder.ts";
+import { findEngines, stateRoot } from "../dataplane/state-folder.ts";
 import { SluiceError } from "../errors.ts";
 import type { FunctionPackage } from "../function/catalog.ts";
 import type { ChangeRequest } from "./upgrade-socket.ts";
@@ -110,6 +110,8 @@ export function takeStored(file: string, root = stateRoot()): StoredChain | unde
     const chain = readChain(folder);
     if (chain.file !== file) continue;
     const target = join(root, basename(name, RESTORE));
+    // The process that asked for it has not ended yet: whoever starts is told so.
+    if (findEngines(root).some(({ path }) => path === target)) return undefined;
     renameSync(join(folder, ENGINE), join(folder, "engine.json"));
     rmSync(target, { recursive: true, force: true });
     renameSync(folder, target);

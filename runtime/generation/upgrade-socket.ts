@@ -6,7 +6,8 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { type Fault, SluiceError } from "../errors.ts";
-import type { PlanPreview, PlanProgress, Plans } from "./plans.ts";
+import type { PlanPreview, Plans } from "./plans.ts";
+import type { PlanProgress } from "./running-plan.ts";
 import { type Change, COMMIT_WITHIN_MS, type UpgradeStatus, type Upgrades } from "./upgrade.ts";
 
 /** What a change is, read by the engine: absolute paths. */

@@ -125,8 +125,10 @@ export async function upgrade(engine: RunningEngine, ...args: readonly string[])
   return JSON.parse(await observe(engine, "upgrade", ...args, "--json"));
 }
 
-export async function readHistory(engine: RunningEngine): Promise<Transition[]> {
-  return JSON.parse(await observe(engine, "upgrade", "history", "--json"));
+/** `chain`: of an engine that does not run any more. */
+export async function readHistory(engine: RunningEngine, chain?: string): Promise<Transition[]> {
+  const named = chain === undefined ? [] : ["--chain", chain];
+  return JSON.parse(await observe(engine, "upgrade", "history", "--json", ...named));
 }
 
 /**

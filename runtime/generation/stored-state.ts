@@ -1,17 +1,7 @@
 // The state of a running chain as it was at one moment, beside its state folder: flows, columns, segments and counters,
 // and which plan and packages they belong to. A process that starts anew takes it up as what one left that was killed at
 // that moment.
-import {
-  closeSync,
-  existsSync,
-  fstatSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readSync,
-  renameSync,
-  rmSync,
-} from "node:fs";
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync, renameSync, rmSync } from "node:fs";
 import { mkdir, open, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { deserialize, serialize } from "node:v8";
@@ -56,18 +46,18 @@ export class StoredState {
     rmSync(folder, { recursive: true, force: true });
     try {
       await mkdir(folder, { mode: 0o700 });
-      let files: StateFile[] = [];
+      const files = await readAhead(engine.folder);
       const { pauseNs } = await engine.pause(() => {
-        files = readState(engine.folder);
+        for (const file of files) readAgain(engine.folder, file);
       });
       for (const file of files) await writeSparse(join(folder, file.name), file);
       await writeFile(join(folder, CHAIN), serialize({ ...chain, plan, packages } satisfies StoredChain));
       await writeFile(join(folder, ENGINE), JSON.stringify(engine.description));
-      const parts = files.flatMap(({ parts }) => parts.map(({ bytes }) => bytes.byteLength));
+      const lengths = files.flatMap(listParts).map(({ bytes }) => bytes.length);
       return new StoredState(
         folder,
         pauseNs,
-        parts.reduce((sum, length) => sum + length, 0),
+        lengths.reduce((sum, length) => sum + length, 0),
       );
     } catch (error) {
       rmSync(folder, { recursive: true, force: true });
@@ -130,49 +120,70 @@ function readChain(folder: string): StoredChain {
   }
 }
 
+/** One file in memory: what is a hole there takes no room here, either. */
 interface StateFile {
   readonly name: string;
-  readonly bytes: number;
-  readonly parts: readonly { readonly at: number; readonly bytes: Buffer }[];
+  readonly image: Buffer;
+  /** Beginning and end of what is not a hole, in turn. */
+  ranges: readonly number[];
 }
 
-/** What is not a hole of each file. Nobody may have the lane meanwhile. */
-function readState(folder: string): StateFile[] {
-  return readdirSync(folder)
-    .filter((name) => STATE_FILE.test(name))
-    .map((name) => readFile(join(folder, name)));
+/** Under traffic: the memory that it takes is there afterwards, and reading once more is quick. */
+async function readAhead(folder: string): Promise<StateFile[]> {
+  const names = readdirSync(folder).filter((name) => STATE_FILE.test(name));
+  return Promise.all(names.map((name) => readFileAhead(join(folder, name))));
 }
 
-function readFile(path: string): StateFile {
+async function readFileAhead(path: string): Promise<StateFile> {
   const ranges = loadAddon().findData(path);
+  const file = await open(path, "r");
+  try {
+    const image = Buffer.alloc((await file.stat()).size);
+    for (const { at, bytes } of listParts({ image, ranges })) await file.read(bytes, 0, bytes.length, at);
+    return { name: basename(path), image, ranges };
+  } finally {
+    await file.close();
+  }
+}
+
+/** Nobody may have the lane meanwhile. */
+function readAgain(folder: string, file: StateFile): void {
+  const path = join(folder, file.name);
+  file.ranges = loadAddon().findData(path);
   const descriptor = openSync(path, "r");
   try {
-    const parts = Array.from({ length: ranges.length / 2 }, (_, index) => {
-      const [at, end] = ranges.slice(2 * index, 2 * index + 2) as [number, number];
-      const bytes = Buffer.allocUnsafeSlow(end - at);
-      for (let done = 0; done < bytes.length; ) {
-        const count = readSync(descriptor, bytes, done, bytes.length - done, at + done);
-        if (count === 0) throw new Error(`${path} ends at ${at + done}`);
-        done += count;
-      }
-      return { at, bytes };
-    });
-    return { name: basename(path), bytes: fstatSync(descriptor).size, parts };
+    for (const { at, bytes } of listParts(file)) {
+      const count = readSync(descriptor, bytes, 0, bytes.length, at);
+      if (count !== bytes.length) throw new Error(`${path} ends at ${at + count}`);
+    }
   } finally {
     closeSync(descriptor);
   }
 }
 
-async function writeSparse(path: string, { bytes, parts }: StateFile): Promise<void> {
-  const file = await open(path, "w", 0o600);
+const PART_BYTES = 1 << 20;
+
+function listParts({ image, ranges }: Pick<StateFile, "image" | "ranges">): { at: number; bytes: Buffer }[] {
+  const parts = [];
+  for (let index = 0; index < ranges.length; index += 2) {
+    const [from, to] = ranges.slice(index, index + 2) as [number, number];
+    for (let at = from; at < to; at += PART_BYTES) {
+      parts.push({ at, bytes: image.subarray(at, Math.min(at + PART_BYTES, to)) });
+    }
+  }
+  return parts;
+}
+
+async function writeSparse(path: string, file: StateFile): Promise<void> {
+  const written = await open(path, "w", 0o600);
   try {
-    await file.truncate(bytes);
-    for (const part of parts) {
-      for (let done = 0; done < part.bytes.length; ) {
-        done += (await file.write(part.bytes, done, part.bytes.length - done, part.at + done)).bytesWritten;
+    await written.truncate(file.image.length);
+    for (const { at, bytes } of listParts(file)) {
+      for (let done = 0; done < bytes.length; ) {
+        done += (await written.write(bytes, done, bytes.length - done, at + done)).bytesWritten;
       }
     }
   } finally {
-    await file.close();
+    await written.close();
   }
 }

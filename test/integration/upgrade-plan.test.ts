@@ -97,6 +97,23 @@ groups:
       "counting/double: fw=acl@1.0.0 count=counting@1.0.0  →  fw=acl@1.0.0 count=counting@2.0.0",
     );
     expect(preview.output).toContain("segment total of count: kept");
+    const wrong = plan(`
+expected: 20s
+groups:
+  - name: g
+    steps:
+      - { name: a, change: { use: { count: counting@9 } }, expected: 2s }
+      - { name: b, change: { set: { fw.ruls: [] } }, expected: 2s, undo: { use: { wf: acl@1 } } }
+`);
+    for (const command of ["plan", "execute"]) {
+      const { status, complaint } = await runOn(running, "upgrade", command, wrong);
+      expect(status).toBe(2);
+      expect(complaint).toContain(`error[function-not-found] ${wrong}:8:9: change: `);
+      expect(complaint).toContain(`error[unknown-key] ${wrong}:9:9: change: --set fw.ruls: unknown key "ruls"`);
+      expect(complaint).toContain(`error[unknown-function] ${wrong}:9:9: undo: --use wf=acl@1: `);
+    }
+    expect(await readHistory(running)).toEqual([]);
+
     const capture = await net.right.capture("eth0", "udp", "in");
     const pings = net.startPings();
     const { end, transitions } = await executePlan(running, file);

@@ -226,6 +226,35 @@ Napi::Value Pulse(const Napi::CallbackInfo& info, Lane& lane) {
   return object;
 }
 
+Napi::Value SendTestFrame(const Napi::CallbackInfo& info, Lane& lane) {
+  const uint32_t port = info[0].ToNumber().Uint32Value();
+  if (port >= lane.ports() || !info[1].IsTypedArray()) {
+    ThrowError(info.Env(), "internal", "sendTestFrame", "no such port, or no bytes");
+    return info.Env().Undefined();
+  }
+  const auto bytes = info[1].As<Napi::Uint8Array>();
+  if (bytes.ByteLength() > lane.config().slot_bytes - kHeadroomBytes) return Napi::Boolean::New(info.Env(), false);
+  return Napi::Boolean::New(info.Env(), lane.test_frame().Send(port, {bytes.Data(), bytes.ByteLength()}));
+}
+
+Napi::Value TakeTestFrame(const Napi::CallbackInfo& info, Lane& lane) {
+  const Napi::Env env = info.Env();
+  TestFrame::Fate fate;
+  std::span<const uint8_t> bytes;
+  if (!lane.test_frame().Take(&fate, &bytes)) return env.Null();
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("kind", fate.kind);
+  object.Set("to", fate.to);
+  object.Set("hop", fate.hop);
+  object.Set("reason", fate.reason);
+  object.Set("engine", fate.engine);
+  object.Set("detail", fate.detail);
+  Napi::Uint8Array copy = Napi::Uint8Array::New(env, bytes.size());
+  std::copy(bytes.begin(), bytes.end(), copy.Data());
+  object.Set("bytes", copy);
+  return object;
+}
+
 void SetGenerationFunctions(Napi::Env env, Napi::Object object, const Shared& open) {
   Set(env, object, "makeProgram", open, MakeProgram);
   Set(env, object, "install", open, [](const Napi::CallbackInfo& info, Lane& lane) -> Napi::Value {
@@ -252,6 +281,12 @@ void SetGenerationFunctions(Napi::Env env, Napi::Object object, const Shared& op
     return info.Env().Undefined();
   });
   SetForAll(env, object, "pulse", open, Pulse);
+  SetForAll(env, object, "sendTestFrame", open, SendTestFrame);
+  SetForAll(env, object, "takeTestFrame", open, TakeTestFrame);
+  SetForAll(env, object, "abandonTestFrame", open, [](const Napi::CallbackInfo& info, Lane& lane) -> Napi::Value {
+    lane.test_frame().Abandon();
+    return info.Env().Undefined();
+  });
   SetForAll(env, object, "functionOf", open, [](const Napi::CallbackInfo& info, Lane& lane) -> Napi::Value {
     const uint32_t hop = info[0].ToNumber().Uint32Value();
     return Napi::Number::New(info.Env(), hop < lane.hops() ? static_cast<int32_t>(lane.hop(hop).function) : -1);

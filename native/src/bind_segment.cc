@@ -48,6 +48,15 @@ Napi::Value AttachSegment(const Napi::CallbackInfo& info) {
   return segment ? Describe(info.Env(), std::move(segment)) : Refuse(info.Env(), error);
 }
 
+Napi::Value FindDataOf(const Napi::CallbackInfo& info) {
+  std::vector<uint64_t> ranges;
+  const SystemError error = FindData(info[0].ToString().Utf8Value(), &ranges);
+  if (error) return Refuse(info.Env(), error);
+  Napi::Array list = Napi::Array::New(info.Env(), ranges.size());
+  for (uint32_t i = 0; i < ranges.size(); ++i) list.Set(i, static_cast<double>(ranges[i]));
+  return list;
+}
+
 bool ReadWindow(const Napi::Object& object, Window* window) {
   constexpr uint64_t kPage = 4096;
   const Holder segment = SegmentOf(object.Get("segment"));
@@ -95,6 +104,7 @@ std::shared_ptr<Segment> SegmentOf(const Napi::Value& value) {
 void BindSegments(Napi::Env env, Napi::Object exports) {
   exports.Set("openSegment", Napi::Function::New(env, OpenSegment));
   exports.Set("attachSegment", Napi::Function::New(env, AttachSegment));
+  exports.Set("findData", Napi::Function::New(env, FindDataOf));
   exports.Set("overlay", Napi::Function::New(env, OverlayMemory));
 }
 

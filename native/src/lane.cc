@@ -185,6 +185,7 @@ int32_t Lane::Inhale() {
   BeginMirror();
   TakePending();
   const uint32_t pending = arrived_;
+  if (test_frame_.waiting()) AdmitTestFrame();
   Receive();
   if (arrived_ == 0) return -1;
   ParseBatch(config_.umem->data(), config_.frames_address, records_, arrivals_.data(), arrived_);
@@ -205,6 +206,33 @@ void Lane::TakePending() {
     Admit(pending_[i].port, pending_[i].frame, pending_[i].number);
   }
   pending_.erase(pending_.begin(), pending_.begin() + count);
+}
+
+void Lane::AdmitTestFrame() {
+  uint32_t slot;
+  if (arrived_ == config_.batch_limit || pool_.Take({&slot, 1}, SlotOwner::kLane) == 0) return;
+  uint32_t port;
+  std::span<const uint8_t> bytes;
+  if (!test_frame_.Begin(&port, &bytes)) return pool_.Release(slot);
+  const uint32_t offset = slot * config_.slot_bytes + kHeadroomBytes;
+  const auto length = static_cast<uint32_t>(bytes.size());
+  std::memcpy(config_.umem->data() + offset, bytes.data(), length);
+  Admit(port, {offset, length, length, abi::kLinkEthernet, false, clock_ns_}, TestFrame::kNumber);
+}
+
+// Where it would leave it is kept, and counted as consumed.
+void Lane::KeepTestFrame(uint32_t port, Queue& queue) {
+  const auto end = queue.records.begin() + queue.count;
+  const auto found = std::find_if(queue.records.begin(), end,
+                                  [&](uint16_t record) { return flights_[record].number == TestFrame::kNumber; });
+  if (found == end) return;
+  const Frame& frame = flights_[*found].frame;
+  test_frame_.End({layout::kOutcomeKindsForward, static_cast<uint8_t>(port), -1, 0, false, 0},
+                  {config_.umem->data() + frame.offset, frame.length});
+  Count(layout::kLaneCountersConsumed);
+  Free(*found);
+  std::copy(found + 1, end, found);
+  --queue.count;
 }
 
 uint32_t Lane::Receive() { return config_.virtual_clock ? ReceiveInTime() : ReceiveInTurn(); }
@@ -516,6 +544,11 @@ void Lane::Free(uint32_t record_index) { pool_.Release(flights_[record_index].fr
 void Lane::Note(uint32_t record_index, int32_t hop, uint32_t kind, uint32_t to, uint32_t reason, uint32_t detail,
                 bool engine) {
   if (mirror_) MirrorOutcome(record_index, hop, kind, to, reason, detail, engine);
+  if (test_frame_.under_way() && flights_[record_index].number == TestFrame::kNumber) {
+    test_frame_.End({static_cast<uint8_t>(kind), static_cast<uint8_t>(to), static_cast<int16_t>(hop),
+                     static_cast<uint16_t>(reason), engine, detail},
+                    {});
+  }
   if (!config_.keep_outcomes || outcome_count_ == outcomes_->size()) return;
   const Flight& flight = flights_[record_index];
   const Record& record = records_[record_index];
@@ -607,9 +640,12 @@ void Lane::Transmit() {
 
 void Lane::TransmitOn(uint32_t index, Queue& queue) {
   Port& port = *ports_[index];
+  if (test_frame_.under_way()) KeepTestFrame(index, queue);
   for (uint32_t i = 0; i < queue.count; ++i) staging_[i] = flights_[queue.records[i]].frame;
   const uint32_t taken = port.Transmit({staging_.data(), queue.count});
-  for (uint32_t i = 0; i < taken; ++i) Note(queue.records[i], -1, layout::kOutcomeKindsForward, index, 0, 0, false);
+  for (uint32_t i = 0; config_.keep_outcomes && i < taken; ++i) {
+    Note(queue.records[i], -1, layout::kOutcomeKindsForward, index, 0, 0, false);
+  }
   Count(layout::kLaneCountersTransmitted, taken);
   const uint32_t reason = port.gone() ? kPortGone : kPortFull;
   for (uint32_t i = taken; i < queue.count; ++i) {

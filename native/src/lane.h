@@ -29,6 +29,7 @@
 #include "program.h"
 #include "record.h"
 #include "segment.h"
+#include "test_frame.h"
 
 namespace sluice {
 
@@ -170,6 +171,8 @@ class Lane {
   void SetMirror(std::shared_ptr<Mirror> mirror);
   bool reaches_host(uint32_t port) const { return ports_[port]->reaches_host(); }
   const FramePool& pool() const { return pool_; }
+  // For other threads.
+  TestFrame& test_frame() { return test_frame_; }
 
  private:
   using Queue = FrameQueue;
@@ -188,6 +191,8 @@ class Lane {
   void Admit(uint32_t port, const Frame& frame, uint64_t number);
   void AdmitNew(uint32_t port, std::span<const Frame> frames);
   void TakePending();
+  void AdmitTestFrame();
+  void KeepTestFrame(uint32_t port, Queue& queue);
   void LeaveToOthers(uint32_t first);
   void TrackFlows();
   void Classify();
@@ -285,6 +290,7 @@ class Lane {
   std::vector<uint8_t> log_;  // reserved once
   static constexpr size_t kBadCallBytes = 1 << 20;
   BadResult bad_result_;
+  TestFrame test_frame_;
   std::shared_ptr<std::vector<Outcome>> outcomes_;
   uint32_t outcome_count_ = 0;
   std::shared_ptr<Mirror> mirror_;  // the lane's thread's

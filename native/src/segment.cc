@@ -74,4 +74,20 @@ SystemError Overlay(uint8_t* base, uint64_t end, std::span<const Window> windows
   return {};
 }
 
+SystemError FindData(const std::string& path, std::vector<uint64_t>* ranges) {
+  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return Failed("open", path);
+  off_t at = lseek(descriptor, 0, SEEK_DATA);
+  while (at >= 0) {
+    const off_t end = lseek(descriptor, at, SEEK_HOLE);
+    if (end < 0) break;
+    ranges->insert(ranges->end(), {static_cast<uint64_t>(at), static_cast<uint64_t>(end)});
+    at = lseek(descriptor, end, SEEK_DATA);
+  }
+  // ENXIO: there is no data behind that place.
+  const SystemError error = errno == ENXIO ? SystemError{} : Failed("lseek", path);
+  close(descriptor);
+  return error;
+}
+
 }  // namespace sluice

@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "system_error.h"
 
@@ -52,5 +53,8 @@ struct Window {
 // Makes [base, base + end) inaccessible, then maps the windows into it. The mappings end with the memory itself.
 // A store into a window that is not writable, or any access outside of all windows, is a WebAssembly trap.
 SystemError Overlay(uint8_t* base, uint64_t end, std::span<const Window> windows);
+
+// The byte ranges of a file that are not holes, as beginning and end in turn.
+SystemError FindData(const std::string& path, std::vector<uint64_t>* ranges);
 
 }  // namespace sluice

@@ -7,7 +7,7 @@ import { SluiceError } from "../errors.ts";
 import { CommittedStore } from "../generation/committed.ts";
 import { type EngineMessage, type EngineOrder, type EngineStart, KEEPER } from "./engine-protocol.ts";
 import { printError } from "./output.ts";
-import { runEngine } from "./up.ts";
+import { RestoreAsked, runEngine } from "./up.ts";
 
 /** Whoever started it is gone, or it is to stop before it runs; a second signal then ends it at once. */
 const stopping = new AbortController();
@@ -47,6 +47,8 @@ async function run({ file, options, death }: EngineStart): Promise<number> {
     return 0;
   } catch (error) {
     const status = printError(error);
+    // The next process is to begin with what was stored: it is started as after a death.
+    if (error instanceof RestoreAsked) return status;
     await tell({ kind: "ended", code: error instanceof SluiceError ? error.code : "internal" });
     return status;
   }

@@ -46,21 +46,22 @@ function requirePackages(catalog: Catalog, plan: Plan): FunctionPackage[] {
 
 /**
  * A change of the running chain: the document `file` with overrides and with other packages (`use`: FUNCTION=NAME@RANGE),
- * planned as what may follow `before`.
+ * read now, and planned as what may follow another plan when it is asked for that.
  */
-export function loadChange(
+export function readChange(
   file: string,
   options: ChainOptions & { readonly use: readonly string[] },
-  before: Plan,
-): Pick<LoadedChain, "plan" | "packages"> {
+): (before: Plan) => Pick<LoadedChain, "plan" | "packages"> {
   const { document, catalog } = parseChain(file, options);
   const uses = Object.fromEntries(options.use.map((text) => readUse(text, document)));
-  const { plan } = planChain(pinFunctions(document, uses), catalog, before);
-  if (plan.chain !== before.chain) {
-    const what = `the document is of the chain "${plan.chain}"; the one that runs is "${before.chain}"`;
-    throw new SluiceError({ code: "change-refused", where: file, what });
-  }
-  return { plan, packages: requirePackages(catalog, plan) };
+  return (before) => {
+    const { plan } = planChain(pinFunctions(document, uses), catalog, before);
+    if (plan.chain !== before.chain) {
+      const what = `the document is of the chain "${plan.chain}"; the one that runs is "${before.chain}"`;
+      throw new SluiceError({ code: "change-refused", where: file, what });
+    }
+    return { plan, packages: requirePackages(catalog, plan) };
+  };
 }
 
 function readUse(text: string, document: ParsedDocument): [name: string, use: string] {

@@ -4,21 +4,24 @@ import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
 import { throwFaults } from "../chain/faults.ts";
+import type { Plan } from "../chain/plan.ts";
 import { findStateFaults } from "../chain/state-changes.ts";
 import { type Engine, type EngineSetup, type Quarantine, requireDevices, startEngine } from "../dataplane/engine.ts";
 import type { FaultReport } from "../dataplane/lane.ts";
 import type { FrameAudit } from "../dataplane/native.ts";
 import { SluiceError } from "../errors.ts";
 import { admit } from "../function/admission.ts";
-import { type CommittedChain, CommittedStore, followSource } from "../generation/committed.ts";
+import { type ChainSource, type CommittedChain, CommittedStore, followSource } from "../generation/committed.ts";
 import { History } from "../generation/history.ts";
-import { type Change, Upgrades } from "../generation/upgrade.ts";
+import { Plans } from "../generation/plans.ts";
+import { type StoredChain, StoredState, takeStored } from "../generation/stored-state.ts";
+import { type Change, describeVersions, Upgrades } from "../generation/upgrade.ts";
 import { type ChangeRequest, UpgradeServer } from "../generation/upgrade-socket.ts";
-import { formatPacket } from "../testing/packet-text.ts";
+import { encodePacket, formatPacket } from "../testing/packet-text.ts";
 import type { Death, EngineOptions } from "./engine-protocol.ts";
 import { FaultBundles } from "./fault-bundles.ts";
-import { loadChain, loadChange } from "./load-chain.ts";
-import { printLine, printWarnings, type Warning } from "./output.ts";
+import { loadChain, readChange } from "./load-chain.ts";
+import { printError, printLine, printWarnings, type Warning } from "./output.ts";
 import { collect } from "./program.ts";
 import { GIVE_UP_AFTER, supervise } from "./supervise.ts";
 
@@ -27,6 +30,8 @@ interface UpOptions extends EngineOptions {
   readonly restart: boolean;
   readonly giveUpAfter: string;
 }
+
+const ENDED_WITHIN_MS = 3000;
 
 export function registerUp(program: Command): void {
   program
@@ -58,7 +63,8 @@ export interface EngineLife {
 
 export async function runEngine(file: string, options: EngineOptions, life: EngineLife = {}): Promise<void> {
   const history = new History();
-  const chain = readCommitted(life.death, history) ?? readChain(file, options);
+  const stored = takeStored(resolve(file));
+  const chain = stored ?? readCommitted(life.death, history) ?? readChain(file, options);
   if (life.supervisor === undefined && chain.plan.whenDown === "drop") printWarnings([nothingDrops(file)]);
   let bundles: FaultBundles | undefined;
   const engine = await startChain(chain, life, (evidence, faulty) => {
@@ -66,25 +72,43 @@ export async function runEngine(file: string, options: EngineOptions, life: Engi
     bundles.keep(evidence, faulty);
   });
   const committed = new CommittedStore(engine.folder, life.onCommitted);
+  StoredState.forget(engine.folder);
+  if (stored !== undefined) noteRestored(stored, history);
   const upgrades = new Upgrades(engine, history, { committed, source: chain.source, describePacket: formatPacket });
+  let restoreAsked: RestoreAsked | undefined;
+  const plans = new Plans({
+    ...{ engine, upgrades, history, read: readSource, file: resolve(file) },
+    packets: { encode: encodePacket, format: formatPacket },
+    restart: (why) => {
+      restoreAsked = new RestoreAsked(chain.plan.chain, why);
+      endForRestore(engine, restoreAsked);
+    },
+    warn: (text) => process.stderr.write(`warn ${text}\n`),
+  });
   engine.onQuarantine = (quarantine) => {
     printQuarantine(quarantine);
+    upgrades.noteQuarantine(describeQuarantine(quarantine));
     void afterQuarantine(quarantine, engine, upgrades);
   };
-  const server = await UpgradeServer.listen(engine.folder, upgrades, changeReader(engine, upgrades));
-  const stop = () => void engine.stop().catch(() => {});
+  const server = await UpgradeServer.listen(engine.folder, upgrades, changeReader(engine, upgrades), plans);
+  const stop = () => {
+    plans.stop();
+    void engine.stop().catch(() => {});
+  };
   const interrupted = onInterrupt(stop);
   life.signal?.addEventListener("abort", stop);
   if (life.signal?.aborted) stop();
   await engine.begun;
   life.onRunning?.(engine.folder);
-  printStart(engine, options.json === true, life.death);
+  printStart(engine, options.json === true, life.death, stored?.upgradePlan);
   try {
     const audit = await engine.ended;
     await bundles?.settled();
     printEnd(audit, options.json === true);
+    if (restoreAsked !== undefined) throw restoreAsked;
   } finally {
     interrupted.dispose();
+    plans.stop();
     upgrades.stop();
     server.close();
     history.close();
@@ -99,12 +123,40 @@ function nothingDrops(file: string): Warning {
 function changeReader(engine: Engine, upgrades: Upgrades): (request: ChangeRequest) => Change {
   return (request) => {
     const before = engine.running.plan;
-    const source = followSource(upgrades.source, request);
-    const change = loadChange(source.file, source, before);
-    for (const { wasm, manifest } of change.packages) admit(wasm, manifest);
+    const change = readSource(followSource(upgrades.source, request))(before);
     if (!request.cold) throwFaults(findStateFaults(before, change.plan, "load"));
+    return change;
+  };
+}
+
+/** Reads what a source names; it is planned when it is known what runs. */
+function readSource(source: ChainSource): (before: Plan) => Change {
+  const plan = readChange(source.file, source);
+  return (before) => {
+    const change = plan(before);
+    for (const { wasm, manifest } of change.packages) admit(wasm, manifest);
     return { ...change, source };
   };
+}
+
+/** The plan cannot be taken back by this process: whoever starts the chain next finds what was stored before it. */
+export class RestoreAsked extends SluiceError {
+  constructor(chain: string, why: string) {
+    const help = "start it again: it begins with the state that was stored before the plan";
+    super({ code: "upgrade-failed", where: chain, what: `the plan cannot be taken back: ${why}`, help });
+  }
+}
+
+/** A lane that does not stop goes with its process. */
+function endForRestore(engine: Engine, asked: RestoreAsked): void {
+  void engine.stop().catch(() => {});
+  setTimeout(() => process.exit(printError(asked)), ENDED_WITHIN_MS).unref();
+}
+
+function noteRestored({ upgrade, upgradePlan, plan }: StoredChain, history: History): void {
+  const versions = describeVersions(plan);
+  const what = { chain: plan.chain, upgrade, at: new Date().toISOString(), actor: "restore", plan: upgradePlan };
+  history.add({ ...what, before: versions, after: versions, state: "restored", durationMs: 0, outcome: "ok" });
 }
 
 type StartedChain = Omit<CommittedChain, "numbering"> & Partial<Pick<CommittedChain, "numbering">>;
@@ -157,7 +209,8 @@ async function afterQuarantine(quarantine: Quarantine, engine: Engine, upgrades:
   const { function: name, why, generation, isFallback } = quarantine;
   if (why !== "traps") await upgrades.noteFallback(generation, describeQuarantine(quarantine));
   const planned = engine.running.plan.functions.find((each) => each.name === name);
-  if (planned?.onFault !== "previous" || isFallback) return;
+  // A plan of several steps takes itself back.
+  if (planned?.onFault !== "previous" || isFallback || upgrades.status.plan !== null) return;
   try {
     const isBack = await upgrades.returnToPrevious(planned.name);
     const end = isBack ? "the version before has its traffic" : "there is no version before; its frames are dropped";
@@ -193,11 +246,16 @@ function printFault({ function: name, package: from, message, source, count }: F
   process.stderr.write(`fault ${name} (${from})${source === null ? "" : ` ${source}`}: ${message}${times}\n`);
 }
 
-function printStart({ description, recovery }: Engine, json: boolean, death?: Death): void {
+function printStart(
+  { description, recovery }: Engine,
+  json: boolean,
+  death?: Death,
+  restored: string | null = null,
+): void {
   const downMs = death === undefined ? 0 : Date.now() - death.at;
   if (json) {
     const state = death === undefined ? { state: "running" } : { state: "restarted", death, downMs };
-    process.stdout.write(`${JSON.stringify({ ...state, ...description, recovery })}\n`);
+    process.stdout.write(`${JSON.stringify({ ...state, ...description, recovery, restored })}\n`);
     return;
   }
   const again = death === undefined ? "" : ` again, ${downMs} ms after process ${death.pid} died`;
@@ -206,6 +264,7 @@ function printStart({ description, recovery }: Engine, json: boolean, death?: De
     const better = refused.map((refusal) => `${refusal.mode}: ${refusal.why}`).join("; ");
     printLine(`  port ${name}: ${device}, ${mode}${better === "" ? "" : ` (not ${better})`}`);
   }
+  if (restored !== null) printLine(`  restored as it was before the plan ${restored}`);
   if (recovery?.fresh === false) {
     printLine(`  flows: ${recovery.kept} of the process before go on, ${recovery.dropped} half-written ones dropped`);
   }

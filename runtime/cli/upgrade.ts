@@ -7,12 +7,14 @@ import { SluiceError } from "../errors.ts";
 import { parseCondition } from "../generation/conditions.ts";
 import { dataRoot, History, type Transition } from "../generation/history.ts";
 import { describeRollback } from "../generation/rollback.ts";
+import { parseTime } from "../generation/time-text.ts";
 import { MIGRATION_LOOK_MS, type UpgradeStatus } from "../generation/upgrade.ts";
 import { type CanaryRequest, requestUpgrade, type UpgradeRequest } from "../generation/upgrade-socket.ts";
 import { findEngine } from "./find-engine.ts";
 import { printJson, printLine, printTable } from "./output.ts";
 import { collect } from "./program.ts";
 import { describeShadow } from "./shadow-text.ts";
+import { registerUpgradePlan } from "./upgrade-plan.ts";
 
 interface StepOptions {
   readonly chain?: string;
@@ -85,6 +87,7 @@ export function registerUpgrade(program: Command): void {
       printStatus(await ask(options, { step: step as keyof typeof steps }), options),
     );
   }
+  registerUpgradePlan(upgrade);
   addCommon(upgrade.command("history").description("show every transition of every upgrade")).action(history);
 }
 
@@ -175,13 +178,9 @@ async function untilMigrated(options: StepOptions): Promise<void> {
   while ((await ask(options, { step: "status" })).migrationLeft > 0) await sleep(MIGRATION_LOOK_MS);
 }
 
-const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
-const LONGEST_MS = 24 * 3_600_000;
-
 function readTime(text: string): number {
-  const [, count, unit = ""] = /^(\d+)(ms|s|m|h)$/.exec(text) ?? [];
-  const timeMs = Number(count) * (units[unit] ?? Number.NaN);
-  if (timeMs > 0 && timeMs <= LONGEST_MS) return timeMs;
+  const timeMs = parseTime(text);
+  if (timeMs !== undefined) return timeMs;
   const what = `"${text}" is not a time from 1ms to 24h such as 60s`;
   throw new SluiceError({ code: "usage", where: "--commit-within", what });
 }
@@ -194,6 +193,7 @@ function printStatus(status: UpgradeStatus, { json }: StepOptions): void {
 function describeStatus(status: UpgradeStatus): void {
   const { upgrade, state, generation, before, after, stateChanges, commitUntil, pauseUs } = status;
   printLine(`upgrade ${upgrade} of ${status.chain}: ${state}; generation ${generation} has the traffic`);
+  if (status.plan !== null) printLine(`  the plan ${status.plan} is being carried out; see \`sluice upgrade history\``);
   printLine(before === after ? `  ${after}` : `  ${before}  →  ${after}`);
   for (const { function: owner, kind, name, outcome, why } of stateChanges) {
     printLine(`  ${kind} ${name} of ${owner}: ${outcome}${why === undefined ? "" : ` (${why})`}`);
@@ -236,9 +236,10 @@ function history({ chain, json }: StepOptions): void {
 }
 
 function printHistory(transitions: readonly Transition[]): void {
-  const rows = transitions.map(({ upgrade, state, at, actor, before, after, durationMs, outcome }) => {
+  const rows = transitions.map(({ upgrade, step, attempt, state, at, actor, before, after, durationMs, outcome }) => {
     const versions = before === after ? after : `${before} → ${after}`;
-    return [upgrade, state, at, actor, durationMs.toFixed(1), outcome, versions];
+    const nth = attempt === null || attempt === 1 ? "" : ` ×${attempt}`;
+    return [upgrade, `${step ?? ""}${nth}`, state, at, actor, durationMs.toFixed(1), outcome, versions];
   });
-  printTable(["upgrade", "state", "at", "actor", "ms", "outcome", "functions"], rows);
+  printTable(["upgrade", "step", "state", "at", "actor", "ms", "outcome", "functions"], rows);
 }

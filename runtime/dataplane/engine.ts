@@ -25,6 +25,7 @@ import {
   processStartOf,
   StateFolder,
 } from "./state-folder.ts";
+import { sendTestFrame, type TestFrameOutcome } from "./test-frame.ts";
 import { Watchdog } from "./watchdog.ts";
 import {
   CONTROL_CALLING,
@@ -76,6 +77,7 @@ const SLOTS = 16384;
 const SLOT_BYTES = 2048;
 const BATCH_LIMIT_MS = 50;
 const STANDBY_AFTER_MS = 500;
+const PAUSED_WITHIN_MS = 1000;
 
 /** Starts a chain. Throws chain-running, device-missing, not-permitted … with everything undone. */
 export async function startEngine(setup: EngineSetup): Promise<Engine> {
@@ -147,6 +149,7 @@ export class Engine {
   #lastGeneration = 1;
   /** Of the generation that was built last: what any of them ever counted keeps its place. */
   #layout: CounterLayout;
+  #replacing: Promise<void> = Promise.resolve();
   #isStopping = false;
 
   constructor(setup: EngineSetup, state: StateFolder, shared: Shared, first: GenerationWorker) {
@@ -173,7 +176,7 @@ export class Engine {
     this.#tickHz = state.dead?.tickHz ?? native.measureTickHz();
     this.#describe();
     this.#watchdog = new Watchdog(this.#lane, this.#control, setup.batchLimitMs ?? BATCH_LIMIT_MS, (offender) => {
-      this.#replace(offender).catch(this.#end.reject);
+      this.#replacing = this.#replace(offender).catch(this.#end.reject);
     });
     this.#planStandby([]);
   }
@@ -198,6 +201,11 @@ export class Engine {
     };
   }
 
+  /** Everything that is asked of it fails from now on. */
+  get isStopping(): boolean {
+    return this.#isStopping;
+  }
+
   /** The generation that has the lane. */
   get running(): { readonly generation: number; readonly plan: Plan; readonly packages: readonly FunctionPackage[] } {
     return this.#running.setup;
@@ -205,13 +213,13 @@ export class Engine {
 
   /**
    * Builds another generation beside the running one, which goes on undisturbed. Throws
-   * change-refused, config-invalid, function-fault …, with everything undone.
+   * change-refused, config-invalid, function-fault … or the signal's reason, with everything undone.
    */
-  async load(plan: Plan, packages: readonly FunctionPackage[]): Promise<Loaded> {
+  async load(plan: Plan, packages: readonly FunctionPackage[], signal?: AbortSignal): Promise<Loaded> {
     requireChangeable(this.#running.setup.plan, plan);
     this.#requireMigrated();
     this.#forgetState(plan);
-    const worker = await this.#build({ ...chainOf({ plan, packages }), quarantined: [] });
+    const worker = await this.#build({ ...chainOf({ plan, packages }), quarantined: [] }, signal);
     return { generation: worker.setup.generation, migrations: worker.description.migrations };
   }
 
@@ -272,6 +280,42 @@ export class Engine {
     this.#planStandby([]);
   }
 
+  /** When no generation that did not return or died is being replaced. */
+  settled(): Promise<void> {
+    return this.#replacing;
+  }
+
+  /** Whether `switchTo` can give the lane to it. */
+  standsBy(generation: number): boolean {
+    return [...this.#others].some((worker) => worker.setup.generation === generation);
+  }
+
+  /** Between two batches, nobody has the lane while `work` runs. Throws upgrade-failed if no batch ends in time. */
+  async pause(work: () => void): Promise<Taken> {
+    const worker = this.#running;
+    const taken = worker.taken();
+    taken.catch(() => {});
+    Atomics.store(this.#control, CONTROL_OWNER, 0);
+    loadAddon().wake(this.#wakeDescriptor);
+    await Atomics.waitAsync(this.#control, CONTROL_RUNNING, worker.setup.generation, PAUSED_WITHIN_MS).value;
+    try {
+      // Or somebody else has the lane by now: the one before did not return.
+      const isPaused = this.#running === worker && Atomics.load(this.#control, CONTROL_RUNNING) === 0;
+      if (!isPaused) throw new SluiceError({ code: "upgrade-failed", where: this.#state.path, what: "no batch ended" });
+      work();
+    } finally {
+      if (this.#running === worker) this.#own(worker);
+    }
+    return taken;
+  }
+
+  /** A frame that goes through the chain and is kept where it would leave. Throws upgrade-failed, or the signal's reason. */
+  testFrame(port: string, bytes: Uint8Array, signal: AbortSignal): Promise<TestFrameOutcome> {
+    return sendTestFrame(this.#lane, this.description, { port, bytes, signal }, () =>
+      loadAddon().wake(this.#wakeDescriptor),
+    );
+  }
+
   /** Stops the lane and releases its devices. */
   stop(): Promise<FrameAudit> {
     if (this.#isStopping) return this.ended;
@@ -307,14 +351,17 @@ export class Engine {
     throw new SluiceError({ code: "upgrade-state", where: this.#state.path, what });
   }
 
-  async #build(chain: Pick<WorkerSetup, "plan" | "packages" | "quarantined">): Promise<GenerationWorker> {
+  async #build(
+    chain: Pick<WorkerSetup, "plan" | "packages" | "quarantined">,
+    signal?: AbortSignal,
+  ): Promise<GenerationWorker> {
     const { plan, packages } = this.#running.setup;
     const { functions, lane } = this.#running.description;
     const before = { layout: this.#layout, plan, functions };
     const setup = { ...this.#shared, ...chain, generation: ++this.#lastGeneration, attach: { lane, before } };
     const worker = new GenerationWorker({ ...setup, packages: chain.packages ?? packages }, this.#setup);
     try {
-      await worker.ready;
+      await (signal === undefined ? worker.ready : Promise.race([worker.ready, rejectOn(signal)]));
     } catch (error) {
       await worker.terminate();
       this.#closePorts();
@@ -371,13 +418,14 @@ export class Engine {
       this.onQuarantine?.({ function: offender.name, package: nameOf(offender), why: "traps", ...where });
     };
     worker.ended.then(this.#end.resolve, (error) => {
+      this.#others.delete(worker);
       if (worker !== this.#running || this.#watchdog.isHandling) return;
       // What the lane itself says of its end is final; a thread that died can be replaced.
       const isDead = !(error instanceof SluiceError) || error.code === "internal";
       if (!isDead || this.#isStopping || this.#successorOf(worker) === undefined) this.#end.reject(error);
       else {
         this.#setup.onLog?.("error", "engine", `generation ${worker.setup.generation} died: ${error.message}`);
-        this.#replace(null).catch(this.#end.reject);
+        this.#replacing = this.#replace(null).catch(this.#end.reject);
       }
     });
   }
@@ -480,6 +528,13 @@ export function requireDevices(ports: Plan["ports"]): void {
       throw new SluiceError({ code: "usage", where, what: "a chain runs on one queue of each port", help });
     }
   }
+}
+
+function rejectOn(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    else signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
 }
 
 function chainOf({ plan, packages }: EngineSetup): Pick<WorkerSetup, "plan" | "packages"> {

@@ -70,7 +70,9 @@ export class GenerationWorker {
     this.#isTerminated = true;
     this.#taken.promise.catch(() => {});
     const what = `generation ${this.setup.generation} was ended`;
-    this.#taken.reject(new SluiceError({ code: "upgrade-failed", where: this.setup.plan.chain, what }));
+    const error = new SluiceError({ code: "upgrade-failed", where: this.setup.plan.chain, what });
+    this.#taken.reject(error);
+    this.#ready.reject(error);
     // What its end costs is not to be paid by the lane.
     const thread = this.#description?.thread ?? null;
     if (thread !== null && !this.#isEnded) loadAddon().leaveLaneCpu(thread);

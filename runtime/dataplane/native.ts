@@ -190,6 +190,21 @@ export interface LanePulse {
   readonly cpuMs: number;
 }
 
+export interface TestFrameFate {
+  /** Index into outcomeKinds. */
+  readonly kind: number;
+  /** Index of the port where it would have left, if it was forwarded. */
+  readonly to: number;
+  /** The hop that decided, -1: the engine. */
+  readonly hop: number;
+  /** The function's reason, or with `engine` an index into engineDropReasons. */
+  readonly reason: number;
+  readonly engine: boolean;
+  readonly detail: number;
+  /** As it would have left. */
+  readonly bytes: Uint8Array;
+}
+
 /** The three phases and the fault path are raw N-API functions; all the rest is cold. */
 export interface NativeLane {
   /** By which NativeAddon.attachLane finds it in another thread. */
@@ -207,6 +222,15 @@ export interface NativeLane {
   quarantine(hop: number, bypass: boolean): void;
   /** For watchers: may be called while another thread has the lane. */
   pulse(): LanePulse;
+  /**
+   * A frame goes through the chain as if the port had received it; what would leave is kept, and nothing is on the wire.
+   * From any thread. False if an earlier one has not ended yet, or it does not fit a slot.
+   */
+  sendTestFrame(port: number, bytes: Uint8Array): boolean;
+  /** What became of it; null as long as nothing has. */
+  takeTestFrame(): TestFrameFate | null;
+  /** Nobody waits for it any more. */
+  abandonTestFrame(): void;
   /** Index of the function at a hop of the program that runs, -1 if there is no such hop. */
   functionOf(hop: number): number;
   /** Closes the ports from that index on, none of which the lane has at present. From any thread. */
@@ -406,6 +430,8 @@ export interface NativeAddon {
   openSegment(bytes: number, path?: string): Segment;
   /** Maps an existing file read-only (for observers). */
   attachSegment(path: string): Segment;
+  /** The byte ranges of a file that are not holes, beginning and end in turn. Throws system-call. */
+  findData(path: string): number[];
   /** Puts windows over [0, MEMORY_BASE) of a WebAssembly memory; the rest of that range becomes inaccessible. */
   overlay(memory: ArrayBuffer, windows: readonly Window[]): void;
   /**

@@ -18,11 +18,25 @@ export const upgradeStates = [
 ] as const;
 export type UpgradeState = (typeof upgradeStates)[number];
 
+/** What the steps of an upgrade plan have besides. */
+export const stepStates = [
+  "stored",
+  "done",
+  "failed",
+  "undoing",
+  "undone",
+  "waiting",
+  "falling-back",
+  "restoring",
+  "restored",
+] as const;
+export type StepState = (typeof stepStates)[number];
+
 export interface Transition {
   readonly chain: string;
   /** Counted from 1 in the chain's history. */
   readonly upgrade: number;
-  readonly state: UpgradeState;
+  readonly state: UpgradeState | StepState;
   /** ISO 8601. */
   readonly at: string;
   /**
@@ -37,13 +51,23 @@ export interface Transition {
   readonly durationMs: number;
   /** `ok`, or what went wrong. */
   readonly outcome: string;
+  /** Of a plan's upgrade: its name; of its steps `group/step` and the attempt, counted from 1. */
+  readonly plan: string | null;
+  readonly step: string | null;
+  readonly attempt: number | null;
 }
+
+type NewTransition = Omit<Transition, "plan" | "step" | "attempt"> &
+  Partial<Pick<Transition, "plan" | "step" | "attempt">>;
 
 /** SLUICE_DATA_DIR, or a folder for what is to last. */
 export function dataRoot(): string {
   const own = process.getuid?.() === 0 ? "/var/lib/sluice" : join(homedir(), ".local/state/sluice");
   return process.env.SLUICE_DATA_DIR ?? own;
 }
+
+const addedColumns = { plan: "TEXT", step: "TEXT", attempt: "INTEGER" } as const;
+const COLUMNS = "chain, upgrade, state, at, actor, before, after, durationMs, outcome, plan, step, attempt";
 
 export class History {
   readonly #database: DatabaseSync;
@@ -63,27 +87,36 @@ export class History {
         ) STRICT;
         CREATE INDEX IF NOT EXISTS transitions_by_chain ON transitions (chain, id);
       `);
+      this.#addColumns();
     } catch (error) {
       const help = "let SLUICE_DATA_DIR name a folder that can be written";
       throw new SluiceError({ code: "file-unwritable", where: file, what: (error as Error).message, help });
     }
   }
 
+  /** Files of earlier versions lack these. */
+  #addColumns(): void {
+    const known = this.#database.prepare("PRAGMA table_info(transitions)").all();
+    for (const [name, type] of Object.entries(addedColumns)) {
+      if (known.some((column) => column.name === name)) continue;
+      this.#database.exec(`ALTER TABLE transitions ADD COLUMN ${name} ${type}`);
+    }
+  }
+
   /** Durable when it returns. */
-  add({ chain, upgrade, state, at, actor, before, after, durationMs, outcome }: Transition): void {
+  add(transition: NewTransition): void {
+    const { chain, upgrade, state, at, actor, before, after, durationMs, outcome } = transition;
+    const { plan = null, step = null, attempt = null } = transition;
     this.#database
-      .prepare(
-        "INSERT INTO transitions (chain, upgrade, state, at, actor, before, after, durationMs, outcome) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-      )
-      .run(chain, upgrade, state, at, actor, before, after, durationMs, outcome);
+      .prepare(`INSERT INTO transitions (${COLUMNS}) VALUES (${COLUMNS.replace(/\w+/g, "?")})`)
+      .run(chain, upgrade, state, at, actor, before, after, durationMs, outcome, plan, step, attempt);
   }
 
   /** The newest `limit` transitions of a chain, oldest first. */
   list(chain: string, limit = 1000): Transition[] {
-    const columns = "chain, upgrade, state, at, actor, before, after, durationMs, outcome";
     const rows = this.#database
       .prepare(
-        `SELECT ${columns} FROM (SELECT * FROM transitions WHERE chain = ? ORDER BY id DESC LIMIT ?) ORDER BY id`,
+        `SELECT ${COLUMNS} FROM (SELECT * FROM transitions WHERE chain = ? ORDER BY id DESC LIMIT ?) ORDER BY id`,
       )
       .all(chain, limit);
     return rows.map((row) => ({ ...row }) as unknown as Transition);

@@ -9,6 +9,8 @@ import type { CanaryRule } from "../chain/canary.ts";
 import { parseMatch } from "../chain/match-source.ts";
 import { type Fault, SluiceError } from "../errors.ts";
 import { type Condition, parseCondition } from "./conditions.ts";
+import type { PlanPreview, Plans } from "./plans.ts";
+import type { PlanProgress } from "./running-plan.ts";
 import { type Change, COMMIT_WITHIN_MS, type UpgradeStatus, type Upgrades } from "./upgrade.ts";
 
 /** What a change is, read by the engine: absolute paths. */
@@ -43,7 +45,17 @@ export type UpgradeRequest = { readonly actor: string } & (
     }
 );
 
-type Answer = { readonly status: UpgradeStatus } | { readonly faults: readonly Fault[] };
+/** Of plans of several steps; files are absolute. */
+export type PlanRequest =
+  | { readonly step: "preview"; readonly file: string }
+  | { readonly step: "execute"; readonly file: string; readonly actor: string }
+  | { readonly step: "progress"; readonly since: number };
+
+type Answer =
+  | { readonly status: UpgradeStatus }
+  | { readonly preview: PlanPreview }
+  | { readonly progress: PlanProgress }
+  | { readonly faults: readonly Fault[] };
 
 const SOCKET = "upgrade.sock";
 
@@ -57,22 +69,25 @@ export class UpgradeServer {
     folder: string,
     upgrades: Upgrades,
     read: (request: ChangeRequest) => Change,
+    plans: Plans,
   ): Promise<UpgradeServer> {
-    const server = new UpgradeServer(folder, upgrades, read);
+    const server = new UpgradeServer(folder, upgrades, read, plans);
     server.#server.listen(server.#file);
     await once(server.#server, "listening");
     chmodSync(server.#file, 0o600);
     return server;
   }
 
-  private constructor(folder: string, upgrades: Upgrades, read: (request: ChangeRequest) => Change) {
+  private constructor(folder: string, upgrades: Upgrades, read: (request: ChangeRequest) => Change, plans: Plans) {
     this.#file = join(folder, SOCKET);
     rmSync(this.#file, { force: true });
     this.#server = createServer((socket) => {
       socket.on("error", () => socket.destroy());
       createInterface({ input: socket }).on("line", (line) => {
-        // One step after the other, whoever asks.
-        this.#busy = this.#busy.then(() => this.#answer(socket, line, upgrades, read));
+        const answer = () => this.#answer(socket, line, upgrades, read, plans);
+        // One step after the other, whoever asks; but who only looks at a plan does not wait for its end.
+        if (/"step":"progress"/.test(line)) void answer();
+        else this.#busy = this.#busy.then(answer);
       });
     });
   }
@@ -86,10 +101,14 @@ export class UpgradeServer {
     line: string,
     upgrades: Upgrades,
     read: (request: ChangeRequest) => Change,
+    plans: Plans,
   ): Promise<void> {
     let answer: Answer;
     try {
-      answer = { status: await carryOut(JSON.parse(line) as UpgradeRequest, upgrades, read) };
+      const request = JSON.parse(line) as UpgradeRequest | PlanRequest;
+      answer = isPlanRequest(request)
+        ? answerPlan(request, plans)
+        : { status: await carryOut(request, upgrades, read) };
     } catch (error) {
       const what = (error as Error).message;
       const faults =
@@ -98,6 +117,16 @@ export class UpgradeServer {
     }
     if (socket.writable) socket.write(`${JSON.stringify(answer)}\n`);
   }
+}
+
+function isPlanRequest(request: UpgradeRequest | PlanRequest): request is PlanRequest {
+  return request.step === "preview" || request.step === "execute" || request.step === "progress";
+}
+
+function answerPlan(request: PlanRequest, plans: Plans): Answer {
+  if (request.step === "preview") return { preview: plans.preview(request.file) };
+  if (request.step === "execute") return { progress: plans.execute(request.file, request.actor) };
+  return { progress: plans.progress(request.since) };
 }
 
 async function carryOut(
@@ -142,6 +171,29 @@ function readCanary(request: CanaryRequest | undefined, { labels }: Upgrades): C
 
 /** Asks the engine that has this state folder. Throws what the engine says, or not-running. */
 export async function requestUpgrade(folder: string, request: UpgradeRequest): Promise<UpgradeStatus> {
+  const answer = await ask(folder, request);
+  return (answer as { readonly status: UpgradeStatus }).status;
+}
+
+/** What the plan would do. Throws what the engine says, or not-running. */
+export async function previewPlan(folder: string, file: string): Promise<PlanPreview> {
+  const answer = await ask(folder, { step: "preview", file });
+  return (answer as { readonly preview: PlanPreview }).preview;
+}
+
+/** Begins a plan, or looks how far the last one is. Throws what the engine says, or not-running. */
+export async function requestPlan(
+  folder: string,
+  request: Exclude<PlanRequest, { readonly step: "preview" }>,
+): Promise<PlanProgress> {
+  const answer = await ask(folder, request);
+  return (answer as { readonly progress: PlanProgress }).progress;
+}
+
+async function ask(
+  folder: string,
+  request: UpgradeRequest | PlanRequest,
+): Promise<Exclude<Answer, { readonly faults: unknown }>> {
   const socket = connect(join(folder, SOCKET));
   try {
     await once(socket, "connect");
@@ -152,7 +204,7 @@ export async function requestUpgrade(folder: string, request: UpgradeRequest): P
   for await (const line of createInterface({ input: socket })) {
     socket.destroy();
     const answer = JSON.parse(line) as Answer;
-    if ("status" in answer) return answer.status;
+    if (!("faults" in answer)) return answer;
     throw new SluiceError(...(answer.faults as [Fault, ...Fault[]]));
   }
   throw new SluiceError({ code: "not-running", where: folder, what: "the engine ended before it answered" });

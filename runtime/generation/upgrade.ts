@@ -18,7 +18,7 @@ import { SluiceError } from "../errors.ts";
 import type { FunctionPackage } from "../function/catalog.ts";
 import type { ChainSource, CommittedChain, CommittedStore } from "./committed.ts";
 import type { Condition, Measurements } from "./conditions.ts";
-import type { History, UpgradeState } from "./history.ts";
+import type { History, Transition, UpgradeState } from "./history.ts";
 import { describeRollback, type Rollback, rollBack } from "./rollback.ts";
 import { type DescribePacket, type ShadowStatus, ShadowWatch } from "./shadow-watch.ts";
 import { SwitchWatch } from "./switch-watch.ts";
@@ -27,6 +27,17 @@ export interface Change {
   readonly source: ChainSource;
   readonly plan: Plan;
   readonly packages: readonly FunctionPackage[];
+}
+
+/** A plan of several steps that has the engine for itself. */
+export interface UpgradeHolder {
+  readonly name: string;
+  readonly state: UpgradeState;
+  readonly commitUntil: string | null;
+  commit(): Promise<void>;
+  abort(): Promise<void>;
+  /** The engine itself went back from that generation, or does not call one of its functions any more. */
+  noteQuarantine(why: string): void;
 }
 
 export interface UpgradeStatus {
@@ -56,6 +67,8 @@ export interface UpgradeStatus {
   readonly pauseUs: number | null;
   /** Of the last change that was loaded; null if it had none. */
   readonly shadow: ShadowStatus | null;
+  /** The name of the plan that is being carried out. */
+  readonly plan: string | null;
 }
 
 interface UnderWay {
@@ -114,6 +127,7 @@ export class Upgrades {
   readonly #previous = new Map<string, Change>();
   #shadow: ShadowWatch | undefined;
   #watch: SwitchWatch | undefined;
+  #holder: UpgradeHolder | undefined;
 
   /** A change that was under way when an engine died is aborted. */
   constructor(engine: Engine, history: History, { committed, source, describePacket }: UpgradesSetup) {
@@ -125,19 +139,42 @@ export class Upgrades {
     this.#chain = engine.description.chain;
     const last = history.last(this.#chain);
     this.#number = last?.upgrade ?? 0;
-    if (last !== undefined && last.state !== "committed" && last.state !== "aborted") {
+    const ends: readonly Transition["state"][] = ["committed", "aborted", "restored"];
+    if (last !== undefined && !ends.includes(last.state)) {
       const { plan, packages } = engine.running;
       const running = { source, plan, packages };
       this.#underWay = { ...nothing, running, change: running, before: last.before, after: last.after };
       this.#move("aborting", "restart", 0, "the engine died");
       this.#finish("aborted", "restart", 0, "the engine died");
     }
-    committed.save(this.#describeRunning(source));
+    committed.save(this.describeRunning(source));
   }
 
   /** Of what is committed: where later changes begin. */
   get source(): ChainSource {
     return this.#source;
+  }
+
+  /** A plan has the engine from now on, until `release`. Returns the number of its upgrade. Throws upgrade-state. */
+  hold(holder: UpgradeHolder): number {
+    this.#require("execute", "init", "committed", "aborted");
+    this.#holder = holder;
+    this.#number += 1;
+    return this.#number;
+  }
+
+  /** `request`: what was committed; absent if it was not. */
+  release(source?: ChainSource): void {
+    this.#holder = undefined;
+    this.#state = source === undefined ? "aborted" : "committed";
+    if (source === undefined) return;
+    this.#source = source;
+    this.#committed.complete();
+  }
+
+  /** To be called before the history is told that what runs is committed. */
+  prepareCommit(source: ChainSource): void {
+    this.#committed.prepare(this.#number, this.describeRunning(source));
   }
 
   get status(): UpgradeStatus {
@@ -153,9 +190,11 @@ export class Upgrades {
       pauseUs = null,
     } = this.#underWay ?? {};
     const other = this.#underWay === undefined || this.#underWay.to === 0 ? null : this.#other(this.#underWay);
+    const plan = this.#holder?.name ?? null;
     return {
-      ...{ chain: this.#chain, upgrade: this.#number, state: this.#state, generation, other },
-      ...{ before, after, stateChanges, migrations, commitUntil, pauseUs },
+      ...{ chain: this.#chain, upgrade: this.#number, state: this.#holder?.state ?? this.#state, generation, other },
+      ...{ before, after, stateChanges, migrations, pauseUs, plan },
+      commitUntil: this.#holder?.commitUntil ?? commitUntil,
       ...{ canary: canary?.rule ?? null, rollback: this.#rollback },
       ...{ migrationLeft: this.#engine.migrationLeft, shadow: this.#shadow?.status ?? null },
       measurements: this.#state === "switched" ? (this.#watch?.measurements ?? null) : null,
@@ -280,6 +319,7 @@ export class Upgrades {
 
   /** The generation before is given up. */
   async commit(actor: string): Promise<UpgradeStatus> {
+    if (this.#holder !== undefined) return this.#holder.commit().then(() => this.status);
     const underWay = this.#require("commit", "switched");
     if (underWay.canary !== null) {
       const what = "only the canary's flows are switched over";
@@ -295,7 +335,7 @@ export class Upgrades {
       throw new SluiceError({ code: "upgrade-state", where: this.#chain, what, help: "wait until they are, or abort" });
     }
     const started = performance.now();
-    this.#committed.prepare(this.#number, this.#describeRunning(underWay.change.source));
+    this.#committed.prepare(this.#number, this.describeRunning(underWay.change.source));
     clearTimeout(this.#deadline);
     this.#move("committing", actor, 0);
     // Should the engine die from here on, this is what comes back; so the generation before goes afterwards.
@@ -309,6 +349,7 @@ export class Upgrades {
 
   /** Back to where it began. */
   async abort(actor: string, why = "ok"): Promise<UpgradeStatus> {
+    if (this.#holder !== undefined) return this.#holder.abort().then(() => this.status);
     const underWay = this.#require("abort", "loaded", "switched");
     clearTimeout(this.#deadline);
     this.#move("aborting", actor, 0, why);
@@ -360,6 +401,11 @@ export class Upgrades {
     return true;
   }
 
+  /** A function is not called any more, whatever for. */
+  noteQuarantine(why: string): void {
+    this.#holder?.noteQuarantine(why);
+  }
+
   /** The engine has ended: what is not committed is over. */
   stop(): void {
     clearTimeout(this.#deadline);
@@ -368,7 +414,7 @@ export class Upgrades {
     this.#finish("aborted", "stop", 0, "the engine ended");
   }
 
-  #describeRunning(source: ChainSource): CommittedChain {
+  describeRunning(source: ChainSource): CommittedChain {
     const { plan, packages } = this.#engine.running;
     const { layout, functions } = this.#engine.description;
     const numbering = { layout, functions };
@@ -381,6 +427,11 @@ export class Upgrades {
   }
 
   #require(step: string, ...states: readonly UpgradeState[]): UnderWay {
+    if (this.#holder !== undefined) {
+      const what = `the plan ${this.#holder.name} is being carried out`;
+      const help = "take it back with `sluice upgrade abort`, or wait until it ends";
+      throw new SluiceError({ code: "upgrade-state", where: this.#chain, what, help });
+    }
     if (states.includes(this.#state)) return this.#underWay as UnderWay;
     const what = `${step} is possible in the states ${states.join(", ")}; the upgrade is ${this.#state}`;
     throw new SluiceError({ code: "upgrade-state", where: this.#chain, what, help: "see `sluice upgrade status`" });
@@ -430,6 +481,6 @@ function listChanged(before: Change, after: Change): string[] {
 }
 
 /** `fw=acl@1.0.0 count=hello@1.0.0`, in the order of the chain. */
-function describeVersions({ functions }: Plan): string {
+export function describeVersions({ functions }: Plan): string {
   return functions.map(({ name, package: from }) => `${name}=${from.name}@${from.version}`).join(" ");
 }

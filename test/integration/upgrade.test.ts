@@ -172,7 +172,7 @@ describe.skipIf(obstacle !== null)(`a chain that is changed while it runs${skipp
       ${migration}
       export function nf_migrate_more(): u32 {
         store<u64>(total.address, load<u64>(total.address, 8) + 1, 8);
-        return load<u64>(total.address, 8) < 300 ? <u32>(300 - load<u64>(total.address, 8)) : 0;
+        return load<u64>(total.address, 8) < 3000 ? <u32>(3000 - load<u64>(total.address, 8)) : 0;
       }`;
     const wide = { segments: { total: { bytes: 16, layout: 2, migratesFrom: [1] } } };
     const functions = await makeCountingFunctions(
@@ -184,7 +184,7 @@ describe.skipIf(obstacle !== null)(`a chain that is changed while it runs${skipp
     expect((await step(running, { actor: "test", step: "switchover" })).migrationLeft).toBeGreaterThan(0);
     await expect(step(running, { actor: "test", step: "commit" })).rejects.toThrow("entries are still to be migrated");
     await expect
-      .poll(async () => (await step(running, { actor: "test", step: "status" })).migrationLeft, { timeout: 5000 })
+      .poll(async () => (await step(running, { actor: "test", step: "status" })).migrationLeft, { timeout: 20_000 })
       .toBe(0);
     expect(await upgrade(running, "commit")).toMatchObject({ state: "committed", migrationLeft: 0 });
     expect(await ping(3)).toBe(3);
@@ -402,14 +402,14 @@ paths:
     const running = await start(chain({ count: "{ use: counting@1 }" }), functions);
     await settleAddresses(left, right);
     expect(await ping(3)).toBe(3);
-    await left.run("ping", "-c", "20", "-i", "0.02", "-Q", "0xb8", "-W", "1", "10.9.0.2").catch(() => {});
+    await left.run("ping", "-c", "40", "-i", "0.05", "-Q", "0xb8", "-W", "1", "10.9.0.2").catch(() => {});
     await expect.poll(() => running.stderr).toContain("quarantine count (counting@1.0.0): trapped too often");
     const { drops } = await readTop(running);
     // Two of them may have come in one batch.
     const [faults, quarantined] = drops;
     expect(faults).toMatchObject({ reason: "fault" });
     expect(faults?.count).toBeGreaterThanOrEqual(16);
-    expect(quarantined).toMatchObject({ reason: "quarantined", count: 20 - (faults?.count ?? 0) });
+    expect(quarantined).toMatchObject({ reason: "quarantined", count: 40 - (faults?.count ?? 0) });
     await left.run("ping", "-c", "1", "-W", "1", "10.9.0.2").catch(() => {});
     expect((await readTop(running)).drops.at(-1)).toMatchObject({ count: (quarantined?.count ?? 0) + 1 });
     // Any change of generation begins anew.
@@ -418,7 +418,7 @@ paths:
   });
 
   it.each([
-    ["traps too often", "unreachable();", 20],
+    ["traps too often", "unreachable();", 60],
     ["does not return", "while (true) {}", 1],
   ])("goes back to the version before of a function that %s", async (_, failing, packets) => {
     const functions = await makeCountingFunctions(
@@ -429,7 +429,7 @@ paths:
     await settleAddresses(left, right);
     await upgrade(running, "run", "--use", "count=counting@1.1.0");
     const fail = () =>
-      left.run("ping", "-c", String(packets), "-i", "0.02", "-Q", "0xb8", "-W", "1", "10.9.0.2").catch(() => {});
+      left.run("ping", "-c", String(packets), "-i", "0.05", "-Q", "0xb8", "-W", "1", "10.9.0.2").catch(() => {});
     await fail();
     await expect.poll(() => running.stderr, { timeout: 5000 }).toContain("count: the version before has its traffic");
     expect((await readHistory(running)).at(-1)).toMatchObject({

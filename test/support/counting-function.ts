@@ -12,14 +12,16 @@ export interface CountingVersion {
   readonly each?: string;
   /** Globals. */
   readonly before?: string;
+  /** What it does when it is configured; false refuses. */
+  readonly configure?: string;
   readonly manifest?: Partial<Manifest>;
 }
 
 /** A folder for `--functions` with these versions of `counting`. */
 export async function makeCountingFunctions(...versions: readonly CountingVersion[]): Promise<string> {
-  const files = versions.flatMap(({ version, step, each = "", before = "", manifest }) => [
+  const files = versions.flatMap(({ version, step, each = "", before = "", configure = "", manifest }) => [
     [`source-${version}/counting/manifest.json`, JSON.stringify({ ...base, version, ...manifest })],
-    [`source-${version}/counting/index.ts`, source(step, each, before)],
+    [`source-${version}/counting/index.ts`, source(step, each, before, configure)],
   ]);
   const folder = makeFolder(Object.fromEntries(files));
   for (const { version } of versions) {
@@ -41,13 +43,13 @@ const base = {
   segments: { total: { bytes: 8, layout: 1 } },
 };
 
-const source = (step: number, each: string, before: string) => `
+const source = (step: number, each: string, before: string, configure: string) => `
 import { batch, Column, Counter, Segment } from "sluice/sdk";
 export { nf_abi } from "sluice/sdk/exports";
 const count = new Column<u64>("counting.count");
 const total = new Segment("total");
 const counted = new Counter("counted");${before}
-export function nf_configure(json: string): bool { return json.length > 0; }
+export function nf_configure(json: string): bool { ${configure} return json.length > 0; }
 export function nf_process(): void {
   for (let i = 0; i < batch.count; i++) {
     const packet = batch.packet(i);

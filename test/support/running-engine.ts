@@ -171,12 +171,41 @@ export async function upgrade(engine: RunningEngine, ...args: readonly string[])
   return JSON.parse(await observe(engine, "upgrade", ...args, "--json"));
 }
 
-export async function readHistory(engine: RunningEngine): Promise<Transition[]> {
-  return JSON.parse(await observe(engine, "upgrade", "history", "--json"));
+/** `chain`: of an engine that does not run any more. */
+export async function readHistory(engine: RunningEngine, chain?: string): Promise<Transition[]> {
+  const named = chain === undefined ? [] : ["--chain", chain];
+  return JSON.parse(await observe(engine, "upgrade", "history", "--json", ...named));
+}
+
+/**
+ * `sluice upgrade execute` of a plan: what it printed at last (null if that was an error), and the error.
+ */
+export async function executePlan(
+  engine: RunningEngine,
+  file: string,
+): Promise<{ readonly end: string | null; readonly transitions: Transition[]; readonly complaint: string }> {
+  const { status, output, complaint } = await runOn(engine, "upgrade", "execute", file, "--json");
+  const lines = output
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => JSON.parse(line));
+  const end = lines.at(-1)?.end ?? null;
+  if (status !== 0 && complaint === "") throw new Error(`status ${status} without a word`);
+  return { end, transitions: lines.filter((line) => line.at !== undefined), complaint };
 }
 
 /** What another command of `sluice` says of a running engine. Rejects with its complaint. */
 export async function observe(engine: RunningEngine, ...args: readonly string[]): Promise<string> {
+  const { status, output, complaint } = await runOn(engine, ...args);
+  if (status !== 0) throw new Error(complaint);
+  return output;
+}
+
+/** Any command on a running engine, whatever becomes of it. */
+export async function runOn(
+  engine: RunningEngine,
+  ...args: readonly string[]
+): Promise<{ readonly status: number | null; readonly output: string; readonly complaint: string }> {
   const child = spawn(sluicePath, args, {
     env: { ...process.env, SLUICE_STATE_DIR: engine.stateFolder, SLUICE_DATA_DIR: engine.dataFolder },
     stdio: ["ignore", "pipe", "pipe"],
@@ -186,6 +215,5 @@ export async function observe(engine: RunningEngine, ...args: readonly string[])
     text(child.stderr),
     once(child, "close"),
   ]);
-  if (status !== 0) throw new Error(complaint);
-  return output;
+  return { status, output, complaint };
 }

@@ -1,0 +1,70 @@
+// A box that runs a chain between two namespaces: left (10.9.0.1) and right (10.9.0.2).
+import { text } from "node:stream/consumers";
+import { createNetwork, type Namespace, type Network } from "../../runtime/testing/network.ts";
+
+export interface BoxBetween {
+  readonly left: Namespace;
+  readonly right: Namespace;
+  /** Has the devices lan0 and wan0. */
+  readonly box: Namespace;
+  /** Echo requests from left that right answered. */
+  ping(count: number): Promise<number>;
+  /** A hundred a second until it is stopped. */
+  startPings(): Pings;
+  close(): Promise<void>;
+}
+
+export interface Pings {
+  /** How many were not answered, of those before the last that was. */
+  stop(): Promise<number>;
+}
+
+export async function createBoxBetween(): Promise<BoxBetween> {
+  const network = await createNetwork();
+  const [left, right, box] = await Promise.all([
+    network.namespace("left"),
+    network.namespace("right"),
+    network.namespace("box"),
+  ]);
+  await connect(network, left, "10.9.0.1/24", box, "lan0");
+  await connect(network, right, "10.9.0.2/24", box, "wan0");
+  await settleAddresses(left, right);
+  const ping = async (count: number) => {
+    // All at once: having sent the last, ping waits for its answers as long as its interval, whatever -W says.
+    const options = ["-c", String(count), "-l", String(count), "-i", "5", "10.9.0.2"];
+    const { stdout } = await left.run("ping", ...options).catch((error: { stdout: string }) => error);
+    return Number(/(\d+) received/.exec(stdout)?.[1] ?? 0);
+  };
+  return { left, right, box, ping, startPings: () => startPings(left), close: () => network.close() };
+}
+
+function startPings(from: Namespace): Pings {
+  const child = from.spawn("ping", ["-i", "0.01", "10.9.0.2"], { stdio: ["ignore", "pipe", "ignore"] });
+  const said = text(child.stdout as NodeJS.ReadableStream);
+  return {
+    async stop() {
+      child.kill("SIGINT");
+      const answered = [...(await said).matchAll(/icmp_seq=(\d+) ttl/g)].map(([, number]) => Number(number));
+      return Math.max(0, ...answered) - new Set(answered).size;
+    },
+  };
+}
+
+function connect(network: Network, end: Namespace, address: string, box: Namespace, device: string): Promise<void> {
+  return network.link({ namespace: end, device: "eth0", addresses: [address] }, { namespace: box, device });
+}
+
+/** ARP has nothing to say from now on. */
+async function settleAddresses(...namespaces: readonly Namespace[]): Promise<void> {
+  const macs = await Promise.all(
+    namespaces.map(async (namespace) => {
+      const { stdout } = await namespace.run("ip", "-json", "link", "show", "dev", "eth0");
+      return JSON.parse(stdout)[0].address as string;
+    }),
+  );
+  for (const [index, namespace] of namespaces.entries()) {
+    const other = 1 - index;
+    const neighbour = [`10.9.0.${other + 1}`, "lladdr", macs[other] as string, "dev", "eth0", "nud", "permanent"];
+    await namespace.run("ip", "neighbour", "replace", ...neighbour);
+  }
+}

@@ -213,7 +213,7 @@ class FlowEngine {
   std::array<FlowHit, abi::kBatchCapacity> hits_;
   std::array<FlowKey, abi::kBatchCapacity> quotes_;
   std::span<Record> tracked_;  // while a batch is tracked: the records before the one that is looked at
-  uint64_t time_ns_ = 0;       // never goes back
+  uint64_t time_ns_ = 0;  // never goes back
   uint32_t count_ = 0;
   std::unique_ptr<uint32_t[]> serials_;  // by flow: counted from 1 as flows begin; numbers of flows come again
   uint32_t serial_ = 0;

@@ -1,5 +1,4 @@
-// Parses a frame's headers into its record. Never reads past `length`; never fails: what is wrong is in
-// record.malformed.
+// Parses a frame's headers into its record. Never reads past `length`; never fails: what is wrong is in record.malformed.
 #pragma once
 
 #include "record.h"

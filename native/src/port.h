@@ -35,8 +35,7 @@ struct PortCounters {
   uint64_t transmit_frames = 0;
   uint64_t transmit_bytes = 0;
   uint64_t receive_dropped = 0;  // lost before the lane saw them (ring full, no free slot), as far as the port can know
-  uint64_t transmit_dropped =
-      0;  // taken from the lane, but not sent: no Ethernet frame, or (and in transmit_frames too) refused by the device
+  uint64_t transmit_dropped = 0;  // taken from the lane, but not sent: no Ethernet frame, or (and in transmit_frames too) refused by the device
 };
 
 class Port {

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 namespace sluice {
@@ -72,6 +73,23 @@ SystemError Overlay(uint8_t* base, uint64_t end, std::span<const Window> windows
     if (mapped == MAP_FAILED) return Failed("mmap", "window");
   }
   return {};
+}
+
+void Populate(uint8_t* base, std::span<const Window> windows) {
+  for (const Window& window : windows) {
+    const int file = window.segment->descriptor();
+    const auto begin = static_cast<off_t>(window.segment_offset);
+    const auto end = begin + static_cast<off_t>(window.bytes);
+    for (off_t at = begin; at < end;) {
+      const off_t data = lseek(file, at, SEEK_DATA);
+      if (data < 0 || data >= end) break;
+      const off_t hole = std::min(lseek(file, data, SEEK_HOLE), end);
+      if (hole <= data) break;
+      madvise(base + window.address + (data - begin), static_cast<size_t>(hole - data),
+              window.writable ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
+      at = hole;
+    }
+  }
 }
 
 }  // namespace sluice

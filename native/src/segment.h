@@ -53,4 +53,8 @@ struct Window {
 // A store into a window that is not writable, or any access outside of all windows, is a WebAssembly trap.
 SystemError Overlay(uint8_t* base, uint64_t end, std::span<const Window> windows);
 
+// After Overlay: what is in the segments already is reached through the windows without a fault. No page is added to a
+// segment. Best effort (Linux 5.14).
+void Populate(uint8_t* base, std::span<const Window> windows);
+
 }  // namespace sluice

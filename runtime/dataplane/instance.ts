@@ -53,6 +53,8 @@ export interface FunctionInstance {
   readonly migrate: (() => number) | undefined;
   /** Takes all windows away: the function traps on the next thing that it reads. */
   readonly hideWindows: () => void;
+  /** What lies in its windows already is reached without a page fault from now on. */
+  readonly populate: () => void;
 }
 
 /** Instantiates and configures a function. Throws config-invalid with all faults, or function-fault if it traps. */
@@ -61,7 +63,8 @@ export function instantiate(setup: InstanceSetup): FunctionInstance {
   const pages = MEMORY_BASE / WASM_PAGE_BYTES + setup.function.memoryPages;
   const linear = new WebAssembly.Memory({ initial: pages, maximum: pages });
   const buffer = linear.buffer;
-  native.overlay(buffer, [...state.windows(memory, setup.function), ...flows.windows]);
+  const windows = [...state.windows(memory, setup.function), ...flows.windows];
+  native.overlay(buffer, windows);
   const host = new ColdImports(setup, linear);
   const exports = host.instantiate(compile(setup.package.wasm));
   return {
@@ -70,6 +73,7 @@ export function instantiate(setup: InstanceSetup): FunctionInstance {
     events: exports.nf_events,
     migrate: host.allowing(exports.nf_migrate),
     hideWindows: () => native.overlay(buffer, []),
+    populate: () => native.populate(buffer, windows),
   };
 }
 

@@ -101,6 +101,7 @@ export function attachLane(setup: Omit<LaneSetup, "openPort">, id: number, befor
   // What it could not carry is known before the switchover, when it is done again on what lies there then.
   const trial = generation.migrate();
   generation.warmUp();
+  generation.populate();
   const lane = new Lane(setup, { memory, native, ports: [], store, generation, trial });
   lane.prepare();
   return lane;

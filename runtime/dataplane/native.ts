@@ -332,12 +332,14 @@ export interface NativeAddon {
   attachSegment(path: string): Segment;
   /** Puts windows over [0, MEMORY_BASE) of a WebAssembly memory; the rest of that range becomes inaccessible. */
   overlay(memory: ArrayBuffer, windows: readonly Window[]): void;
+  /** After that: what lies in the windows' segments already is reached without a page fault. */
+  populate(memory: ArrayBuffer, windows: readonly Window[]): void;
   createLane(options: LaneOptions): NativeLane;
   /** A lane of this process by its id, for another thread. Throws internal if nobody holds it any more. */
   attachLane(id: number): NativeLane;
   /** Opens each AF_XDP mode for a moment, best first. Frames pass to the kernel meanwhile; a few may be lost. */
   probeAfxdp(options: { readonly device: string; readonly queue: number; readonly program: string }): AfxdpProbe[];
-  /** Binds the calling thread to a CPU, which it has before all others if the process may ask for that; its id. */
+  /** Binds the calling thread to a CPU, which it has before others if the process may ask for that; its id. */
   claimLaneCpu(cpu: number): number;
   /** That thread goes where the main thread may run, with its priority. */
   leaveLaneCpu(thread: number): void;

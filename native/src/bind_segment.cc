@@ -69,26 +69,42 @@ bool ReadWindow(const Napi::Object& object, Window* window) {
          window->segment_offset + window->bytes <= (segment->bytes() + kPage - 1) / kPage * kPage;
 }
 
-Napi::Value OverlayMemory(const Napi::CallbackInfo& info) {
+// False with a pending exception.
+bool ReadWindows(const Napi::CallbackInfo& info, std::vector<Window>* windows) {
   const Napi::Env env = info.Env();
   if (!info[0].IsArrayBuffer() || !info[1].IsArray()) {
     ThrowError(env, "internal", "overlay", "expects a memory's buffer and windows");
-    return env.Undefined();
+    return false;
   }
   auto memory = info[0].As<Napi::ArrayBuffer>();
   const auto list = info[1].As<Napi::Array>();
-  std::vector<Window> windows(list.Length());
+  windows->resize(list.Length());
   bool sound = memory.ByteLength() >= abi::kMemoryBase;
   for (uint32_t i = 0; i < list.Length() && sound; ++i) {
-    sound = list.Get(i).IsObject() && ReadWindow(list.Get(i).As<Napi::Object>(), &windows[i]);
+    sound = list.Get(i).IsObject() && ReadWindow(list.Get(i).As<Napi::Object>(), &(*windows)[i]);
   }
   if (!sound) {
     ThrowError(env, "internal", "overlay", "a window is not within its segment and the memory, or not page-aligned");
-    return env.Undefined();
   }
-  const SystemError error = Overlay(static_cast<uint8_t*>(memory.Data()), abi::kMemoryBase, windows);
-  if (error) ThrowSystemError(env, error);
-  return env.Undefined();
+  return sound;
+}
+
+uint8_t* BaseOf(const Napi::CallbackInfo& info) {
+  return static_cast<uint8_t*>(info[0].As<Napi::ArrayBuffer>().Data());
+}
+
+Napi::Value OverlayMemory(const Napi::CallbackInfo& info) {
+  std::vector<Window> windows;
+  if (!ReadWindows(info, &windows)) return info.Env().Undefined();
+  const SystemError error = Overlay(BaseOf(info), abi::kMemoryBase, windows);
+  if (error) ThrowSystemError(info.Env(), error);
+  return info.Env().Undefined();
+}
+
+Napi::Value PopulateMemory(const Napi::CallbackInfo& info) {
+  std::vector<Window> windows;
+  if (ReadWindows(info, &windows)) Populate(BaseOf(info), windows);
+  return info.Env().Undefined();
 }
 
 }  // namespace
@@ -106,6 +122,7 @@ void BindSegments(Napi::Env env, Napi::Object exports) {
   exports.Set("attachSegment", Napi::Function::New(env, AttachSegment));
   exports.Set("findData", Napi::Function::New(env, FindDataOf));
   exports.Set("overlay", Napi::Function::New(env, OverlayMemory));
+  exports.Set("populate", Napi::Function::New(env, PopulateMemory));
 }
 
 }  // namespace sluice

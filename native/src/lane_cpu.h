@@ -1,4 +1,4 @@
-// A lane's processor, which its thread has before all others.
+// A lane's processor, which its thread has before others.
 #pragma once
 
 #include <sys/types.h>
@@ -7,8 +7,9 @@
 
 namespace sluice {
 
-// Binds the calling thread to `cpu`, with the highest priority of ordinary threads if the process may have that. The
-// thread's id, or -1.
+// Binds the calling thread to `cpu`, with the highest priority of ordinary threads if the process may have that. It
+// counts within the process's session (autogroup) and control group; those share processors among each other as ever.
+// The thread's id, or -1.
 pid_t ClaimCpu(int cpu, SystemError* error);
 
 // The thread goes where the main thread may run, with its priority. If it has ended already, nothing happens.

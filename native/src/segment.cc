@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 namespace sluice {
@@ -88,6 +89,23 @@ SystemError FindData(const std::string& path, std::vector<uint64_t>* ranges) {
   const SystemError error = errno == ENXIO ? SystemError{} : Failed("lseek", path);
   close(descriptor);
   return error;
+}
+
+void Populate(uint8_t* base, std::span<const Window> windows) {
+  for (const Window& window : windows) {
+    const int file = window.segment->descriptor();
+    const auto begin = static_cast<off_t>(window.segment_offset);
+    const auto end = begin + static_cast<off_t>(window.bytes);
+    for (off_t at = begin; at < end;) {
+      const off_t data = lseek(file, at, SEEK_DATA);
+      if (data < 0 || data >= end) break;
+      const off_t hole = std::min(lseek(file, data, SEEK_HOLE), end);
+      if (hole <= data) break;
+      madvise(base + window.address + (data - begin), static_cast<size_t>(hole - data),
+              window.writable ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
+      at = hole;
+    }
+  }
 }
 
 }  // namespace sluice

@@ -54,6 +54,10 @@ struct Window {
 // A store into a window that is not writable, or any access outside of all windows, is a WebAssembly trap.
 SystemError Overlay(uint8_t* base, uint64_t end, std::span<const Window> windows);
 
+// After Overlay: what is in the segments already is reached through the windows without a fault. No page is added to a
+// segment. Best effort (Linux 5.14).
+void Populate(uint8_t* base, std::span<const Window> windows);
+
 // The byte ranges of a file that are not holes, as beginning and end in turn.
 SystemError FindData(const std::string& path, std::vector<uint64_t>* ranges);
 

@@ -103,6 +103,11 @@ export class Generation {
     this.#quarantined.add(index);
   }
 
+  /** The functions' first batches shall not wait for page faults, of which there may be one for each of the flows' pages. */
+  populate(): void {
+    for (const each of this.functions) each.populate();
+  }
+
   /** Every function is called once with no frame: what only its first call costs is behind it then. */
   warmUp(): void {
     // On the thread of the generation before, the page may still tell of that one's last batch.
@@ -248,6 +253,10 @@ export class LaneFunction {
     const waiting = this.#trapNext;
     this.#trapNext = false;
     return waiting;
+  }
+
+  populate(): void {
+    this.#instance.populate();
   }
 
   /** A trap with no frame is the first batch's business, too: it will say so again. */

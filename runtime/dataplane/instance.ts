@@ -59,6 +59,8 @@ export interface FunctionInstance {
   readonly memory: ArrayBuffer;
   /** Its mutable globals, of a number's type, in the module's order. */
   readonly globals: readonly WebAssembly.Global[];
+  /** What lies in its windows already is reached without a page fault from now on. */
+  readonly populate: () => void;
 }
 
 /** Instantiates and configures a function. Throws config-invalid with all faults, or function-fault if it traps. */
@@ -67,7 +69,8 @@ export function instantiate(setup: InstanceSetup): FunctionInstance {
   const pages = MEMORY_BASE / WASM_PAGE_BYTES + setup.function.memoryPages;
   const linear = new WebAssembly.Memory({ initial: pages, maximum: pages });
   const buffer = linear.buffer;
-  native.overlay(buffer, [...state.windows(memory, setup.function), ...flows.windows]);
+  const windows = [...state.windows(memory, setup.function), ...flows.windows];
+  native.overlay(buffer, windows);
   const host = new ColdImports(setup, linear);
   const { module, globals } = compileForHost(setup.package.wasm);
   const exports = host.instantiate(module);
@@ -80,6 +83,7 @@ export function instantiate(setup: InstanceSetup): FunctionInstance {
     hideWindows: () => native.overlay(buffer, []),
     memory: buffer,
     globals: globals.map(({ name }) => exports[name] as WebAssembly.Global),
+    populate: () => native.populate(buffer, windows),
   };
 }
 

@@ -103,6 +103,7 @@ export function attachLane(setup: LaneSetup, id: number, before: Predecessor): L
   // What it could not carry is known before the switchover, when it is done again on what lies there then.
   const trial = generation.migrate();
   generation.warmUp();
+  generation.populate();
   const opened = before.plan.ports.length;
   const ports = setup.plan.ports.slice(opened).map((port, index) => setup.openPort(native, port, opened + index));
   const lane = new Lane(setup, { memory, native, ports, store, generation, trial });

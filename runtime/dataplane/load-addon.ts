@@ -22,6 +22,7 @@ export function loadAddon(): NativeAddon {
     openSegment: translated(raw.openSegment),
     attachSegment: translated(raw.attachSegment),
     overlay: translated(raw.overlay),
+    populate: translated(raw.populate),
     claimLaneCpu: translated(raw.claimLaneCpu),
     leaveLaneCpu: translated(raw.leaveLaneCpu),
     inspectCapture: translated(raw.inspectCapture),

@@ -434,6 +434,8 @@ export interface NativeAddon {
   findData(path: string): number[];
   /** Puts windows over [0, MEMORY_BASE) of a WebAssembly memory; the rest of that range becomes inaccessible. */
   overlay(memory: ArrayBuffer, windows: readonly Window[]): void;
+  /** After that: what lies in the windows' segments already is reached without a page fault. */
+  populate(memory: ArrayBuffer, windows: readonly Window[]): void;
   /**
    * Those pages of a segment, or of a part of a buffer that begins at a page's start, that are there: u64 number and 4096
    * bytes each. Null if that is more than `limit` bytes.
@@ -452,7 +454,7 @@ export interface NativeAddon {
   probeAfxdp(options: { readonly device: string; readonly queue: number; readonly program: string }): AfxdpProbe[];
   /** For a process that starts engines; they inherit the descriptors. It goes with the last process that has it. */
   openLinkKeeper(): LinkKeeper;
-  /** Binds the calling thread to a CPU, which it has before all others if the process may ask for that; its id. */
+  /** Binds the calling thread to a CPU, which it has before others if the process may ask for that; its id. */
   claimLaneCpu(cpu: number): number;
   /** That thread goes where the main thread may run, with its priority. */
   leaveLaneCpu(thread: number): void;

@@ -13,8 +13,8 @@ import { compareFlowLookups, flowPeerObstacle, printFlowComparisons } from "./fl
 import type { HopComparison } from "./hop-rounds.ts";
 import type { RecorderComparison } from "./recorder-rounds.ts";
 import type { ShadowComparison } from "./shadow-rounds.ts";
-import { printUpgrades } from "./upgrade-report.ts";
-import { compareUpgrades } from "./upgrade-rounds.ts";
+import { printDependence, printUpgrades } from "./upgrade-report.ts";
+import { compareUpgrades, type UpgradeComparison } from "./upgrade-rounds.ts";
 import { compareOnVeth } from "./veth-rounds.ts";
 
 async function buildNoop(folder: string): Promise<void> {
@@ -113,9 +113,12 @@ async function benchUpgrades(): Promise<void> {
   const obstacle = afxdpObstacle() ?? backgroundObstacle();
   if (obstacle !== null) return console.log(`  skipped: ${obstacle}`);
   const functions = await makeCountingFunctions({ version: "1.0.0", step: 1 }, { version: "2.0.0", step: 1 });
+  const comparisons: UpgradeComparison[] = [];
   for (const flows of [10_000, 100_000, 1_000_000]) {
-    printUpgrades(await compareUpgrades(flows, Math.ceil(changes / 3), functions));
+    comparisons.push(await compareUpgrades(flows, Math.ceil(changes / 3), functions));
+    printUpgrades(comparisons.at(-1) as UpgradeComparison);
   }
+  printDependence(comparisons);
 }
 
 function option(name: string): string | undefined {

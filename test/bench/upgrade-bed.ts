@@ -36,7 +36,7 @@ export class UpgradeBed {
       // Room for the other traffic's flows, too; and none of them ends while it is measured.
       const capacity = Math.ceil(flows * 1.02) + 1000;
       const rest = `flows: { capacity: ${capacity}, timeouts: { udp: { unreplied: 86400 } } }\n`;
-      const { first, cycle } = writeChanges(makeFolder(), rest);
+      const { first, cycle } = writeChanges(makeFolder(), { rest });
       const engine = await RunningEngine.start(sides.box, first, { functions });
       const bed = new UpgradeBed(sides, engine, { cycle, flows });
       await bed.#fill();

@@ -18,11 +18,18 @@ export interface ChangeCost {
   readonly loadMs: number;
 }
 
+export interface ChainSize {
+  /** Descriptors in the ports' rings. */
+  readonly ringSize?: number;
+  /** What else the document says. */
+  readonly rest?: string;
+}
+
 /** Two ports, and these functions in both directions. */
-export function chainThrough(functions: Readonly<Record<string, string>>, rest = ""): string {
+function chainThrough(functions: Readonly<Record<string, string>>, { ringSize = 2048, rest = "" }: ChainSize): string {
   const names = Object.keys(functions);
   return `chain: changing
-ports: { lan: { device: lan0 }, wan: { device: wan0 } }
+ports: { lan: { device: lan0, ringSize: ${ringSize} }, wan: { device: wan0, ringSize: ${ringSize} } }
 functions: {${names.map((name) => ` ${name}: ${functions[name]}`).join(",")} }
 paths:
   - { from: lan, through: [${names.join(", ")}], to: wan }
@@ -34,13 +41,16 @@ ${rest}`;
  * Writes the documents into a folder: the chain to begin with, of `counting` (counting-function.ts, versions 1 and 2) and
  * an access list, and what it is changed to in turn.
  */
-export function writeChanges(folder: string, rest = ""): { readonly first: string; readonly cycle: ChainChange[] } {
+export function writeChanges(
+  folder: string,
+  size: ChainSize = {},
+): { readonly first: string; readonly cycle: ChainChange[] } {
   const count = "{ use: counting@1 }";
   const deny = "{ action: deny, ipProtos: [tcp], destinationPorts: [9] }";
   const fw = `{ use: acl@1, config: { default: permit, rules: [${deny}] } }`;
   const write = (name: string, functions: Readonly<Record<string, string>>) => {
     const file = join(folder, `${name}.yaml`);
-    writeFileSync(file, chainThrough(functions, rest));
+    writeFileSync(file, chainThrough(functions, size));
     return file;
   };
   const both = write("both", { count, fw });

@@ -8,6 +8,7 @@ import { createNetwork, type Namespace, type Network, networkObstacle } from "..
 import { makeCountingFunctions, totalSegment } from "../support/counting-function.ts";
 import { projectRoot } from "../support/run-sluice.ts";
 import { RunningEngine, readFlows, readHistory, readTop, upgrade } from "../support/running-engine.ts";
+import { settleAddresses } from "../support/settle-addresses.ts";
 import { makeFolder } from "../support/temporary-folder.ts";
 
 const execute = promisify(execFile);
@@ -301,21 +302,6 @@ describe.skipIf(obstacle !== null)(`a chain that is changed while it runs${skipp
     expect((await running.end()).last.frames).toMatchObject({ intact: true });
   });
 });
-
-/** ARP has nothing to say from now on. */
-async function settleAddresses(...namespaces: readonly Namespace[]): Promise<void> {
-  const macs = await Promise.all(
-    namespaces.map(async (namespace) => {
-      const { stdout } = await namespace.run("ip", "-json", "link", "show", "dev", "eth0");
-      return JSON.parse(stdout)[0].address as string;
-    }),
-  );
-  for (const [index, namespace] of namespaces.entries()) {
-    const other = 1 - index;
-    const neighbour = [`10.9.0.${other + 1}`, "lladdr", macs[other] as string, "dev", "eth0", "nud", "permanent"];
-    await namespace.run("ip", "neighbour", "replace", ...neighbour);
-  }
-}
 
 async function socketOverflows(namespace: Namespace): Promise<number> {
   const { stdout } = await namespace.run("cat", "/proc/net/snmp");

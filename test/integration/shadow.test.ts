@@ -49,7 +49,9 @@ describe.skipIf(obstacle !== null)(`a shadow of a chain that runs${skipped}`, ()
     }
     await settleAddresses(...ends);
     start = async (...versions) => {
-      const functions = await makeCountingFunctions({ version: "1.0.0", step: 1 }, ...versions);
+      const [first, ...others] = versions;
+      const running = first?.version.startsWith("1.") ? first : { version: "1.0.0", step: 1 };
+      const functions = await makeCountingFunctions(running, ...(running === first ? others : versions));
       const file = `${makeFolder({ "chain.yaml": document })}/chain.yaml`;
       engine = await RunningEngine.start(box as Namespace, file, { functions });
       return engine;
@@ -159,6 +161,25 @@ describe.skipIf(obstacle !== null)(`a shadow of a chain that runs${skipped}`, ()
     expect((await readHistory(running)).at(-1)?.outcome).toBe("shadow: faults is 1 (faults>0)");
     expect(running.stderr).not.toContain("quarantine");
     await expect.poll(() => ping(3)).toBe(3);
+  });
+
+  it("goes on when a standby takes over the lane that it follows, and ends with the engine", async () => {
+    const running = await start(
+      { version: "1.0.0", step: 1, each: "if (packet.dscp == 46) { while (true) {} }" },
+      { version: "2.0.0", step: 1 },
+    );
+    await upgrade(running, "load", "--use", "count=counting@2", "--shadow");
+    await new Promise((resolve) => setTimeout(resolve, 1500)); // the standby is warm
+    await expect.poll(() => ping(3)).toBe(3);
+    await left.run("ping", "-c", "1", "-Q", "0xb8", "-W", "1", "10.9.0.2").catch(() => {});
+    await expect.poll(() => running.stderr, { timeout: 5000 }).toContain("quarantine count");
+    await left.run("ping", "-c", "1", "-W", "1", "10.9.0.2").catch(() => {});
+    await expect.poll(async () => (await shadowOf(running)).differing, { timeout: 5000 }).toBeGreaterThanOrEqual(2);
+    const shadow = await shadowOf(running);
+    expect(shadow).toMatchObject({ state: "following", missed: 0, faults: 0 });
+    const kinds = shadow.differences.map(({ live, next }) => `${live} / ${next}`);
+    expect(kinds).toEqual(["fault count fault / forward wan", "drop quarantined / forward wan"]);
+    expect(await running.end()).toMatchObject({ status: 0, last: { frames: { intact: true } } });
   });
 
   it("is refused with a condition that is none, and with conditions of nothing", async () => {

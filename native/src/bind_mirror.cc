@@ -260,15 +260,22 @@ Napi::Value Follow(const Napi::CallbackInfo& info, const std::shared_ptr<OpenLan
 Napi::Value SetMirror(const Napi::CallbackInfo& info, const std::shared_ptr<OpenLane>& open) {
   const Napi::Env env = info.Env();
   const std::lock_guard lock(open->closing);
+  Holder mirror = info[0].IsNull() ? nullptr : Registry::Find(info[0]);
+  if (!mirror && open->lane == nullptr) return env.Undefined();
   Lane* lane = LaneOf(env, *open);
   if (lane == nullptr) return env.Undefined();
-  Holder mirror = info[0].IsNull() ? nullptr : Registry::Find(info[0]);
   if (!mirror && !info[0].IsNull()) {
     ThrowError(env, "internal", "setMirror", "there is no such mirror");
     return env.Undefined();
   }
   lane->SetMirror(std::move(mirror));
   return env.Undefined();
+}
+
+Napi::Value FreeMirror(const Napi::CallbackInfo& info, const std::shared_ptr<OpenLane>& open) {
+  const std::lock_guard lock(open->closing);
+  if (open->lane) open->lane->FreeMirror();
+  return info.Env().Undefined();
 }
 
 Napi::Value ReachesHost(const Napi::CallbackInfo& info, const std::shared_ptr<OpenLane>& open) {
@@ -289,6 +296,7 @@ void BindLaneMirrors(Napi::Env env, Napi::Object object, const std::shared_ptr<O
     Set(env, object, name, [open, function](const Napi::CallbackInfo& info) { return function(info, open); });
   };
   set("setMirror", SetMirror);
+  set("freeMirror", FreeMirror);
   set("reachesHost", ReachesHost);
   set("follow", Follow);
 }

@@ -166,9 +166,10 @@ class Lane {
   // The frame of an outcome's record; valid as long as this.
   const Frame& frame(uint32_t record) const { return flights_[record].frame; }
 
-  // From any thread: from the next turn on, what comes and what becomes of it is copied there; null: nowhere. The
-  // lane lets go of the mirror before then, and it is freed with the call after that.
+  // From any thread: from the next turn on, what comes and what becomes of it is copied there; null: nowhere.
   void SetMirror(std::shared_ptr<Mirror> mirror);
+  // From any thread: frees the mirror that the lane has let go of, if it has; that would take too long on its own.
+  void FreeMirror();
   bool reaches_host(uint32_t port) const { return ports_[port]->reaches_host(); }
   const FramePool& pool() const { return pool_; }
   // For other threads.

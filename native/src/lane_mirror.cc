@@ -6,12 +6,17 @@
 
 namespace sluice {
 
-// What the lane has let go of is freed here, and not on its thread or while that waits.
 void Lane::SetMirror(std::shared_ptr<Mirror> mirror) {
-  std::shared_ptr<Mirror> freed;
+  std::shared_ptr<Mirror> freed;  // after the lock, for which the lane might wait
   const std::lock_guard lock(mirror_lock_);
   freed = std::exchange(next_mirror_, std::move(mirror));
   mirror_changes_.store(true, std::memory_order_release);
+}
+
+void Lane::FreeMirror() {
+  std::shared_ptr<Mirror> freed;
+  const std::lock_guard lock(mirror_lock_);
+  if (!mirror_changes_.load(std::memory_order_relaxed)) freed = std::exchange(next_mirror_, nullptr);
 }
 
 void Lane::BeginMirror() {

@@ -237,15 +237,15 @@ export class Engine {
     await this.#endShadow();
     const { functions, layout } = this.#running.description;
     const { cpu, folder, slotBytes } = this.#shared;
-    const shadow = await Shadow.start({
+    const shadow = new Shadow({
       ...{ plan: of.setup.plan, packages: of.setup.packages, folder, slotBytes },
       live: { layout, functions, plan: this.#running.setup.plan },
       lane: this.#lane,
-      wakeDescriptor: this.#wakeDescriptor,
       cpu: cpu === null ? null : cpu - 1,
       batchLimitMs: this.#setup.batchLimitMs ?? BATCH_LIMIT_MS,
     });
     this.#shadow = { of, shadow };
+    await shadow.started();
     return shadow;
   }
 

@@ -290,6 +290,8 @@ export interface NativeLane {
   openAfxdpPort: (options: AfxdpPortOptions) => AfxdpPort;
   /** From the next turn on, what comes and what becomes of it is copied to that mirror; null: nowhere. From any thread. */
   setMirror(mirror: number | null): void;
+  /** Frees a mirror that the lane has let go of; nothing if there is none. From any thread. */
+  freeMirror(): void;
   /** By port: what a function hands to the host gets there. From any thread. */
   reachesHost(): boolean[];
   /** Opens all ports: they receive what the mirrored lane did. */

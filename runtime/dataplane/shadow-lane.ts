@@ -14,10 +14,10 @@ import type { Difference, ShadowCounts, ShadowSetup } from "./shadow-protocol.ts
 import { ShadowStore } from "./shadow-store.ts";
 import { TrapCount } from "./trap-count.ts";
 
-/** A batch, as many fragments as wait by default, and room. */
-const SLOTS = 4096;
+/** Besides the fragments that wait: a batch, and what functions emit. */
+const SLOTS = 2048;
 const BATCH_LIMIT = 256;
-/** A lane that sleeps is woken; one whose function hangs comes back when that is ended. */
+/** A lane that sleeps wakes by itself; one whose function hangs comes back when that is ended. */
 const COPY_WITHIN_MS = 5000;
 const TICKS = hopCounters.indexOf("ticks");
 
@@ -34,7 +34,8 @@ export class ShadowLane {
   constructor(native: NativeAddon, setup: ShadowSetup, calling: Int32Array) {
     const { plan, packages, live, slotBytes } = setup;
     const store = new ShadowStore(native);
-    const memory = openLaneMemory(native, { slots: SLOTS, slotBytes }, store);
+    const slots = SLOTS + plan.flows.fragments.held;
+    const memory = openLaneMemory(native, { slots, slotBytes }, store);
     const common = { native, plan, packages };
     const place = { lane: 0, laneCount: 1, seed: 0n, keepReports: false };
     const generation = new Generation({ ...common, ...place, memory, store, before: live });
@@ -56,7 +57,7 @@ export class ShadowLane {
     this.#source = lane.follow(setup.mirror, { ...this.#names, reachesHost: setup.reachesHost, newFlowsOnly });
     this.#nsPerTick = 1e9 / native.measureTickHz();
     const onFault = (fault: FaultReport) => this.#noteTrap(fault);
-    const rest = { slots: SLOTS, slotBytes, batchLimit: BATCH_LIMIT, keepOutcomes: true, virtualClock: true };
+    const rest = { slots, slotBytes, batchLimit: BATCH_LIMIT, keepOutcomes: true, virtualClock: true };
     this.lane = new Lane(
       { ...common, ...rest, calling, onFault },
       { memory, native: lane, ports: [], store, generation },
@@ -111,15 +112,15 @@ function copyState(native: NativeAddon, setup: ShadowSetup, store: ShadowStore):
   const mirror = native.attachMirror(setup.mirror);
   mirror.addParts(store.partsFrom(setup.folder));
   mirror.wantNotes();
-  awaitLane(native, setup, () => mirror.noting());
+  awaitLane(setup, () => mirror.noting());
   mirror.prepareCopy();
   mirror.wantCopy();
-  awaitLane(native, setup, () => mirror.copied() !== null);
+  awaitLane(setup, () => mirror.copied() !== null);
   return mirror.copied() as ShadowLane["copied"];
 }
 
 /** Sleeps until the lane has done something between two of its turns. */
-function awaitLane(native: NativeAddon, { wakeDescriptor, plan }: ShadowSetup, isDone: () => boolean): void {
+function awaitLane({ plan }: ShadowSetup, isDone: () => boolean): void {
   const sleeping = new Int32Array(new SharedArrayBuffer(4));
   const until = performance.now() + COPY_WITHIN_MS;
   while (!isDone()) {
@@ -127,7 +128,6 @@ function awaitLane(native: NativeAddon, { wakeDescriptor, plan }: ShadowSetup, i
       const what = `the lane did not come to the end of a turn within ${COPY_WITHIN_MS / 1000} s`;
       throw new SluiceError({ code: "upgrade-failed", where: plan.chain, what });
     }
-    native.wake(wakeDescriptor);
     Atomics.wait(sleeping, 0, 0, 1);
   }
 }

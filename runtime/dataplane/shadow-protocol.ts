@@ -14,9 +14,8 @@ export interface ShadowSetup {
   readonly live: Predecessor;
   /** By port of the lane. */
   readonly reachesHost: readonly boolean[];
-  /** The lane's state folder, and how it is woken. */
+  /** The lane's state folder. */
   readonly folder: string;
-  readonly wakeDescriptor: number;
   readonly slotBytes: number;
   /** Id of the mirror. */
   readonly mirror: number;

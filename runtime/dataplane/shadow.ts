@@ -31,6 +31,8 @@ export interface ShadowOptions extends Omit<ShadowSetup, "mirror" | "control" | 
 
 /** Tens of milliseconds of small frames at a million a second. */
 const RING_BYTES = 16 << 20;
+/** A function whose nf_configure takes longer is refused. */
+const START_WITHIN_MS = 30_000;
 const STOP_WITHIN_MS = 500;
 /** By then the lane has ended a turn, and let go of the mirror. */
 const RELEASE_AFTER_MS = 300;
@@ -46,23 +48,13 @@ export class Shadow {
   readonly #exit: Promise<void>;
   readonly #plan: ShadowSetup["plan"];
   readonly #batchLimitMs: number;
+  readonly #late: NodeJS.Timeout;
   #watchdog: Watchdog | undefined;
-  #report: Omit<ShadowReport, "missed">;
+  #report: Omit<ShadowReport, "missed"> = nothing;
   #isEnding = false;
 
-  /** Resolves when it follows the traffic. Throws what its functions refuse, with everything undone. */
-  static async start(options: ShadowOptions): Promise<Shadow> {
-    const shadow = new Shadow(options);
-    try {
-      await shadow.#following.promise;
-      return shadow;
-    } catch (error) {
-      await shadow.end();
-      throw error;
-    }
-  }
-
-  private constructor({ lane, batchLimitMs, ringBytes = RING_BYTES, ...rest }: ShadowOptions) {
+  /** Begins to start one; `started` says whether it came to that. Throws system-call if there is no memory for it. */
+  constructor({ lane, batchLimitMs, ringBytes = RING_BYTES, ...rest }: ShadowOptions) {
     const { plan, slotBytes } = rest;
     this.#lane = lane;
     this.#plan = plan;
@@ -71,7 +63,6 @@ export class Shadow {
     const control = new SharedArrayBuffer(CONTROL_WORDS * 4);
     this.#control = new Int32Array(control);
     const setup: ShadowSetup = { ...rest, mirror: this.#mirror.id, control, reachesHost: lane.reachesHost() };
-    this.#report = { state: "starting", why: null, ...{ ...nothing, copiedBytes: 0, pauseUs: 0, differences: [] } };
     this.#following.promise.catch(() => {});
     lane.setMirror(this.#mirror.id);
     this.#worker = new Worker(new URL("shadow-worker.ts", import.meta.url), { workerData: setup });
@@ -79,6 +70,17 @@ export class Shadow {
     this.#worker.on("message", (message: ShadowMessage) => this.#hear(message));
     this.#worker.on("error", (error) => this.#fail((error as Error).message));
     this.#worker.on("exit", () => this.#fail("its thread ended unasked"));
+    this.#late = setTimeout(() => this.#fail(`it did not start within ${START_WITHIN_MS / 1000} s`), START_WITHIN_MS);
+  }
+
+  /** Resolves when it follows the traffic. Throws what its functions refuse, with everything undone. */
+  async started(): Promise<void> {
+    try {
+      await this.#following.promise;
+    } catch (error) {
+      await this.end();
+      throw error;
+    }
   }
 
   get report(): ShadowReport {
@@ -93,6 +95,7 @@ export class Shadow {
   /** Lets go of the lane at once, and ends the thread wherever it is. */
   async end(): Promise<void> {
     if (!this.#isEnding) this.#letGo();
+    this.#following.reject(new SluiceError(failureOf(this.#plan.chain, "it was ended")));
     Atomics.store(this.#control, CONTROL_COMMAND, CONTROL_STOP);
     Atomics.notify(this.#control, CONTROL_COMMAND);
     const late = setTimeout(() => void this.#worker.terminate(), STOP_WITHIN_MS);
@@ -103,16 +106,11 @@ export class Shadow {
 
   #letGo(): void {
     this.#isEnding = true;
+    clearTimeout(this.#late);
     this.#watchdog?.stop();
-    const setMirror = () => {
-      try {
-        this.#lane.setMirror(null);
-      } catch {
-        // The lane is closed, and holds nothing any more.
-      }
-    };
-    setMirror();
-    setTimeout(setMirror, RELEASE_AFTER_MS).unref();
+    this.#watchdog = undefined;
+    this.#lane.setMirror(null);
+    setTimeout(() => this.#lane.freeMirror(), RELEASE_AFTER_MS).unref();
   }
 
   #hear(message: ShadowMessage): void {
@@ -126,6 +124,8 @@ export class Shadow {
   }
 
   #follow({ lane, copiedBytes, pauseUs }: Extract<ShadowMessage, { kind: "following" }>): void {
+    if (this.#isEnding) return;
+    clearTimeout(this.#late);
     this.#report = { ...this.#report, state: "following", copiedBytes, pauseUs };
     const own = loadAddon().attachLane(lane);
     Atomics.store(this.#control, CONTROL_RUNNING, 1);
@@ -140,8 +140,7 @@ export class Shadow {
   #fail(cause: string | SluiceError): void {
     const error = cause instanceof SluiceError ? cause : undefined;
     const why = error?.faults.map(({ what }) => what).join("; ") ?? String(cause);
-    const failure = { code: "upgrade-failed", where: this.#plan.chain, what: `the shadow failed: ${why}` } as const;
-    this.#following.reject(error ?? new SluiceError(failure));
+    this.#following.reject(error ?? new SluiceError(failureOf(this.#plan.chain, why)));
     if (this.#isEnding) return;
     this.#letGo();
     this.#report = { ...this.#report, state: "ended", why, faults: this.#report.faults + 1 };
@@ -149,7 +148,11 @@ export class Shadow {
   }
 }
 
-const nothing: ShadowCounts = {
-  ...{ frames: 0, compared: 0, differing: 0, skipped: 0, dropped: 0, faults: 0 },
-  nsPerPacket: null,
+function failureOf(chain: string, why: string): SluiceError["faults"][0] {
+  return { code: "upgrade-failed", where: chain, what: `there is no shadow: ${why}` };
+}
+
+const nothing: Omit<ShadowReport, "missed"> = {
+  ...{ state: "starting", why: null, copiedBytes: 0, pauseUs: 0, differences: [] },
+  ...{ frames: 0, compared: 0, differing: 0, skipped: 0, dropped: 0, faults: 0, nsPerPacket: null },
 };

@@ -72,7 +72,8 @@ async function startShadow(lane: Lane, functionPackage: FunctionPackage, folder:
   const { plan, inheritance: live } = lane.generation;
   const options = { packages: [functionPackage], folder, slotBytes: SLOT_BYTES, cpu: 0, batchLimitMs: 1000 };
   const { native } = lane;
-  const started = Shadow.start({ ...options, plan, live, lane: native, wakeDescriptor: native.wakeDescriptor });
+  const shadow = new Shadow({ ...options, plan, live, lane: native });
+  const started = shadow.started();
   let isStarted = false;
   started.then(() => {
     isStarted = true;
@@ -82,7 +83,7 @@ async function startShadow(lane: Lane, functionPackage: FunctionPackage, folder:
     turn(lane);
     await setTimeout(1);
   }
-  return started;
+  return shadow;
 }
 
 /** Until the shadow has nothing left to do. */

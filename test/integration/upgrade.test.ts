@@ -10,6 +10,7 @@ import { makeCountingFunctions, totalSegment } from "../support/counting-functio
 import { pingAnswered } from "../support/ping.ts";
 import { projectRoot } from "../support/run-sluice.ts";
 import { RunningEngine, readFlows, readHistory, readTop, upgrade } from "../support/running-engine.ts";
+import { settleAddresses } from "../support/settle-addresses.ts";
 import { makeFolder } from "../support/temporary-folder.ts";
 
 const execute = promisify(execFile);
@@ -484,21 +485,6 @@ for port in range(${first}, ${first + count}):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         s.bind(("10.9.0.1", port)); s.sendto(b"x", ("10.9.0.2", 9000))`;
   await namespace.run("python3", "-c", script);
-}
-
-/** ARP has nothing to say from now on. */
-async function settleAddresses(...namespaces: readonly Namespace[]): Promise<void> {
-  const macs = await Promise.all(
-    namespaces.map(async (namespace) => {
-      const { stdout } = await namespace.run("ip", "-json", "link", "show", "dev", "eth0");
-      return JSON.parse(stdout)[0].address as string;
-    }),
-  );
-  for (const [index, namespace] of namespaces.entries()) {
-    const other = 1 - index;
-    const neighbour = [`10.9.0.${other + 1}`, "lladdr", macs[other] as string, "dev", "eth0", "nud", "permanent"];
-    await namespace.run("ip", "neighbour", "replace", ...neighbour);
-  }
 }
 
 describe("sluice upgrade without a running chain", () => {

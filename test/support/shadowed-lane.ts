@@ -74,10 +74,11 @@ export class ShadowedLane {
     const next = await plan(functions, this.#rest, this.#live.plan);
     const { inheritance } = this.lane.generation;
     attachLane(this.#common(next), this.lane.native.id, inheritance);
-    const started = Shadow.start({
+    const shadow = new Shadow({
       ...{ ...next, live: inheritance, folder: this.folder, slotBytes: SLOT_BYTES, cpu: null, batchLimitMs: 50 },
-      ...{ lane: this.lane.native, wakeDescriptor: this.lane.native.wakeDescriptor, ...options },
+      ...{ lane: this.lane.native, ...options },
     });
+    const started = shadow.started();
     let isStarted = false;
     const settle = () => {
       isStarted = true;
@@ -89,7 +90,8 @@ export class ShadowedLane {
       turn(this.lane);
       await setTimeout(1);
     }
-    this.#shadow = await started;
+    this.#shadow = shadow;
+    await started;
   }
 
   /** Packets (packet-text.ts) that come in and go out, a batch at a time. */

@@ -36,7 +36,7 @@ describe.skipIf(obstacle !== null)(`an upgrade plan${skipped}`, () => {
 
   const start = async (
     functions: string,
-    options: { stateFolder?: string; dataFolder?: string; file?: string } = {},
+    options: { stateFolder?: string; dataFolder?: string; file?: string; supervised?: boolean } = {},
   ) => {
     const { file = `${makeFolder({ "chain.yaml": chain })}/chain.yaml`, ...folders } = options;
     engine = await RunningEngine.start(net.box, file, { functions, ...folders });
@@ -285,20 +285,13 @@ groups:
     expect((await running.end()).last.frames).toMatchObject({ intact: true });
   });
 
-  it("ends the engine when the fallback fails, and begins anew with the state before the plan", async () => {
-    // The next version spoils the state that the committed one then hangs on: no generation can go back to it.
-    const functions = await makeCountingFunctions(
+  // The next version spoils the state that the committed one then hangs on: no generation can go back to it.
+  const makeSpoiling = () =>
+    makeCountingFunctions(
       { version: "1.0.0", step: 1, each: "if (load<u64>(total.address) > 1000000) { while (true) {} }" },
       { version: "2.0.0", step: 2_000_000 },
     );
-    const chainFile = `${makeFolder({ "chain.yaml": chain })}/chain.yaml`;
-    const running = await start(functions, { file: chainFile });
-    const { stateFolder, dataFolder } = running;
-    expect(await net.ping(20)).toBe(20);
-    const before = total(running);
-    const [flow] = await readFlows(running, "icmp");
-    await new Promise((resolve) => setTimeout(resolve, 1500)); // the standby is warm
-    const file = plan(`
+  const spoiling = `
 expected: 20s
 groups:
   - name: one
@@ -308,27 +301,55 @@ groups:
         expected: 8s
         conditions: [{ counter: count.counted, rate: { max: 10 }, over: 500ms }]
         undo: { conditions: [{ faults: 0, over: 6s }] }
-`);
+`;
+
+  /** What was there before the plan, and that traffic goes on from there. */
+  const expectRestored = async (running: RunningEngine, before: number, flow: Record<string, unknown> | undefined) => {
+    expect(total(running)).toBeGreaterThanOrEqual(before);
+    expect(total(running)).toBeLessThan(1000);
+    const flows = await readFlows(running, "icmp");
+    expect(flows.map(({ start }) => start)).toContain(flow?.start);
+    expect((await showHistory(running)).slice(-5)).toEqual([
+      ...["one/spoil 1 undoing", "aborting", "falling-back", "restoring", "restored"],
+    ]);
+    expect(await added(running)).toBe(10);
+    expect((await running.end()).last.frames).toMatchObject({ intact: true });
+  };
+
+  it("ends the engine when the fallback fails, and begins anew with the state before the plan", async () => {
+    const functions = await makeSpoiling();
+    const chainFile = `${makeFolder({ "chain.yaml": chain })}/chain.yaml`;
+    const running = await start(functions, { file: chainFile });
+    const { stateFolder, dataFolder } = running;
+    expect(await net.ping(20)).toBe(20);
+    const before = total(running);
+    const [flow] = await readFlows(running, "icmp");
+    await new Promise((resolve) => setTimeout(resolve, 1500)); // the standby is warm
     const pings = net.startPings();
-    const { complaint } = await executePlan(running, file);
+    const { complaint } = await executePlan(running, plan(spoiling));
     expect(complaint).toContain("it was to be restored from what was stored before");
     const ended = await running.ended();
     expect(ended).toMatchObject({ status: 1 });
     expect(ended.stderr).toContain("start it again: it begins with the state that was stored before the plan");
     await pings.stop();
-
     const again = await start(functions, { file: chainFile, stateFolder, dataFolder });
     expect(again.description.recovery).toMatchObject({ fresh: false });
-    expect(total(again)).toBeGreaterThanOrEqual(before);
-    expect(total(again)).toBeLessThan(1000);
-    const flows = await readFlows(again, "icmp");
-    expect(flows.map(({ start }) => start)).toContain(flow?.start);
-    expect((await showHistory(again)).slice(-5)).toEqual([
-      ...["one/spoil 1 undoing", "aborting", "falling-back", "restoring", "restored"],
-    ]);
-    expect(await added(again)).toBe(10);
-    expect((await again.end()).last.frames).toMatchObject({ intact: true });
-  });
+    await expectRestored(again, before, flow);
+  }, 60_000);
+
+  it("is started again by itself then, where something watches it", async () => {
+    const running = await start(await makeSpoiling(), { supervised: true });
+    expect(await net.ping(20)).toBe(20);
+    const before = total(running);
+    const [flow] = await readFlows(running, "icmp");
+    await new Promise((resolve) => setTimeout(resolve, 1500)); // the standby is warm
+    const pings = net.startPings();
+    await executePlan(running, plan(spoiling));
+    await expect.poll(() => running.restarts.length, { timeout: 20_000 }).toBe(1);
+    await pings.stop();
+    expect(running.restarts[0]?.recovery).toMatchObject({ fresh: false });
+    await expectRestored(running, before, flow);
+  }, 60_000);
 
   it("waits for the operator, goes on without who asked for it, and is taken back by abort or for want of a commit", async () => {
     const functions = await makeCountingFunctions({ version: "1.0.0", step: 1 }, { version: "2.0.0", step: 2 });

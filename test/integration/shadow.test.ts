@@ -64,13 +64,19 @@ describe.skipIf(obstacle !== null)(`a shadow of a chain that runs${skipped}`, ()
     await network.close();
   });
 
+  /** What the function has counted. */
+  const total = (running: RunningEngine) =>
+    Number(readFileSync(`${running.chainFolder}/${totalSegment("count")}`).readBigUInt64LE());
+
   /** A packet of each flow, in pieces that the device's rings can hold. */
-  const sendFlows = async (count: number) => {
+  const sendFlows = async (running: RunningEngine, count: number) => {
     for (let first = 0; first < count; first += AT_ONCE) {
+      const before = total(running);
       const frames = Array.from({ length: Math.min(AT_ONCE, count - first) }, (_, index) =>
         encodePacket(`udp 10.9.0.1:${portOf(first + index)} > 10.9.0.2:7 payload "hello"`),
       );
       await sendFrames(left, "eth0", frames);
+      await expect.poll(() => total(running), { timeout: 10_000 }).toBeGreaterThanOrEqual(before + frames.length);
     }
   };
 
@@ -93,10 +99,10 @@ describe.skipIf(obstacle !== null)(`a shadow of a chain that runs${skipped}`, ()
       step: 1,
       each: `if (packet.sourcePort == ${victim}) packet.drop();`,
     });
-    await sendFlows(FLOWS);
+    await sendFlows(running, FLOWS);
     const loaded = await upgrade(running, "load", "--use", "count=counting@2", "--shadow");
     expect(loaded).toMatchObject({ state: "loaded", generation: 1, shadow: { state: "following", why: null } });
-    await sendFlows(FLOWS);
+    await sendFlows(running, FLOWS);
     await until(running, FLOWS);
     const shadow = await shadowOf(running);
     expect(shadow).toMatchObject({ differing: 1, missed: 0, faults: 0 });
@@ -115,8 +121,7 @@ describe.skipIf(obstacle !== null)(`a shadow of a chain that runs${skipped}`, ()
     console.log(stdout);
     expect(stdout).toContain("live forward wan, next drop count unspecified: 1 frame of 1 flow");
     // The traffic went past it, and so did the state.
-    const total = () => Number(readFileSync(`${running.chainFolder}/${totalSegment("count")}`).readBigUInt64LE());
-    expect(total()).toBeGreaterThanOrEqual(2 * FLOWS);
+    expect(total(running)).toBeGreaterThanOrEqual(2 * FLOWS);
     expect(await ping(3)).toBe(3);
     expect(await upgrade(running, "switchover")).toMatchObject({ state: "switched", shadow: { state: "ended" } });
     expect(await ping(3)).toBe(3);
@@ -125,9 +130,9 @@ describe.skipIf(obstacle !== null)(`a shadow of a chain that runs${skipped}`, ()
 
   it("finds nothing in the same version, and is gone with an abort", async () => {
     const running = await start();
-    await sendFlows(AT_ONCE);
+    await sendFlows(running, AT_ONCE);
     await upgrade(running, "load", "--shadow", "--abort-on", "divergence>0% after 1", "--abort-on", "faults>0");
-    await sendFlows(2 * AT_ONCE);
+    await sendFlows(running, 2 * AT_ONCE);
     expect(await ping(20)).toBe(20);
     await until(running, 2 * AT_ONCE + 40);
     expect(await shadowOf(running)).toMatchObject({ differing: 0, missed: 0, faults: 0, state: "following" });
@@ -140,7 +145,7 @@ describe.skipIf(obstacle !== null)(`a shadow of a chain that runs${skipped}`, ()
     const running = await start({ version: "2.0.0", step: 1, each: "if (packet.sourcePort % 10 == 0) packet.drop();" });
     const conditions = ["--abort-on", "drop-rate>50%", "--abort-on", "divergence>0.1% after 100"];
     await upgrade(running, "load", "--use", "count=counting@2", "--shadow", ...conditions);
-    await sendFlows(AT_ONCE);
+    await sendFlows(running, AT_ONCE);
     await expect.poll(async () => (await upgrade(running, "status")).state, { timeout: 10_000 }).toBe("aborted");
     const last = (await readHistory(running)).at(-1);
     expect(last).toMatchObject({ state: "aborted", actor: "condition" });

@@ -12,6 +12,12 @@ namespace sluice {
 
 void BindMirrors(Napi::Env env, Napi::Object exports);
 
+// By its id; null if nobody holds it.
+std::shared_ptr<Mirror> FindMirror(const Napi::Value& id);
+
+// bind_mirror_source.cc: opens the ports of a shadow's lane.
+Napi::Value FollowMirror(const Napi::CallbackInfo& info, const std::shared_ptr<OpenLane>& open);
+
 // The functions of a lane that are about mirrors.
 void BindLaneMirrors(Napi::Env env, Napi::Object object, const std::shared_ptr<OpenLane>& open);
 

@@ -108,7 +108,9 @@ async function benchEachFault(): Promise<void> {
 const FAULTS = 100;
 async function benchUpgrades(): Promise<void> {
   const changes = Number(option("changes") ?? 1000);
-  console.log(`\n${changes} changes of generation at 90 % of the highest rate without loss, against none, on veth`);
+  console.log(
+    `\nup to ${changes} changes of generation at 90 % of the highest rate without loss, against none, on veth`,
+  );
   console.log("(aim: nothing lost, pauses under 100 µs, whatever the number of flows)");
   const obstacle = afxdpObstacle() ?? backgroundObstacle();
   if (obstacle !== null) return console.log(`  skipped: ${obstacle}`);

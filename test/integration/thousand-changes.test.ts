@@ -52,13 +52,15 @@ describe.skipIf(obstacle !== null)(`a thousand changes${obstacle === null ? "" :
     const costs = await makeChanges(running, cycle);
     const packets = await numbered.stop();
     const { transfer, downloads, pings } = await background.stop();
+    const { drops, counters, ports } = await readTop(running);
+    const ringFull = ports.reduce((sum, { dropped }) => sum + dropped, 0);
 
     const pauses = costs.map(({ pauseUs }) => pauseUs).toSorted((a, b) => a - b);
     const at = (share: number) => pauses[Math.floor((pauses.length - 1) * share)]?.toFixed(0);
     console.log(
       `${costs.length} changes in ${packets.seconds.toFixed(1)} s; pause median ${at(0.5)} µs, 99 % ${at(0.99)} µs, longest ${at(1)} µs; ` +
         `${packets.sent} packets: ${packets.lost} lost, ${packets.duplicates} twice, ${packets.reordered} late ` +
-        `(${packets.overflowed} not taken from the socket in time); ${(transfer.bytes / 1e6).toFixed(0)} MB by TCP, ` +
+        `(${packets.overflowed} not taken from the socket in time; ${ringFull} frames found the rings full); ${(transfer.bytes / 1e6).toFixed(0)} MB by TCP, ` +
         `${transfer.retransmits} sent again; ${downloads.done} downloads; ${pings.answered} pings`,
     );
     expect(packets).toMatchObject({ lost: 0, duplicates: 0, reordered: 0 });
@@ -69,9 +71,8 @@ describe.skipIf(obstacle !== null)(`a thousand changes${obstacle === null ? "" :
     expect(downloads.done).toBeGreaterThan(2);
     expect(transfer.error).toBeNull();
     expect(transfer.bytes).toBeGreaterThan(20e6);
-    expect(costs.length).toBeGreaterThan(20);
+    expect(costs.length).toBeGreaterThan(cycle.length);
 
-    const { drops, counters } = await readTop(running);
     expect(drops).toEqual([]);
     // What every generation counted, in its segment, its counter and its column.
     const total = Number(readFileSync(`${running.chainFolder}/${totalSegment("count")}`).readBigUInt64LE());

@@ -1,14 +1,13 @@
 // What goes on beside a measurement: a TCP transfer, downloads one after the other, and pings.
 import { type ChildProcess, execFileSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
-import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Namespace } from "../../runtime/testing/network.ts";
+import { makeFolder } from "./temporary-folder.ts";
 import { RIGHT, type TwoSides } from "./two-sides.ts";
 
 export interface BackgroundOutcome {
@@ -24,9 +23,12 @@ const WEB_PORT = "8080";
 const TRANSFER_PORT = "5201";
 const FILE_BYTES = 4 << 20;
 const DOWNLOAD_RATE = "4M";
+/** After so many it is no use. */
+const FAILURES = 100;
+const READY_MS = 20_000;
 
 export function backgroundObstacle(): string | null {
-  const missing = ["iperf3", "curl", "python3", "ping"].find((command) => {
+  const missing = ["iperf3", "curl", "python3", "ping", "ss"].find((command) => {
     try {
       execFileSync("sh", ["-c", `command -v ${command}`], { stdio: "ignore" });
       return false;
@@ -39,32 +41,30 @@ export function backgroundObstacle(): string | null {
 
 /** Runs until it is stopped. */
 export class BackgroundTraffic {
-  readonly #folder: string;
   readonly #servers: readonly ChildProcess[];
   readonly #transfer: { child: ChildProcess; output: Promise<string> };
   readonly #pings: { child: ChildProcess; output: Promise<string> };
   readonly #downloads: Promise<BackgroundOutcome["downloads"]>;
   #stopped = false;
 
-  private constructor({ left, right }: TwoSides, folder: string, bitRate: string) {
-    this.#folder = folder;
-    const content = randomBytes(FILE_BYTES);
-    writeFileSync(join(folder, "file"), content);
-    this.#servers = [
-      right.spawn("iperf3", ["-s", "-p", TRANSFER_PORT], { stdio: "ignore" }),
-      right.spawn("python3", ["-m", "http.server", "--directory", folder, WEB_PORT], { stdio: "ignore" }),
-    ];
-    this.#downloads = this.#download(left, createHash("sha256").update(content).digest("hex"));
+  private constructor(servers: readonly ChildProcess[], left: Namespace, sha256: string, bitRate: string) {
+    this.#servers = servers;
+    this.#downloads = this.#download(left, sha256);
     this.#transfer = run(left, "iperf3", ["-c", RIGHT, "-p", TRANSFER_PORT, "-t", "0", "-b", bitRate, "-J"]);
     this.#pings = run(left, "ping", ["-i", "0.01", RIGHT]);
   }
 
   /** `bitRate` is that of the TCP transfer, as iperf3 reads it. */
-  static async start(sides: TwoSides, bitRate: string): Promise<BackgroundTraffic> {
-    const folder = mkdtempSync(join(tmpdir(), "sluice-web-"));
-    const traffic = new BackgroundTraffic(sides, folder, bitRate);
-    await sleep(500);
-    return traffic;
+  static async start({ left, right }: TwoSides, bitRate: string): Promise<BackgroundTraffic> {
+    const folder = makeFolder();
+    const content = randomBytes(FILE_BYTES);
+    writeFileSync(join(folder, "file"), content);
+    const servers = [
+      right.spawn("iperf3", ["-s", "-p", TRANSFER_PORT], { stdio: "ignore" }),
+      right.spawn("python3", ["-m", "http.server", "--directory", folder, WEB_PORT], { stdio: "ignore" }),
+    ];
+    await waitUntilListening(right);
+    return new BackgroundTraffic(servers, left, createHash("sha256").update(content).digest("hex"), bitRate);
   }
 
   async stop(): Promise<BackgroundOutcome> {
@@ -79,18 +79,20 @@ export class BackgroundTraffic {
       return { transfer: readTransfer(transfer), pings: readPings(pings), downloads };
     } finally {
       for (const server of this.#servers) server.kill("SIGKILL");
-      rmSync(this.#folder, { recursive: true, force: true });
     }
   }
 
   async #download(left: Namespace, expected: string): Promise<BackgroundOutcome["downloads"]> {
-    await waitUntilServed(left);
     const failed: string[] = [];
     let done = 0;
-    for (; !this.#stopped; done++) {
-      const curl = `curl -sS --fail --limit-rate ${DOWNLOAD_RATE} http://${RIGHT}:${WEB_PORT}/file`;
-      const { stdout, stderr } = await left.run("sh", "-c", `${curl} | sha256sum`);
-      if (stdout.split(" ")[0] !== expected) failed.push(stderr.trim() || "another SHA-256");
+    const curl = `curl -sS --fail --limit-rate ${DOWNLOAD_RATE} http://${RIGHT}:${WEB_PORT}/file`;
+    while (!this.#stopped && failed.length < FAILURES) {
+      // Rejects when the namespace goes away in the middle of it.
+      const { stdout, stderr } = await left.run("sh", "-c", `${curl} | sha256sum`).catch((error: Error) => {
+        return { stdout: "", stderr: error.message };
+      });
+      if (stdout.split(" ")[0] === expected) done += 1;
+      else failed.push(stderr.trim() || "another SHA-256");
     }
     return { done, failed };
   }
@@ -101,15 +103,12 @@ function run(namespace: Namespace, command: string, args: readonly string[]) {
   return { child, output: text(child.stdout as Readable) };
 }
 
-async function waitUntilServed(left: Namespace): Promise<void> {
-  const probe = left.spawn(
-    "curl",
-    ["-sS", "-o", "/dev/null", "--retry", "50", "--retry-delay", "0", "--retry-connrefused", "--head"].concat(
-      `http://${RIGHT}:${WEB_PORT}/file`,
-    ),
-    { stdio: "ignore" },
-  );
-  await once(probe, "exit");
+async function waitUntilListening(right: Namespace): Promise<void> {
+  for (const deadline = performance.now() + READY_MS; ; await sleep(50)) {
+    const { stdout } = await right.run("ss", "-Hltn");
+    if ([WEB_PORT, TRANSFER_PORT].every((port) => new RegExp(`:${port}\\s`).test(stdout))) return;
+    if (performance.now() > deadline) throw new Error("iperf3 or python3's web server does not listen");
+  }
 }
 
 function readTransfer(output: string): BackgroundOutcome["transfer"] {

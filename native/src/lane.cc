@@ -643,7 +643,8 @@ void Lane::TransmitOn(uint32_t index, Queue& queue) {
   if (test_frame_.under_way()) KeepTestFrame(index, queue);
   for (uint32_t i = 0; i < queue.count; ++i) staging_[i] = flights_[queue.records[i]].frame;
   const uint32_t taken = port.Transmit({staging_.data(), queue.count});
-  for (uint32_t i = 0; config_.keep_outcomes && i < taken; ++i) {
+  const bool noted = config_.keep_outcomes || mirror_ != nullptr;
+  for (uint32_t i = 0; noted && i < taken; ++i) {
     Note(queue.records[i], -1, layout::kOutcomeKindsForward, index, 0, 0, false);
   }
   Count(layout::kLaneCountersTransmitted, taken);

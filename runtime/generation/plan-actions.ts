@@ -5,11 +5,12 @@ import type { Engine } from "../dataplane/engine.ts";
 import { loadAddon } from "../dataplane/load-addon.ts";
 import { nameCounters } from "../telemetry/counter-names.ts";
 import { Observer } from "../telemetry/observer.ts";
+import type { Change } from "./change.ts";
 import { type ChainView, requireConditions, sleepFor } from "./plan-checks.ts";
 import { type Condition, type PacketText, SETTLE_MS } from "./plan-conditions.ts";
 import type { UpgradePlan } from "./plan-document.ts";
 import type { PlanActions } from "./plan-run.ts";
-import { type Change, MIGRATION_LOOK_MS } from "./upgrade.ts";
+import { MIGRATION_LOOK_MS } from "./upgrade.ts";
 
 /** A change that was read and found sound. */
 export interface PreparedChange {

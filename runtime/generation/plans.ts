@@ -5,11 +5,11 @@ import { suggest } from "../chain/nearest.ts";
 import type { Plan } from "../chain/plan.ts";
 import { findStateFaults, listStateChanges, type StateChange } from "../chain/state-changes.ts";
 import { type Fault, SluiceError } from "../errors.ts";
+import { type Change, describeVersions } from "./change.ts";
 import { type ChainSource, followSource } from "./committed.ts";
 import type { PreparedChange, PreparedStep } from "./plan-actions.ts";
 import { parsePlan, type UpgradePlan } from "./plan-document.ts";
 import { type PlanProgress, type PlansSetup, RunningPlan } from "./running-plan.ts";
-import { type Change, describeVersions } from "./upgrade.ts";
 
 /** What a plan would do, step by step. */
 export interface PlanPreview {

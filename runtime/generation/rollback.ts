@@ -5,7 +5,7 @@ import type { MigrationResult } from "../dataplane/generation.ts";
 import { loadAddon } from "../dataplane/load-addon.ts";
 import { SluiceError } from "../errors.ts";
 import { FlowTableView } from "../telemetry/flow-table-view.ts";
-import type { Change } from "./upgrade.ts";
+import type { Change } from "./change.ts";
 
 export interface Rollback {
   /** Live flows that began since the switchover. */

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Plan } from "../chain/plan.ts";
 import type { Engine } from "../dataplane/engine.ts";
 import { SluiceError } from "../errors.ts";
+import { type Change, describeVersions } from "./change.ts";
 import type { ChainSource } from "./committed.ts";
 import { type History, type Transition, type UpgradeState, upgradeStates } from "./history.ts";
 import { EngineActions, type PlanOwner, type PreparedStep } from "./plan-actions.ts";
@@ -11,7 +12,7 @@ import type { PacketText } from "./plan-conditions.ts";
 import type { UpgradePlan } from "./plan-document.ts";
 import { describeFailure, type Note, type PlanEnd, PlanRun } from "./plan-run.ts";
 import { StoredState } from "./stored-state.ts";
-import { type Change, describeVersions, type UpgradeHolder, type Upgrades } from "./upgrade.ts";
+import type { UpgradeHolder, Upgrades } from "./upgrade.ts";
 
 const ENDING_MS = 100;
 

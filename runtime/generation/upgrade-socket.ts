@@ -8,10 +8,11 @@ import { createInterface } from "node:readline";
 import type { CanaryRule } from "../chain/canary.ts";
 import { parseMatch } from "../chain/match-source.ts";
 import { type Fault, SluiceError } from "../errors.ts";
+import type { Change } from "./change.ts";
 import { type Condition, parseCondition } from "./conditions.ts";
 import type { PlanPreview, Plans } from "./plans.ts";
 import type { PlanProgress } from "./running-plan.ts";
-import { type Change, COMMIT_WITHIN_MS, type UpgradeStatus, type Upgrades } from "./upgrade.ts";
+import { COMMIT_WITHIN_MS, type UpgradeStatus, type Upgrades } from "./upgrade.ts";
 
 /** What a change is, read by the engine: absolute paths. */
 export interface ChangeRequest {

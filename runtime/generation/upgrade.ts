@@ -7,27 +7,18 @@
 // Each step is somebody's act; without a commit in time it goes back by itself. Every transition is written down.
 
 import { setTimeout as sleep } from "node:timers/promises";
-import { isDeepStrictEqual } from "node:util";
-import { type CanaryRule, planCanary } from "../chain/canary.ts";
-import type { Plan } from "../chain/plan.ts";
-import { planPreviousFunction } from "../chain/previous-function.ts";
+import type { CanaryRule } from "../chain/canary.ts";
 import { listStateChanges, type StateChange } from "../chain/state-changes.ts";
 import type { Engine } from "../dataplane/engine.ts";
 import type { MigrationResult } from "../dataplane/generation.ts";
 import { SluiceError } from "../errors.ts";
-import type { FunctionPackage } from "../function/catalog.ts";
+import { type Change, changeBack, describeCanary, describeVersions, joinForCanary, listChanged } from "./change.ts";
 import type { ChainSource, CommittedChain, CommittedStore } from "./committed.ts";
 import type { Condition, Measurements } from "./conditions.ts";
 import type { History, Transition, UpgradeState } from "./history.ts";
 import { describeRollback, type Rollback, rollBack } from "./rollback.ts";
 import { type DescribePacket, type ShadowStatus, ShadowWatch } from "./shadow-watch.ts";
 import { SwitchWatch } from "./switch-watch.ts";
-
-export interface Change {
-  readonly source: ChainSource;
-  readonly plan: Plan;
-  readonly packages: readonly FunctionPackage[];
-}
 
 /** A plan of several steps that has the engine for itself. */
 export interface UpgradeHolder {
@@ -274,7 +265,8 @@ export class Upgrades {
   ): Promise<UpgradeStatus> {
     const isCanary = this.#underWay?.canary != null;
     const underWay = this.#require("switchover", "loaded", ...(isCanary ? (["switched"] as const) : []));
-    const canary = rule === null ? null : { rule, generation: await this.#loadCanary(underWay, rule) };
+    const loaded = rule === null ? null : await this.#engine.load(...joinForCanary(underWay, rule));
+    const canary = rule === null || loaded === null ? null : { rule, generation: loaded.generation };
     clearTimeout(this.#deadline);
     this.#move("switching", actor, 0);
     const started = performance.now();
@@ -293,17 +285,6 @@ export class Upgrades {
       void this.abort("condition", why).catch(() => {});
     });
     return this.status;
-  }
-
-  async #loadCanary({ running, change }: UnderWay, rule: CanaryRule): Promise<number> {
-    const isSame = (before: number, after: number) =>
-      isDeepStrictEqual(running.plan.functions[before], change.plan.functions[after]) &&
-      isDeepStrictEqual(running.packages[before]?.wasm, change.packages[after]?.wasm);
-    const { plan, origins } = planCanary(running.plan, change.plan, rule, isSame);
-    const packages = origins.map(({ plan: from, index }) => {
-      return (from === "before" ? running : change).packages[index] as FunctionPackage;
-    });
-    return (await this.#engine.load(plan, packages)).generation;
   }
 
   async #switch(generation: number, actor: string, started: number): ReturnType<Engine["switchTo"]> {
@@ -387,13 +368,9 @@ export class Upgrades {
       if (isNew) return true;
     }
     const before = this.#previous.get(name);
-    const { plan: running, packages } = this.#engine.running;
-    const plan = before === undefined ? null : planPreviousFunction(running, before.plan, name);
-    if (before === undefined || plan === null) return false;
-    const index = plan.functions.findIndex((each) => each.name === name);
-    const then = before.packages[before.plan.functions.findIndex((each) => each.name === name)] as FunctionPackage;
-    const use = [...this.#source.use.filter((text) => !text.startsWith(`${name}=`)), nameUse(plan, index)];
-    await this.load({ source: { ...this.#source, use }, plan, packages: packages.with(index, then) }, actor);
+    const back = before && changeBack({ ...this.#engine.running, source: this.#source }, before, name);
+    if (back == null) return false;
+    await this.load(back, actor);
     await this.switchover(actor);
     while (this.#engine.migrationLeft > 0) await sleep(MIGRATION_LOOK_MS);
     await this.commit(actor);
@@ -459,28 +436,4 @@ export class Upgrades {
     this.#move(state, actor, durationMs, outcome);
     this.#underWay = undefined;
   }
-}
-
-function describeCanary(rule: CanaryRule | null): string {
-  if (rule === null) return "ok";
-  return rule.match === null ? `canary ${rule.share * 100} %` : "canary of the flows that match";
-}
-
-function nameUse({ functions }: Plan, index: number): string {
-  const { name, package: from } = functions[index] as Plan["functions"][number];
-  return `${name}=${from.name}@${from.version}`;
-}
-
-/** Names of functions that have another version or configuration in `after`. */
-function listChanged(before: Change, after: Change): string[] {
-  return before.plan.functions.flatMap(({ name, package: from, config }) => {
-    const next = after.plan.functions.find((each) => each.name === name);
-    const isSame = next === undefined || isDeepStrictEqual([from, config], [next.package, next.config]);
-    return isSame ? [] : [name];
-  });
-}
-
-/** `fw=acl@1.0.0 count=hello@1.0.0`, in the order of the chain. */
-export function describeVersions({ functions }: Plan): string {
-  return functions.map(({ name, package: from }) => `${name}=${from.name}@${from.version}`).join(" ");
 }

@@ -1,6 +1,7 @@
 // A box that runs a chain between two namespaces: left (10.9.0.1) and right (10.9.0.2).
 import { text } from "node:stream/consumers";
 import { createNetwork, type Namespace, type Network } from "../../runtime/testing/network.ts";
+import { settleAddresses } from "./settle-addresses.ts";
 
 export interface BoxBetween {
   readonly left: Namespace;
@@ -52,19 +53,4 @@ function startPings(from: Namespace): Pings {
 
 function connect(network: Network, end: Namespace, address: string, box: Namespace, device: string): Promise<void> {
   return network.link({ namespace: end, device: "eth0", addresses: [address] }, { namespace: box, device });
-}
-
-/** ARP has nothing to say from now on. */
-async function settleAddresses(...namespaces: readonly Namespace[]): Promise<void> {
-  const macs = await Promise.all(
-    namespaces.map(async (namespace) => {
-      const { stdout } = await namespace.run("ip", "-json", "link", "show", "dev", "eth0");
-      return JSON.parse(stdout)[0].address as string;
-    }),
-  );
-  for (const [index, namespace] of namespaces.entries()) {
-    const other = 1 - index;
-    const neighbour = [`10.9.0.${other + 1}`, "lladdr", macs[other] as string, "dev", "eth0", "nud", "permanent"];
-    await namespace.run("ip", "neighbour", "replace", ...neighbour);
-  }
 }

@@ -18,7 +18,7 @@ import { History } from "../generation/history.ts";
 import { Plans } from "../generation/plans.ts";
 import { type StoredChain, StoredState, takeStored } from "../generation/stored-state.ts";
 import { Upgrades } from "../generation/upgrade.ts";
-import { type ChangeRequest, UpgradeServer } from "../generation/upgrade-socket.ts";
+import { type ChangeRequest, listenForUpgrades } from "../generation/upgrade-socket.ts";
 import { encodePacket, formatPacket } from "../testing/packet-text.ts";
 import type { Death, EngineOptions } from "./engine-protocol.ts";
 import { FaultBundles } from "./fault-bundles.ts";
@@ -92,7 +92,7 @@ export async function runEngine(file: string, options: EngineOptions, life: Engi
     upgrades.noteQuarantine(describeQuarantine(quarantine));
     void afterQuarantine(quarantine, engine, upgrades);
   };
-  const server = await UpgradeServer.listen(engine.folder, upgrades, changeReader(engine, upgrades), plans);
+  const server = await listenForUpgrades(engine.folder, upgrades, changeReader(engine, upgrades), plans);
   const stop = () => {
     plans.stop();
     void engine.stop().catch(() => {});

@@ -60,6 +60,9 @@ export interface UpgradeStatus {
   readonly shadow: ShadowStatus | null;
   /** The name of the plan that is being carried out. */
   readonly plan: string | null;
+  /** What is committed was read from, and what is loaded or switched to. */
+  readonly source: ChainSource;
+  readonly nextSource: ChainSource | null;
 }
 
 interface UnderWay {
@@ -188,6 +191,7 @@ export class Upgrades {
       commitUntil: this.#holder?.commitUntil ?? commitUntil,
       ...{ canary: canary?.rule ?? null, rollback: this.#rollback },
       ...{ migrationLeft: this.#engine.migrationLeft, shadow: this.#shadow?.status ?? null },
+      ...{ source: this.#source, nextSource: this.#underWay?.change.source ?? null },
       measurements: this.#state === "switched" ? (this.#watch?.measurements ?? null) : null,
     };
   }

@@ -2,6 +2,7 @@
 
 import { CommanderError } from "commander";
 import { registerChain } from "./cli/chain.ts";
+import { registerControl } from "./cli/control.ts";
 import { registerDoctor } from "./cli/doctor.ts";
 import { registerFlows } from "./cli/flows.ts";
 import { registerFunction } from "./cli/function.ts";
@@ -16,6 +17,7 @@ const program = createProgram();
 for (const register of [
   registerUp,
   registerUpgrade,
+  registerControl,
   registerReplay,
   registerChain,
   registerFunction,

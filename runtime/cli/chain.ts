@@ -3,7 +3,7 @@
 import type { Command } from "commander";
 import type { Plan, PlannedPort, Target } from "../chain/plan.ts";
 import { chainSchema } from "../chain/schema.ts";
-import { type ChainOptions, type LoadedChain, loadChain } from "./load-chain.ts";
+import { type ChainOptions, type LoadedChain, loadChain } from "../function/load-chain.ts";
 import { formatMatch, kernelClassName, namesOf } from "./match-text.ts";
 import { formatTable, printJson, printLine, printWarnings } from "./output.ts";
 import { collect } from "./program.ts";

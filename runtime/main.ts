@@ -9,6 +9,7 @@ import { registerFunction } from "./cli/function.ts";
 import { printError } from "./cli/output.ts";
 import { createProgram } from "./cli/program.ts";
 import { registerReplay } from "./cli/replay.ts";
+import { registerToken } from "./cli/token.ts";
 import { registerTop } from "./cli/top.ts";
 import { registerUp } from "./cli/up.ts";
 import { registerUpgrade } from "./cli/upgrade.ts";
@@ -21,6 +22,7 @@ for (const register of [
   registerReplay,
   registerChain,
   registerFunction,
+  registerToken,
   registerTop,
   registerFlows,
   registerDoctor,

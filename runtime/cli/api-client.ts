@@ -5,7 +5,7 @@ import { request as requestHttps } from "node:https";
 import { join } from "node:path";
 import { json, text } from "node:stream/consumers";
 import type { Command } from "commander";
-import { controlSocket } from "../control/control.ts";
+import { controlSocket } from "../control/control-socket.ts";
 import { fromProblem, PROBLEM_TYPE, type Problem } from "../control/problem.ts";
 import { SluiceError } from "../errors.ts";
 import { dataRoot } from "../generation/history.ts";
@@ -72,7 +72,10 @@ export class ApiClient {
     throw fromProblem((await json(response)) as Problem);
   }
 
-  #send(path: string, { method = "GET", query = {}, headers = {}, body, signal }: ApiRequest): Promise<IncomingMessage> {
+  #send(
+    path: string,
+    { method = "GET", query = {}, headers = {}, body, signal }: ApiRequest,
+  ): Promise<IncomingMessage> {
     const values = Object.entries(query).filter(([, value]) => value !== undefined);
     const search = new URLSearchParams(values.map(([name, value]) => [name, String(value)])).toString();
     const isBytes = body instanceof Uint8Array;
@@ -111,7 +114,11 @@ function notRunning(what: string): SluiceError {
 function readUrl(server: string): URL {
   const url = URL.canParse(server) ? new URL(server) : undefined;
   if (url?.protocol === "http:" || url?.protocol === "https:") return url;
-  throw new SluiceError({ code: "usage", where: "--server", what: `"${server}" is not a URL such as https://box:7680` });
+  throw new SluiceError({
+    code: "usage",
+    where: "--server",
+    what: `"${server}" is not a URL such as https://box:7680`,
+  });
 }
 
 function readToken({ tokenFile }: ServerOptions): string {

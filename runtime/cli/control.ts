@@ -1,6 +1,6 @@
 // sluice control, sluice dataplane: the two halves of `sluice up`, each by itself.
 import type { Command } from "commander";
-import { type ControlOptions, startControl } from "../control/control.ts";
+import type { ControlOptions } from "../control/control.ts";
 import { SluiceError } from "../errors.ts";
 import { runHost } from "./box.ts";
 import { printLine } from "./output.ts";
@@ -67,6 +67,8 @@ export function registerControl(program: Command): void {
 }
 
 async function controlCommand(given: ControlArguments & { readonly json?: boolean }): Promise<void> {
+  // A tenth of a second that no other command should wait for.
+  const { startControl } = await import("../control/control.ts");
   const { address, tokenFile, close } = await startControl(readControlOptions(given));
   if (given.json) printLine(JSON.stringify({ state: "listening", address, tokenFile }));
   else printLine(`API ${address}, token in ${tokenFile}; chains go on when this process ends`);

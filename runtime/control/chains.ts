@@ -394,6 +394,6 @@ function describe({ plan, planned, current }: Planned, revision: Revision | unde
     created: current === undefined,
     state: revision?.state ?? "confirmed",
     confirmUntil: revision?.confirmUntil ?? null,
-    document: changed || revision === undefined ? planned.pinned : revision.pinned,
+    document: planned.pinned,
   };
 }

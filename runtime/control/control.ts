@@ -1,7 +1,6 @@
 // The control process, whole: store, planner, API. It sees no packet, and packets do not need it.
 import { chmodSync, mkdirSync, rmSync } from "node:fs";
 import { createServer as createHttpServer, type Server } from "node:http";
-import { join } from "node:path";
 import { pino } from "pino";
 import { stateRoot } from "../dataplane/state-folder.ts";
 import { SluiceError } from "../errors.ts";
@@ -10,6 +9,7 @@ import { dataRoot } from "../generation/history.ts";
 import { Audit } from "./audit.ts";
 import { ChainView } from "./chain-view.ts";
 import { Chains } from "./chains.ts";
+import { controlSocket } from "./control-socket.ts";
 import { Convergence } from "./convergence.ts";
 import { Database } from "./database.ts";
 import { Packages } from "./packages.ts";
@@ -38,10 +38,6 @@ export interface NamedChain {
   readonly chain: string;
   readonly text: string;
   readonly packages: readonly FunctionPackage[];
-}
-
-export function controlSocket(): string {
-  return join(stateRoot(), "control.sock");
 }
 
 export interface Control {

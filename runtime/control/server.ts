@@ -80,6 +80,8 @@ export async function createServer({ tls, logger, ...setup }: ServerSetup): Prom
     max: setup.requestsPerSecond,
     timeWindow: 1000,
     hook: "onRequest",
+    // Over the box's own socket there is no address.
+    keyGenerator: ({ ip }: { readonly ip?: string }) => ip ?? "box",
     errorResponseBuilder: (_, { after }) =>
       new SluiceError({ code: "rate-limited", where: "API", what: `too many requests; try again in ${after}` }),
   });

@@ -93,6 +93,10 @@ Napi::Object MakeMirrorObject(Napi::Env env, const Holder& mirror, uint32_t id) 
       [mirror](const Napi::CallbackInfo& info) -> Napi::Value { return AddParts(info, *mirror); });
   Set(env, object, "prepareCopy",
       [mirror](const Napi::CallbackInfo& info) -> Napi::Value { return PrepareCopy(info, *mirror); });
+  Set(env, object, "open", [mirror](const Napi::CallbackInfo& info) -> Napi::Value {
+    mirror->Want(Mirror::Phase::kOpen);
+    return info.Env().Undefined();
+  });
   Set(env, object, "wantNotes", [mirror](const Napi::CallbackInfo& info) -> Napi::Value {
     mirror->Want(Mirror::Phase::kNotesWanted);
     return info.Env().Undefined();
@@ -110,6 +114,9 @@ Napi::Object MakeMirrorObject(Napi::Env env, const Holder& mirror, uint32_t id) 
       [mirror](const Napi::CallbackInfo& info) -> Napi::Value { return Big(info.Env(), mirror->ring().filled()); });
   Set(env, object, "missed",
       [mirror](const Napi::CallbackInfo& info) -> Napi::Value { return Big(info.Env(), mirror->missed()); });
+  Set(env, object, "missedOf", [mirror](const Napi::CallbackInfo& info) -> Napi::Value {
+    return Big(info.Env(), mirror->missed_of(static_cast<uint8_t>(info[0].ToNumber().Uint32Value())));
+  });
   return object;
 }
 
@@ -134,26 +141,28 @@ Napi::Value AttachMirror(const Napi::CallbackInfo& info) {
   return env.Undefined();
 }
 
-// ---- a lane's mirror ----
+// ---- a lane's mirrors ----
 
 Napi::Value SetMirror(const Napi::CallbackInfo& info, const std::shared_ptr<OpenLane>& open) {
   const Napi::Env env = info.Env();
   const std::lock_guard lock(open->closing);
+  const uint32_t place = info[1].ToNumber().Uint32Value();
   Holder mirror = info[0].IsNull() ? nullptr : Registry::Find(info[0]);
   if (!mirror && open->lane == nullptr) return env.Undefined();
   Lane* lane = LaneOf(env, *open);
   if (lane == nullptr) return env.Undefined();
-  if (!mirror && !info[0].IsNull()) {
-    ThrowError(env, "internal", "setMirror", "there is no such mirror");
+  if ((!mirror && !info[0].IsNull()) || place >= layout::kMirrors) {
+    ThrowError(env, "internal", "setMirror", "there is no such mirror, or place");
     return env.Undefined();
   }
-  lane->SetMirror(std::move(mirror));
+  lane->SetMirror(place, std::move(mirror));
   return env.Undefined();
 }
 
 Napi::Value FreeMirror(const Napi::CallbackInfo& info, const std::shared_ptr<OpenLane>& open) {
   const std::lock_guard lock(open->closing);
-  if (open->lane) open->lane->FreeMirror();
+  const uint32_t place = info[0].ToNumber().Uint32Value();
+  if (open->lane && place < layout::kMirrors) open->lane->FreeMirror(place);
   return info.Env().Undefined();
 }
 
@@ -185,6 +194,7 @@ void BindLaneMirrors(Napi::Env env, Napi::Object object, const std::shared_ptr<O
 void BindMirrors(Napi::Env env, Napi::Object exports) {
   Set(env, exports, "createMirror", CreateMirror);
   Set(env, exports, "attachMirror", AttachMirror);
+  Set(env, exports, "openTap", OpenTap);
 }
 
 }  // namespace sluice

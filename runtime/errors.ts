@@ -72,6 +72,7 @@ export const errorKinds = {
   "engine-died": { exit: 1, http: 500, summary: "The engine died so often that it is not started again." },
   "chain-running": { exit: 1, http: 409, summary: "The chain is running already." },
   "not-running": { exit: 1, http: 503, summary: "No engine is running." },
+  "nothing-matched": { exit: 1, http: 404, summary: "No packet that was asked for came in time." },
   "packet-text": { exit: 2, http: 422, summary: "A line of packet text is wrong." },
   "test-failed": { exit: 1, http: 500, summary: "A check did not hold." },
   internal: { exit: 1, http: 500, summary: "Sluice itself is at fault." },

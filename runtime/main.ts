@@ -1,6 +1,7 @@
 // Composition root of the command line.
 
 import { CommanderError } from "commander";
+import { registerCapture } from "./cli/capture.ts";
 import { registerChain } from "./cli/chain.ts";
 import { registerDoctor } from "./cli/doctor.ts";
 import { registerFlows } from "./cli/flows.ts";
@@ -9,6 +10,7 @@ import { printError } from "./cli/output.ts";
 import { createProgram } from "./cli/program.ts";
 import { registerReplay } from "./cli/replay.ts";
 import { registerTop } from "./cli/top.ts";
+import { registerTrace } from "./cli/trace.ts";
 import { registerUp } from "./cli/up.ts";
 import { registerUpgrade } from "./cli/upgrade.ts";
 
@@ -21,6 +23,8 @@ for (const register of [
   registerFunction,
   registerTop,
   registerFlows,
+  registerTrace,
+  registerCapture,
   registerDoctor,
 ])
   register(program);

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { laneCounters } from "../../runtime/dataplane/layout.ts";
 import type { TracedPacket, TraceEvent } from "../../runtime/dataplane/observe/trace-events.ts";
 import { openTrace } from "../../runtime/generation/observe-client.ts";
 import { formatHeader, formatPacketBlock } from "../../runtime/telemetry/pcapng.ts";

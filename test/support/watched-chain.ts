@@ -42,6 +42,8 @@ export interface WatchedChain {
   readonly box: BoxBetween;
   readonly engine: RunningEngine;
   readonly file: string;
+  /** For `--functions`. */
+  readonly functions: string;
   /** Packet text, sent by left. */
   send(...lines: readonly string[]): Promise<void>;
   close(): Promise<void>;
@@ -64,7 +66,7 @@ export async function startWatchedChain(): Promise<WatchedChain> {
         "eth0",
         lines.map((line) => encodePacket(line)),
       );
-    return { box, engine, file, send, close };
+    return { box, engine, file, functions, send, close };
   } catch (error) {
     await close();
     throw error;

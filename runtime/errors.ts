@@ -72,6 +72,8 @@ export const errorKinds = {
   "engine-died": { exit: 1, http: 500, summary: "The engine died so often that it is not started again." },
   "chain-running": { exit: 1, http: 409, summary: "The chain is running already." },
   "not-running": { exit: 1, http: 503, summary: "No engine is running." },
+  "observer-limit": { exit: 1, http: 429, summary: "As many watch the chain as can at the same time." },
+  "observer-failed": { exit: 1, http: 500, summary: "What watches a chain failed; the chain itself goes on." },
   "nothing-matched": { exit: 1, http: 404, summary: "No packet that was asked for came in time." },
   "packet-text": { exit: 2, http: 422, summary: "A line of packet text is wrong." },
   "test-failed": { exit: 1, http: 500, summary: "A check did not hold." },

@@ -127,7 +127,7 @@ Napi::Value CreateMirror(const Napi::CallbackInfo& info) {
   SystemError error;
   const Holder mirror =
       Mirror::Make(static_cast<uint64_t>(number("ringBytes")), static_cast<uint32_t>(number("slotBytes")),
-                   static_cast<uint32_t>(number("flowCapacity")), &error);
+                   static_cast<uint32_t>(number("flowCapacity")), options.Get("wholeFlows").ToBoolean(), &error);
   if (mirror) return MakeMirrorObject(env, mirror, Registry::Add(mirror));
   ThrowSystemError(env, error);
   return env.Undefined();

@@ -24,7 +24,7 @@ uint64_t Now() {
 
 }  // namespace
 
-std::shared_ptr<Mirror> Mirror::Make(uint64_t ring_bytes, uint32_t slot_bytes, uint32_t flow_capacity,
+std::shared_ptr<Mirror> Mirror::Make(uint64_t ring_bytes, uint32_t slot_bytes, uint32_t flow_capacity, bool whole_flows,
                                      SystemError* error) {
   auto ring = MirrorRing::Make(ring_bytes, error);
   if (!ring) return nullptr;
@@ -33,15 +33,17 @@ std::shared_ptr<Mirror> Mirror::Make(uint64_t ring_bytes, uint32_t slot_bytes, u
     *error = {"mmap", "mirror", ENOMEM};
     return nullptr;
   }
-  return std::make_shared<Mirror>(std::move(ring), std::move(spoilt), slot_bytes, flow_capacity);
+  return std::make_shared<Mirror>(std::move(ring), std::move(spoilt), slot_bytes, flow_capacity, whole_flows);
 }
 
-Mirror::Mirror(std::unique_ptr<MirrorRing> ring, PrivateMemory spoilt, uint32_t slot_bytes, uint32_t flow_capacity)
+Mirror::Mirror(std::unique_ptr<MirrorRing> ring, PrivateMemory spoilt, uint32_t slot_bytes, uint32_t flow_capacity,
+               bool whole_flows)
     : ring_(std::move(ring)),
       spoilt_memory_(std::move(spoilt)),
       spoilt_(static_cast<bool*>(spoilt_memory_.data())),
       slot_bytes_(slot_bytes),
-      flow_capacity_(flow_capacity) {
+      flow_capacity_(flow_capacity),
+      whole_flows_(whole_flows) {
   entries_.fill(kNone);
 }
 
@@ -101,7 +103,7 @@ bool Mirror::HasPlace(const Record& record, uint64_t needed) {
   bool& spoilt = record.flow != 0 && record.flow <= flow_capacity_ ? spoilt_[record.flow] : none;
   if (record.events & abi::kEventStart) spoilt = false;
   if (block_ != nullptr && !spoilt && ring_->HasRoom(used_ + reserved_ + needed)) return true;
-  spoilt = true;
+  spoilt = whole_flows_;
   Miss(record.port);
   return false;
 }

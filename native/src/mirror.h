@@ -6,7 +6,7 @@
 //   shadow: MirrorSource
 //
 // The lane's thread neither allocates nor waits: a frame for which the ring has no room is not mirrored, nor is any
-// later one of its flow, since the shadow would no longer know that flow's state.
+// later one of its flow, since the shadow would no longer know that flow's state. Who only looks wants what there is.
 #pragma once
 
 #include <array>
@@ -71,10 +71,12 @@ class FlowEngine;
 
 class Mirror {
  public:
-  // For a lane with slots and flows of that size. Null, with `error` filled, if there is no memory.
+  // For a lane with slots and flows of that size. `whole_flows`: of a flow all frames, or none after one was missed.
+  // Null, with `error` filled, if there is no memory.
   static std::shared_ptr<Mirror> Make(uint64_t ring_bytes, uint32_t slot_bytes, uint32_t flow_capacity,
-                                      SystemError* error);
-  Mirror(std::unique_ptr<MirrorRing> ring, PrivateMemory spoilt, uint32_t slot_bytes, uint32_t flow_capacity);
+                                      bool whole_flows, SystemError* error);
+  Mirror(std::unique_ptr<MirrorRing> ring, PrivateMemory spoilt, uint32_t slot_bytes, uint32_t flow_capacity,
+         bool whole_flows);
 
   enum class Phase : uint32_t {
     kClosed,       // nothing is mirrored
@@ -131,6 +133,7 @@ class Mirror {
   bool* const spoilt_;  // by flow: a frame of it is missing
   const uint32_t slot_bytes_;
   const uint32_t flow_capacity_;
+  const bool whole_flows_;
   StateCopy copy_;
   std::unique_ptr<FlowCopy> flows_;
   uint64_t copied_bytes_ = 0;

@@ -50,8 +50,12 @@ async function captureCommand(chain: string | undefined, options: CaptureOptions
   stream.pause();
   if (options.write === undefined) await writeOut(stream);
   else await writeFile(stream, options.write);
+  if (tally.why === "") {
+    const what = `the engine ended in the middle of the capture, after ${tally.packets} packets`;
+    throw new SluiceError({ code: "not-running", where: path, what });
+  }
   const missing = tally.missing === 0 ? "" : `, ${tally.missing} MISSING`;
-  process.stderr.write(`${tally.packets} packets${missing}${tally.why === "" ? "" : ` (${tally.why})`}\n`);
+  process.stderr.write(`${tally.packets} packets${missing} (${tally.why})\n`);
 }
 
 function readRequest(options: CaptureOptions): CaptureRequest {

@@ -263,8 +263,10 @@ export class Engine {
     };
   }
 
-  /** Somebody looks at copies of the traffic, until the chain is another one. Throws upgrade-state, system-call. */
+  /** Somebody looks at copies of the traffic, until the chain is another one. Throws observer-limit, not-running, system-call. */
   observe(observation: Observation, listener: ObserverListener): Observer {
+    if (this.#isStopping)
+      throw new SluiceError({ code: "not-running", where: this.#state.path, what: "the engine stops" });
     const { functions, layout } = this.#running.description;
     const { plan, packages } = this.#running.setup;
     const { cpu, folder, slotBytes } = this.#shared;

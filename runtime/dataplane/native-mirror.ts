@@ -8,6 +8,8 @@ export interface MirrorOptions {
   /** Of the lane that is mirrored. */
   readonly slotBytes: number;
   readonly flowCapacity: number;
+  /** Of a flow all frames, or none after one found no room. */
+  readonly wholeFlows: boolean;
 }
 
 /** A file of the lane's state, and the zeros that become a copy of it. */
@@ -37,7 +39,7 @@ export interface NativeMirror {
   copied: () => { readonly bytes: number; readonly pauseUs: number } | null;
   /** Bytes that the shadow has not worked off. */
   filled(): number;
-  /** Frames that found no room, and later ones of their flows; in all, and those that came on one port. */
+  /** Frames that found no room, with wholeFlows later ones of their flows, too; in all, and those that came on one port. */
   missed(): number;
   missedOf(port: number): number;
 }

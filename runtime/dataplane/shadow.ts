@@ -60,7 +60,9 @@ export class Shadow {
     this.#lane = lane;
     this.#plan = plan;
     this.#batchLimitMs = batchLimitMs;
-    this.#mirror = loadAddon().createMirror({ ringBytes, slotBytes, flowCapacity: plan.flows.capacity });
+    this.#mirror = loadAddon().createMirror({
+      ...{ ringBytes, slotBytes, flowCapacity: plan.flows.capacity, wholeFlows: true },
+    });
     const control = new SharedArrayBuffer(CONTROL_WORDS * 4);
     this.#control = new Int32Array(control);
     const setup: ShadowSetup = { ...rest, mirror: this.#mirror.id, control, reachesHost: lane.reachesHost() };

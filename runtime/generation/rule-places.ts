@@ -23,8 +23,8 @@ export class RulePlaces {
   }
 
   #find(name: string, reason: string): TracedRule | null {
-    const config = this.#plan.functions.find((each) => each.name === name)?.config;
-    const rule = findRule(name, config, reason);
+    const planned = this.#plan.functions.find((each) => each.name === name);
+    const rule = planned === undefined ? null : findRule(planned.canaryOf ?? name, planned.config, reason);
     return rule === null ? null : { ...rule, where: this.#locate(rule.pointer, rule.value) };
   }
 

@@ -51,6 +51,7 @@ const ISB_FILTERACCEPT = 6;
 const ISB_OSDROP = 7;
 const INBOUND = 1;
 const OUTBOUND = 2;
+const PACKET_HEAD_BYTES = 28;
 /** What one option can hold. */
 const OPTION_BYTES_MAX = 0xffff;
 
@@ -71,19 +72,40 @@ function formatInterface({ name, description, linkType, snapLength }: CapturedIn
   return block(INTERFACE_DESCRIPTION, word16(linkType), word16(0), word32(snapLength), about);
 }
 
+/** Of which there may be many: written in one piece. */
 export function formatPacketBlock(packet: CapturedPacket): Uint8Array {
-  const { timeNs, bytes, wireLength, direction, comment } = packet;
+  const { timeNs, bytes, wireLength } = packet;
+  const about = packetOptions(packet);
+  const padding = -bytes.length & 3;
+  const length = PACKET_HEAD_BYTES + bytes.length + padding + about.length + 4;
+  const written = Buffer.allocUnsafe(length);
+  written.writeUInt32LE(ENHANCED_PACKET, 0);
+  written.writeUInt32LE(length, 4);
+  written.writeUInt32LE(packet.interface, 8);
+  written.writeUInt32LE(Number(timeNs >> 32n), 12);
+  written.writeUInt32LE(Number(timeNs & 0xffffffffn), 16);
+  written.writeUInt32LE(bytes.length, 20);
+  written.writeUInt32LE(Math.max(wireLength, bytes.length), 24);
+  written.set(bytes, PACKET_HEAD_BYTES);
+  written.fill(0, PACKET_HEAD_BYTES + bytes.length, PACKET_HEAD_BYTES + bytes.length + padding);
+  written.set(about, PACKET_HEAD_BYTES + bytes.length + padding);
+  written.writeUInt32LE(length, length - 4);
+  return written;
+}
+
+/** The same words come again and again. */
+const knownOptions = new Map<string, Uint8Array>();
+const KNOWN_OPTIONS_MAX = 1000;
+
+function packetOptions({ direction, comment }: CapturedPacket): Uint8Array {
+  const key = `${direction} ${comment}`;
+  const known = knownOptions.get(key);
+  if (known !== undefined) return known;
   const flags = direction === null ? [] : [option(EPB_FLAGS, word32(direction === "in" ? INBOUND : OUTBOUND))];
   const comments = comment === "" ? [] : [option(COMMENT, text(comment))];
-  return block(
-    ENHANCED_PACKET,
-    word32(packet.interface),
-    ...timestamp(timeNs),
-    word32(bytes.length),
-    word32(Math.max(wireLength, bytes.length)),
-    padded(bytes),
-    options(...comments, ...flags),
-  );
+  const made = options(...comments, ...flags);
+  if (knownOptions.size < KNOWN_OPTIONS_MAX) knownOptions.set(key, made);
+  return made;
 }
 
 export function formatStatistics(statistics: InterfaceStatistics): Uint8Array {

@@ -22,17 +22,26 @@ functions:
   mark: { use: counting@1 }
   count: { use: hello@* }
 paths:
-  - { from: lan, through: [fw, mark, count], to: wan }
+  - { from: lan, through: [fw, mark, count], to: wan, match: { etherTypes: [arp, ipv4, ipv6] } }
   - { from: wan, through: [count, mark, fw], to: lan }
 `;
 
-/** Takes one from the TTL of packets to port 7; traps at port 13, and never returns at port 666. */
+/**
+ * Takes one from the TTL of packets to port 7, sends those to port 99 back, too; traps at port 13, and never returns at
+ * port 666.
+ */
 const rewriting: CountingVersion = {
   version: "1.0.0",
   step: 1,
-  before: "\nlet never: bool = false;",
+  before: '\nimport { outbox } from "sluice/sdk";\nlet never: bool = false;',
   each: `
     if (packet.destinationPort == 7 && packet.ipVersion == 4) store<u8>(packet.start + 22, load<u8>(packet.start + 22) - 1);
+    if (packet.destinationPort == 99) {
+      const flow = packet.flow;
+      memory.copy(outbox.reserve(packet.length), packet.start, packet.length);
+      outbox.emit(0, packet.length, flow);
+      if (flow !== null) outbox.timeout(flow, 5000);
+    }
     if (packet.destinationPort == 13) unreachable();
     while (packet.destinationPort == 666) never = !never;`,
   manifest: { frames: "write" },

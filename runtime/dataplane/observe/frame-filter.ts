@@ -92,7 +92,7 @@ function planCauses(texts: readonly string[], chain: WatchedChain): DropCause[] 
 
 /** `FUNCTION`, `FUNCTION:REASON`, `FUNCTION:REASON:DETAIL`, `ENGINE-REASON`. */
 function planCause(text: string, { plan, reasons }: WatchedChain): DropCause[] {
-  const [name = "", reason, detail] = text.split(":");
+  const [name, reason, detail] = splitCause(text, plan);
   const index = plan.functions.findIndex((each) => each.name === name);
   const engine = engineReasonOf(name);
   if (index < 0 && engine >= 0 && reason === undefined) {
@@ -112,6 +112,14 @@ function planCause(text: string, { plan, reasons }: WatchedChain): DropCause[] {
     ...planReason(text, reason, reasons[index] ?? []),
     detail: planDetail(text, detail),
   }));
+}
+
+/** Name, reason and detail. A canary's next version has a colon in its name. */
+function splitCause(text: string, { functions }: Plan): readonly [string, string | undefined, string | undefined] {
+  const owner = functions.find(({ name }) => name.includes(":") && `${text}:`.startsWith(`${name}:`))?.name;
+  const [name = "", reason, detail] =
+    owner === undefined ? text.split(":") : [owner, ...text.slice(owner.length + 1).split(":")];
+  return [name, reason === "" ? undefined : reason, detail];
 }
 
 function planReason(

@@ -71,7 +71,10 @@ export class Observer {
     this.started.catch(() => {});
     this.ended = this.#ended.promise;
     const { plan, slotBytes } = rest;
-    this.#mirror = loadAddon().createMirror({ ringBytes, slotBytes, flowCapacity: plan.flows.capacity });
+    this.#mirror = loadAddon().createMirror({
+      ...{ ringBytes, slotBytes, flowCapacity: plan.flows.capacity },
+      wholeFlows: rest.observation.kind !== "tap",
+    });
     const control = new SharedArrayBuffer(CONTROL_WORDS * 4);
     this.#control = new Int32Array(control);
     const shared = { mirror: this.#mirror.id, control, outstanding: this.#outstanding.buffer as SharedArrayBuffer };
@@ -151,7 +154,7 @@ export class Observer {
     const { chain } = this.#setup.plan;
     const what = `nobody watches: ${error.message}`;
     this.#started.reject(
-      error instanceof SluiceError ? error : new SluiceError({ code: "upgrade-failed", where: chain, what }),
+      error instanceof SluiceError ? error : new SluiceError({ code: "observer-failed", where: chain, what }),
     );
     this.#why ??= error.message;
     void this.#worker.terminate();
@@ -166,7 +169,7 @@ export class Observer {
     if ("capture" in observation && this.#hasHeader)
       this.#write(this.#statistics(observation.capture.interfaces.length, why), () => {});
     this.#letGo();
-    this.#started.reject(new SluiceError({ code: "upgrade-failed", where: this.#setup.plan.chain, what: why }));
+    this.#started.reject(new SluiceError({ code: "observer-failed", where: this.#setup.plan.chain, what: why }));
     this.#ended.resolve({ why, missed });
   }
 

@@ -6,13 +6,13 @@ import { Observer, type ObserverListener, type ObserverOptions } from "./observe
 export class Observers {
   readonly #byPlace = new Map<number, Observer>();
 
-  /** Throws upgrade-state if there are too many already. */
+  /** Throws observer-limit if there are too many already. */
   start(options: Omit<ObserverOptions, "place">, listener: ObserverListener): Observer {
     const place = this.#freePlace();
     if (place === undefined) {
       const what = `${this.#byPlace.size} others watch this chain already`;
       const help = "wait until one of them has ended";
-      throw new SluiceError({ code: "upgrade-state", where: options.plan.chain, what, help });
+      throw new SluiceError({ code: "observer-limit", where: options.plan.chain, what, help });
     }
     const observer = new Observer({ ...options, place }, listener);
     this.#byPlace.set(place, observer);

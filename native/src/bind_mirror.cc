@@ -86,36 +86,52 @@ Napi::Value DescribeCopy(Napi::Env env, Mirror& mirror) {
   return object;
 }
 
+// What the object's functions share: null once it is closed.
+using Open = std::shared_ptr<Holder>;
+
+template <typename Function>
+void Bind(Napi::Env env, Napi::Object object, const char* name, const Open& open, Function function) {
+  Set(env, object, name, [open, name, function](const Napi::CallbackInfo& info) -> Napi::Value {
+    if (*open) return function(info, **open);
+    ThrowError(info.Env(), "internal", name, "the mirror is closed");
+    return info.Env().Undefined();
+  });
+}
+
+void BindCopy(Napi::Env env, Napi::Object object, const Open& open) {
+  const auto want = [&](const char* name, Mirror::Phase phase) {
+    Bind(env, object, name, open, [phase](const Napi::CallbackInfo& info, Mirror& mirror) {
+      mirror.Want(phase);
+      return info.Env().Undefined();
+    });
+  };
+  Bind(env, object, "addParts", open, AddParts);
+  Bind(env, object, "prepareCopy", open, PrepareCopy);
+  want("open", Mirror::Phase::kOpen);
+  want("wantNotes", Mirror::Phase::kNotesWanted);
+  want("wantCopy", Mirror::Phase::kCopyWanted);
+  Bind(env, object, "noting", open, [](const Napi::CallbackInfo& info, Mirror& mirror) -> Napi::Value {
+    return Napi::Boolean::New(info.Env(), mirror.phase() == Mirror::Phase::kNoting);
+  });
+  Bind(env, object, "copied", open,
+       [](const Napi::CallbackInfo& info, Mirror& mirror) { return DescribeCopy(info.Env(), mirror); });
+}
+
 Napi::Object MakeMirrorObject(Napi::Env env, const Holder& mirror, uint32_t id) {
   Napi::Object object = Napi::Object::New(env);
+  const auto open = std::make_shared<Holder>(mirror);
   object.Set("id", id);
-  Set(env, object, "addParts",
-      [mirror](const Napi::CallbackInfo& info) -> Napi::Value { return AddParts(info, *mirror); });
-  Set(env, object, "prepareCopy",
-      [mirror](const Napi::CallbackInfo& info) -> Napi::Value { return PrepareCopy(info, *mirror); });
-  Set(env, object, "open", [mirror](const Napi::CallbackInfo& info) -> Napi::Value {
-    mirror->Want(Mirror::Phase::kOpen);
+  BindCopy(env, object, open);
+  Bind(env, object, "filled", open,
+       [](const Napi::CallbackInfo& info, Mirror& mirror) { return Big(info.Env(), mirror.ring().filled()); });
+  Bind(env, object, "missed", open,
+       [](const Napi::CallbackInfo& info, Mirror& mirror) { return Big(info.Env(), mirror.missed()); });
+  Bind(env, object, "missedOf", open, [](const Napi::CallbackInfo& info, Mirror& mirror) {
+    return Big(info.Env(), mirror.missed_of(static_cast<uint8_t>(info[0].ToNumber().Uint32Value())));
+  });
+  Set(env, object, "close", [open](const Napi::CallbackInfo& info) -> Napi::Value {
+    open->reset();
     return info.Env().Undefined();
-  });
-  Set(env, object, "wantNotes", [mirror](const Napi::CallbackInfo& info) -> Napi::Value {
-    mirror->Want(Mirror::Phase::kNotesWanted);
-    return info.Env().Undefined();
-  });
-  Set(env, object, "noting", [mirror](const Napi::CallbackInfo& info) -> Napi::Value {
-    return Napi::Boolean::New(info.Env(), mirror->phase() == Mirror::Phase::kNoting);
-  });
-  Set(env, object, "wantCopy", [mirror](const Napi::CallbackInfo& info) -> Napi::Value {
-    mirror->Want(Mirror::Phase::kCopyWanted);
-    return info.Env().Undefined();
-  });
-  Set(env, object, "copied",
-      [mirror](const Napi::CallbackInfo& info) -> Napi::Value { return DescribeCopy(info.Env(), *mirror); });
-  Set(env, object, "filled",
-      [mirror](const Napi::CallbackInfo& info) -> Napi::Value { return Big(info.Env(), mirror->ring().filled()); });
-  Set(env, object, "missed",
-      [mirror](const Napi::CallbackInfo& info) -> Napi::Value { return Big(info.Env(), mirror->missed()); });
-  Set(env, object, "missedOf", [mirror](const Napi::CallbackInfo& info) -> Napi::Value {
-    return Big(info.Env(), mirror->missed_of(static_cast<uint8_t>(info[0].ToNumber().Uint32Value())));
   });
   return object;
 }

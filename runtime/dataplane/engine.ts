@@ -267,6 +267,10 @@ export class Engine {
   observe(observation: Observation, listener: ObserverListener): Observer {
     if (this.#isStopping)
       throw new SluiceError({ code: "not-running", where: this.#state.path, what: "the engine stops" });
+    if (observation.kind !== "tap" && this.migrationLeft > 0) {
+      const what = `${this.migrationLeft} entries are still to be migrated`;
+      throw new SluiceError({ code: "observer-failed", where: this.#state.path, what, help: "wait until they are" });
+    }
     const { functions, layout } = this.#running.description;
     const { plan, packages } = this.#running.setup;
     const { cpu, folder, slotBytes } = this.#shared;

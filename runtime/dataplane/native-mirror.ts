@@ -42,6 +42,8 @@ export interface NativeMirror {
   /** Frames that found no room, with wholeFlows later ones of their flows, too; in all, and those that came on one port. */
   missed(): number;
   missedOf(port: number): number;
+  /** This object lets go of it, without waiting for the garbage collector. Further calls throw. */
+  close(): void;
 }
 
 /** Indices into lists of names that both sides share; see `shareNames`. */

@@ -64,7 +64,7 @@ export class ObserveServer {
 
   async #answer(socket: Socket, line: string): Promise<void> {
     try {
-      const question = JSON.parse(line) as Question;
+      const question = parseQuestion(line);
       if (question.ask === "trace") await this.#trace(socket, question.request);
       else if (question.ask === "capture") await this.#capture(socket, question.request);
       else throw new SluiceError({ code: "usage", where: "ask", what: "is neither trace nor capture" });
@@ -142,6 +142,14 @@ function readQuestion(socket: Socket, take: (line: string) => void): void {
       take(text.slice(0, text.indexOf("\n")));
     }
   });
+}
+
+function parseQuestion(line: string): Question {
+  try {
+    return (JSON.parse(line) ?? {}) as Question;
+  } catch (error) {
+    throw new SluiceError({ code: "usage", where: "question", what: (error as Error).message });
+  }
 }
 
 function faultsOf(error: unknown): readonly Fault[] {

@@ -149,6 +149,8 @@ describe.skipIf(obstacle !== null)(`a trace${skipped}`, () => {
     const ends = ({ packets }: { packets: TracedPacket[] }) => packets.map(({ end }) => end.reason);
     expect(ends(await trace("--port", "lan", "--pcap", file))).toEqual(["", "rule:1"]);
     expect(ends(await trace("--port", "lan", "--pcap", file, "--number", "2"))).toEqual(["rule:1"]);
+    const unreadable = await runOn(chain.engine, "trace", "--port", "lan", "--pcap", chain.file);
+    expect(unreadable.complaint).toContain(`error[capture-format] ${chain.file}`);
     const hex = Buffer.from(encodePacket(SIX)).toString("hex");
     expect(ends(await trace("--port", "lan", "--hex", hex))).toEqual(["rule:3"]);
     const output = await observe(chain.engine, "trace", "--port", "lan", "--pcap", file);
@@ -231,6 +233,35 @@ describe.skipIf(obstacle !== null)(`a trace${skipped}`, () => {
     expect((await given(TELNET))[0]?.end.reason).toBe("rule:1");
     expect((await chain.engine.end()).last.frames).toMatchObject({ intact: true });
   });
+
+  it("ends with the engine, and says so", async () => {
+    const watcher = openTrace(chain.engine.chainFolder, { match: "{ ipProtos: [sctp] }", seconds: 60 });
+    expect((await watcher.next()).value).toMatchObject({ kind: "following", generation: 1 });
+    const [end, next] = await Promise.all([chain.engine.end(), watcher.next()]);
+    expect(next.value).toMatchObject({ kind: "end", why: "the engine stops", packets: 0 });
+    expect(end).toMatchObject({ status: 0, last: { frames: { intact: true } } });
+    await expect(openTrace(chain.engine.chainFolder, {}).next()).rejects.toThrow("error[not-running]");
+  });
+
+  it("leaves no memory behind", async () => {
+    const resident = () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${chain.engine.pid}/status`, "utf8"))?.[1]);
+    const hex = Buffer.from(encodePacket(ECHO)).toString("hex");
+    const round = async () => {
+      for await (const event of openTrace(chain.engine.chainFolder, { frames: [{ port: "lan", hex }] })) {
+        if (event.kind === "following") pauses.push(event.pauseUs);
+      }
+    };
+    const pauses: number[] = [];
+    for (let i = 0; i < 8; i++) await round();
+    const before = resident();
+    for (let i = 0; i < 24; i++) await round();
+    // What is let go of is freed a moment later.
+    await expect.poll(() => resident() - before, { timeout: 10_000 }).toBeLessThan(100_000);
+    const longest = Math.max(...pauses).toFixed(0);
+    console.log(
+      `${(resident() - before).toLocaleString("en")} KiB more after 24 traces; the lane waited ${longest} µs at the most`,
+    );
+  }, 60_000);
 
   it("refuses the fourth who watches at the same time", async () => {
     const enough = new AbortController();

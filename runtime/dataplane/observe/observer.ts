@@ -58,6 +58,8 @@ export class Observer {
   readonly #late: NodeJS.Timeout;
   #counts: CaptureCounts = { accepted: [], leftOut: [] };
   #watchdog: Watchdog | undefined;
+  /** Its own lane, once it has one. */
+  #own: NativeLane | undefined;
   #why: string | undefined;
   #hasHeader = false;
   #isReleased = false;
@@ -135,7 +137,8 @@ export class Observer {
     // It needs the state as it was at one moment, and nothing of what comes afterwards.
     if (observation.kind === "given") this.#letGo();
     if (lane !== null) {
-      this.#watchdog = new Watchdog(loadAddon().attachLane(lane), this.#control, batchLimitMs, (offender) => {
+      this.#own = loadAddon().attachLane(lane);
+      this.#watchdog = new Watchdog(this.#own, this.#control, batchLimitMs, (offender) => {
         const { name, package: from } = plan.functions[offender] as ObserverSetup["plan"]["functions"][number];
         this.#fail(new Error(`${name} (${from.name}@${from.version}) did not return`));
       });
@@ -169,6 +172,7 @@ export class Observer {
     if ("capture" in observation && this.#hasHeader)
       this.#write(this.#statistics(observation.capture.interfaces.length, why), () => {});
     this.#letGo();
+    this.#release();
     this.#started.reject(new SluiceError({ code: "observer-failed", where: this.#setup.plan.chain, what: why }));
     this.#ended.resolve({ why, missed });
   }
@@ -192,6 +196,12 @@ export class Observer {
         });
       }),
     );
+  }
+
+  /** Tens of megabytes that the garbage collector knows nothing of. */
+  #release(): void {
+    this.#own?.close();
+    this.#mirror.close();
   }
 
   #letGo(): void {

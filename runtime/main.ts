@@ -3,12 +3,14 @@
 import { CommanderError } from "commander";
 import { registerCapture } from "./cli/capture.ts";
 import { registerChain } from "./cli/chain.ts";
+import { registerControl } from "./cli/control.ts";
 import { registerDoctor } from "./cli/doctor.ts";
 import { registerFlows } from "./cli/flows.ts";
 import { registerFunction } from "./cli/function.ts";
 import { printError } from "./cli/output.ts";
 import { createProgram } from "./cli/program.ts";
 import { registerReplay } from "./cli/replay.ts";
+import { registerToken } from "./cli/token.ts";
 import { registerTop } from "./cli/top.ts";
 import { registerTrace } from "./cli/trace.ts";
 import { registerUp } from "./cli/up.ts";
@@ -18,9 +20,11 @@ const program = createProgram();
 for (const register of [
   registerUp,
   registerUpgrade,
+  registerControl,
   registerReplay,
   registerChain,
   registerFunction,
+  registerToken,
   registerTop,
   registerFlows,
   registerTrace,

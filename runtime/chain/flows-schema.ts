@@ -1,21 +1,22 @@
-// The JSON Schema of `flows` in a chain document.
+// The schema of `flows` in a chain document.
 
-import { flowDefaults, RETRANSMISSIONS, timeoutDefaults } from "./flows.ts";
+import { type Static, type TInteger, type TOptional, Type } from "typebox";
+import { flowDefaults, RETRANSMISSIONS, timeoutDefaults } from "./flow-defaults.ts";
 
 const YEAR_S = 31_536_000;
 const HOUR_MS = 3_600_000;
 
 function number(value: number, minimum: number, maximum: number, description?: string) {
-  return { type: "integer", minimum, maximum, default: value, ...(description && { description }) } as const;
+  return Type.Optional(Type.Integer({ minimum, maximum, default: value, ...(description && { description }) }));
 }
 
-function object<Properties extends object>(properties: Properties, description: string) {
-  return { type: "object", description, additionalProperties: false, properties } as const;
+function object<Properties extends Parameters<typeof Type.Object>[0]>(properties: Properties, description: string) {
+  return Type.Optional(Type.Object(properties, { description, additionalProperties: false }));
 }
 
-function seconds(defaults: Readonly<Record<string, number>>, description: string) {
-  const entries = Object.entries(defaults).map(([state, value]) => [state, number(value, 1, YEAR_S)] as const);
-  return object(Object.fromEntries(entries), description);
+function seconds<State extends string>(defaults: Readonly<Record<State, number>>, description: string) {
+  const entries = Object.entries<number>(defaults).map(([state, value]) => [state, number(value, 1, YEAR_S)]);
+  return object(Object.fromEntries(entries) as Record<State, TOptional<TInteger>>, description);
 }
 
 const { streams, fragments } = flowDefaults;
@@ -44,17 +45,21 @@ export const flowsSchema = object(
       255,
       "After so many in a row, a TCP flow's timeout is that of unacknowledged data.",
     ),
-    midstream: {
-      type: "boolean",
-      default: flowDefaults.midstream,
-      description: "TCP connections may be picked up without their handshake.",
-    },
-    liberal: { type: "boolean", default: flowDefaults.liberal, description: "TCP windows are not checked." },
-    overlap: {
-      enum: ["first", "last"],
-      default: flowDefaults.overlap,
-      description: "Which bytes count when TCP segments disagree.",
-    },
+    midstream: Type.Optional(
+      Type.Boolean({
+        default: flowDefaults.midstream,
+        description: "TCP connections may be picked up without their handshake.",
+      }),
+    ),
+    liberal: Type.Optional(
+      Type.Boolean({ default: flowDefaults.liberal, description: "TCP windows are not checked." }),
+    ),
+    overlap: Type.Optional(
+      Type.Enum(["first", "last"], {
+        default: flowDefaults.overlap,
+        description: "Which bytes count when TCP segments disagree.",
+      }),
+    ),
     streams: object(
       {
         bytes: number(streams.bytes, 1 << 16, 1 << 27, "For all flows together."),
@@ -76,3 +81,6 @@ export const flowsSchema = object(
   },
   "How flows are kept, in each lane.",
 );
+
+/** Timeouts in seconds. */
+export type FlowsDeclaration = NonNullable<Static<typeof flowsSchema>>;

@@ -4,11 +4,9 @@ import { throwFaults } from "./faults.ts";
 import { planMatch } from "./match.ts";
 import { suggest } from "./nearest.ts";
 import type { Match } from "./plan.ts";
-import { chainSchema, type MatchDeclaration } from "./schema.ts";
+import { type MatchDeclaration, matchSchema } from "./schema.ts";
 import { findSchemaFaults } from "./schema-faults.ts";
 import { parseSource } from "./source-text.ts";
-
-const matchSchema = { $ref: "#/$defs/match", $defs: chainSchema.$defs } as const;
 
 /**
  * YAML or JSON, as a path's `match` in a chain document; `where` is what the text is called in errors. Null if it takes

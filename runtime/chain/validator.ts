@@ -5,9 +5,9 @@ import ipaddr from "ipaddr.js";
 import semver from "semver";
 import { parseDscp, parseEtherType, parseIpProto, parseKernelClass, parsePortRange, parsePrefix } from "./protocols.ts";
 
-export type JsonSchema = boolean | { readonly [keyword: string]: unknown };
+export type JsonSchema = boolean | object;
 
-const formats: Readonly<Record<string, (text: string) => boolean>> = {
+export const formats: Readonly<Record<string, (text: string) => boolean>> = {
   ipv4: (text) => ipaddr.IPv4.isValidFourPartDecimal(text),
   ipv6: (text) => ipaddr.IPv6.isValid(text) && !text.includes("%"),
   "ip-address": (text) => !text.includes("/") && parsePrefix(text) !== undefined,

@@ -3,7 +3,7 @@
 import { flushCompileCache } from "node:module";
 import { setFlagsFromString } from "node:v8";
 import { compileAhead } from "../dataplane/instance.ts";
-import { SluiceError } from "../errors.ts";
+import { type Fault, SluiceError } from "../errors.ts";
 import { CommittedStore } from "../generation/committed.ts";
 import { type EngineMessage, type EngineOrder, type EngineStart, KEEPER } from "./engine-protocol.ts";
 import { printError } from "./output.ts";
@@ -43,15 +43,20 @@ async function run({ file, options, death }: EngineStart): Promise<number> {
         setImmediate(() => flushCompileCache());
       },
     });
-    await tell({ kind: "ended", code: null });
+    await tell({ kind: "ended", faults: [] });
     return 0;
   } catch (error) {
     const status = printError(error);
     // The next process is to begin with what was stored: it is started as after a death.
     if (error instanceof RestoreAsked) return status;
-    await tell({ kind: "ended", code: error instanceof SluiceError ? error.code : "internal" });
+    await tell({ kind: "ended", faults: faultsOf(error) });
     return status;
   }
+}
+
+function faultsOf(error: unknown): readonly Fault[] {
+  if (error instanceof SluiceError) return error.faults;
+  return [{ code: "internal", where: "engine", what: (error as Error).message }];
 }
 
 // Packets go on if nobody reads any more what is said of them.

@@ -1,6 +1,6 @@
 // What `sluice up` and the process in which the engine runs say to each other, over the channel that Node opens for children.
-import type { ErrorCode } from "../errors.ts";
-import type { ChainOptions } from "./load-chain.ts";
+import type { Fault } from "../errors.ts";
+import type { ChainOptions } from "../function/load-chain.ts";
 
 /** Of `sluice up`, as far as the engine is concerned. */
 export interface EngineOptions extends ChainOptions {
@@ -28,11 +28,11 @@ export interface EngineStart {
   readonly death?: Death | undefined;
 }
 
-/** From the engine. After `ended` it exits, and is not to be started again. */
+/** From the engine. After `ended`, in order or with what it ended for, it exits, and is not to be started again. */
 export type EngineMessage =
   | { readonly kind: "running"; readonly folder: string }
   | { readonly kind: "committed" }
-  | { readonly kind: "ended"; readonly code: ErrorCode | null };
+  | { readonly kind: "ended"; readonly faults: readonly Fault[] };
 
 /** The engine's descriptors of what keeps XDP programs attached (LinkKeeper). */
 export const KEEPER = { put: 4, take: 5 } as const;

@@ -1,13 +1,12 @@
 // `sluice up`: a process that does nothing but run the engine in another one, and start it again when it dies. It holds what
 // must not go with the engine: the links of the devices' XDP programs.
-import { type ChildProcess, fork } from "node:child_process";
-import { rmSync } from "node:fs";
+import { closeSync, rmSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { loadAddon } from "../dataplane/load-addon.ts";
-import type { LinkKeeper } from "../dataplane/native.ts";
-import { type ErrorCode, SluiceError } from "../errors.ts";
-import type { Death, EngineMessage, EngineOptions, EngineOrder, EngineStart } from "./engine-protocol.ts";
+import { type Fault, SluiceError } from "../errors.ts";
+import { type EngineEnd, EngineProcess } from "./engine-child.ts";
+import type { Death, EngineOptions } from "./engine-protocol.ts";
+import { type Capability, readingEnginePrivileges } from "./privileges.ts";
 
 /** Deaths within DEATHS_WITHIN_MS. */
 export const GIVE_UP_AFTER = "10";
@@ -26,7 +25,7 @@ const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 /** Runs the chain until it is stopped or refuses to run, and leaves with the engine's exit status. Throws engine-died. */
 export async function supervise(file: string, options: EngineOptions, giveUpAfter: string): Promise<void> {
   const limit = readLimit(giveUpAfter);
-  const supervisor = new Supervisor(file, options, limit);
+  const supervisor = new Supervisor(file, options, limit, readingEnginePrivileges);
   const stop = (signal: NodeJS.Signals) => supervisor.stop(signal);
   for (const signal of signals) process.on(signal, stop);
   try {
@@ -37,66 +36,20 @@ export async function supervise(file: string, options: EngineOptions, giveUpAfte
   }
 }
 
-function readLimit(text: string): number {
+/** Of --give-up-after. */
+export function readLimit(text: string): number {
   if (/^[1-9]\d{0,5}$/.test(text)) return Number(text);
   throw new SluiceError({ code: "usage", where: "--give-up-after", what: `"${text}" is not a number of deaths` });
 }
 
-interface EngineEnd {
-  readonly status: number | null;
-  readonly signal: NodeJS.Signals | null;
-  /** What it said before it exited: that it ended in order, or why it refused. Absent: it died. */
-  readonly said?: ErrorCode | null | undefined;
-}
-
-/** A process for the engine, from its start to its end. */
-class EngineProcess {
-  readonly ended: Promise<EngineEnd>;
-  /** The chain's state folder, once it runs. */
-  folder: string | undefined;
-  startedAt = 0;
-  onCommitted: (() => void) | undefined;
-  readonly #child: ChildProcess;
-
-  constructor({ put, take }: LinkKeeper) {
-    const program = fileURLToPath(new URL("engine-process.ts", import.meta.url));
-    this.#child = fork(program, { stdio: ["inherit", "inherit", "inherit", "ipc", put, take] });
-    const { promise, resolve } = Promise.withResolvers<EngineEnd>();
-    let said: ErrorCode | null | undefined;
-    this.#child.on("message", (message: EngineMessage) => {
-      if (message.kind === "running") this.folder = message.folder;
-      else if (message.kind === "committed") this.onCommitted?.();
-      else said = message.code;
-    });
-    this.#child.on("error", (error) => process.stderr.write(`error engine: ${error.message}\n`));
-    // Not at its exit: what it said last may come after that.
-    this.#child.once("close", (status, signal) => resolve({ status, signal, said }));
-    this.ended = promise;
-  }
-
-  get pid(): number {
-    return this.#child.pid ?? 0;
-  }
-
-  /** It will probably be told to run the chain that is committed in this state folder. */
-  prepare(folder: string): void {
-    if (this.#child.connected) this.#child.send({ kind: "prepare", folder } satisfies EngineOrder);
-  }
-
-  start(start: Omit<EngineStart, "kind">): void {
-    this.startedAt = performance.now();
-    this.#child.send({ kind: "start", ...start } satisfies EngineOrder);
-  }
-
-  kill(signal: NodeJS.Signals): void {
-    this.#child.kill(signal);
-  }
-}
-
-class Supervisor {
+export class Supervisor {
+  /** Resolves with the chain's state folder when its first engine runs. */
+  readonly started: Promise<string>;
+  readonly #started = Promise.withResolvers<string>();
   readonly #file: string;
   readonly #options: EngineOptions;
   readonly #limit: number;
+  readonly #privileges: readonly Capability[];
   readonly #keeper = loadAddon().openLinkKeeper();
   readonly #stopping = new AbortController();
   #deaths: number[] = [];
@@ -105,14 +58,31 @@ class Supervisor {
   #spare: EngineProcess | undefined;
   #spareTimer: NodeJS.Timeout | undefined;
 
-  constructor(file: string, options: EngineOptions, limit: number) {
+  constructor(file: string, options: EngineOptions, limit: number, privileges: readonly Capability[]) {
+    this.#privileges = privileges;
     this.#file = file;
     this.#options = options;
     this.#limit = limit;
+    this.started = this.#started.promise;
+    this.started.catch(() => {});
   }
 
-  /** The exit status. */
+  /** Of the engine that runs now, or is about to; 0 if none is. */
+  get enginePid(): number {
+    return this.#engine?.pid ?? 0;
+  }
+
+  /** The exit status. Throws engine-died. */
   async run(): Promise<number> {
+    try {
+      return await this.#runEngines();
+    } catch (error) {
+      this.#started.reject(error);
+      throw error;
+    }
+  }
+
+  async #runEngines(): Promise<number> {
     for (let death: Death | undefined; ; ) {
       const engine = this.#start(death);
       const end = await engine.ended;
@@ -134,13 +104,15 @@ class Supervisor {
     clearTimeout(this.#spareTimer);
     this.#spare?.kill("SIGKILL");
     await this.#spare?.ended;
+    for (const descriptor of [this.#keeper.put, this.#keeper.take]) closeSync(descriptor);
   }
 
   #start(death: Death | undefined): EngineProcess {
     clearTimeout(this.#spareTimer);
-    const engine = this.#spare ?? new EngineProcess(this.#keeper);
+    const engine = this.#spare ?? new EngineProcess(this.#keeper, this.#privileges);
     this.#spare = undefined;
     this.#engine = engine;
+    engine.onRunning = (folder) => this.#started.resolve(folder);
     engine.onCommitted = () => this.#prepareSpare();
     engine.start({ file: this.#file, options: this.#options, death });
     this.#spareTimer = setTimeout(() => this.#makeSpare(), SPARE_AFTER_MS);
@@ -148,7 +120,7 @@ class Supervisor {
   }
 
   #makeSpare(): void {
-    const spare = new EngineProcess(this.#keeper);
+    const spare = new EngineProcess(this.#keeper, this.#privileges);
     this.#spare = spare;
     this.#prepareSpare();
     // Ctrl-C in a terminal reaches it, too.
@@ -166,12 +138,13 @@ class Supervisor {
   #isFinal({ folder }: EngineProcess, { signal, said }: EngineEnd): boolean {
     if (this.#stopping.signal.aborted) return true;
     if (signal !== null || said === undefined) return false;
-    return said !== "internal" || folder === undefined;
+    return said[0]?.code !== "internal" || folder === undefined;
   }
 
   /** An engine that was killed while it stopped could not clear its folder. */
   #finish({ status, said }: EngineEnd, folder: string | undefined): number {
     const isStopped = this.#stopping.signal.aborted;
+    this.#started.reject(new SluiceError(...nameEnd(said, this.#file)));
     if (isStopped && said === undefined && folder !== undefined) rmSync(folder, { recursive: true, force: true });
     return status ?? (isStopped ? 0 : 1);
   }
@@ -190,4 +163,9 @@ class Supervisor {
     const pauseMs = FIRST_PAUSE_MS * 2 ** (this.#quickDeaths - 2);
     await sleep(Math.min(pauseMs, LONGEST_PAUSE_MS), undefined, { signal: this.#stopping.signal }).catch(() => {});
   }
+}
+
+function nameEnd(said: readonly Fault[] | undefined, where: string): [Fault, ...Fault[]] {
+  const [first, ...rest] = said ?? [];
+  return [first ?? { code: "not-running", where, what: "it was stopped before it ran" }, ...rest];
 }

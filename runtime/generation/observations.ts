@@ -5,7 +5,7 @@ import { suggest } from "../chain/nearest.ts";
 import { findSchemaFaults } from "../chain/schema-faults.ts";
 import type { JsonSchema } from "../chain/validator.ts";
 import { planFilter, type WatchedChain } from "../dataplane/observe/frame-filter.ts";
-import type { GivenFrame, Hook, Observation } from "../dataplane/observe/observer-protocol.ts";
+import type { GivenFrame, Hook, Observation } from "../dataplane/observe/lookout-protocol.ts";
 import {
   type CaptureRequest,
   captureRequestSchema,

@@ -9,7 +9,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Engine } from "../dataplane/engine.ts";
-import type { Observer } from "../dataplane/observe/observer.ts";
+import type { Lookout } from "../dataplane/observe/lookout.ts";
 import {
   CAPTURE_SECONDS,
   type CaptureRequest,
@@ -85,11 +85,11 @@ export class ObserveServer {
       packets += 1;
       say(places.addTo(packet));
     };
-    const observer = this.#engine.observe(observation, { onPacket });
-    const { copiedBytes, pauseUs } = await observer.started;
+    const lookout = this.#engine.observe(observation, { onPacket });
+    const { copiedBytes, pauseUs } = await lookout.started;
     socket.write('{"ok":true}\n');
     say({ kind: "following", chain: plan.chain, generation, copiedBytes, pauseUs });
-    const { why, missed } = await runFor(observer, socket, request.seconds ?? TRACE_SECONDS);
+    const { why, missed } = await runFor(lookout, socket, request.seconds ?? TRACE_SECONDS);
     say({ kind: "end", why, packets, missed });
     socket.end();
   }
@@ -102,29 +102,29 @@ export class ObserveServer {
       if (socket.writable) socket.write(bytes, taken);
       else taken();
     };
-    const observer = this.#engine.observe(planCapture(request, this.#engine.watched), { onBytes });
-    await observer.started;
-    await runFor(observer, socket, request.seconds ?? CAPTURE_SECONDS);
+    const lookout = this.#engine.observe(planCapture(request, this.#engine.watched), { onBytes });
+    await lookout.started;
+    await runFor(lookout, socket, request.seconds ?? CAPTURE_SECONDS);
     socket.end();
   }
 }
 
 /** Until it has what it wanted, the client has enough, or the time is over. */
-async function runFor(observer: Observer, socket: Socket, seconds: number): ReturnType<typeof waitFor> {
-  const late = setTimeout(() => observer.stop(`${seconds} s are over`), seconds * 1000);
-  const enough = () => observer.stop("asked to stop");
+async function runFor(lookout: Lookout, socket: Socket, seconds: number): ReturnType<typeof waitFor> {
+  const late = setTimeout(() => lookout.stop(`${seconds} s are over`), seconds * 1000);
+  const enough = () => lookout.stop("asked to stop");
   if (socket.readableEnded || socket.destroyed) enough();
   socket.once("end", enough);
   socket.once("close", enough);
   try {
-    return await waitFor(observer);
+    return await waitFor(lookout);
   } finally {
     clearTimeout(late);
   }
 }
 
-function waitFor(observer: Observer): Observer["ended"] {
-  return observer.ended;
+function waitFor(lookout: Lookout): Lookout["ended"] {
+  return lookout.ended;
 }
 
 /** What follows the first line is of no interest, but its end is. */

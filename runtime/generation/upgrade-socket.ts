@@ -1,15 +1,11 @@
-// How `sluice upgrade` talks to a running engine: one JSON document per line, over a Unix socket in its state folder that
-// only the engine's user can open.
-import { once } from "node:events";
-import { chmodSync, rmSync } from "node:fs";
-import { connect, createServer, type Server, type Socket } from "node:net";
+// How `sluice upgrade` and the control process talk to a running engine.
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import type { CanaryRule } from "../chain/canary.ts";
 import { parseMatch } from "../chain/match-source.ts";
-import { type Fault, SluiceError } from "../errors.ts";
+import { SluiceError } from "../errors.ts";
 import type { Change } from "./change.ts";
 import { type Condition, parseCondition } from "./conditions.ts";
+import { ask, LineServer } from "./line-socket.ts";
 import type { PlanPreview, Plans } from "./plans.ts";
 import type { PlanProgress } from "./running-plan.ts";
 import { COMMIT_WITHIN_MS, type UpgradeStatus, type Upgrades } from "./upgrade.ts";
@@ -52,82 +48,44 @@ export type PlanRequest =
   | { readonly step: "execute"; readonly file: string; readonly actor: string }
   | { readonly step: "progress"; readonly since: number };
 
-type Answer =
-  | { readonly status: UpgradeStatus }
-  | { readonly preview: PlanPreview }
-  | { readonly progress: PlanProgress }
-  | { readonly faults: readonly Fault[] };
-
 const SOCKET = "upgrade.sock";
 
-export class UpgradeServer {
-  readonly #server: Server;
-  readonly #file: string;
-  #busy: Promise<unknown> = Promise.resolve();
+type ReadChange = (request: ChangeRequest) => Change;
 
-  /** `read` makes a plan of a request, or throws what is wrong with it. */
-  static async listen(
-    folder: string,
-    upgrades: Upgrades,
-    read: (request: ChangeRequest) => Change,
-    plans: Plans,
-  ): Promise<UpgradeServer> {
-    const server = new UpgradeServer(folder, upgrades, read, plans);
-    server.#server.listen(server.#file);
-    await once(server.#server, "listening");
-    chmodSync(server.#file, 0o600);
-    return server;
-  }
-
-  private constructor(folder: string, upgrades: Upgrades, read: (request: ChangeRequest) => Change, plans: Plans) {
-    this.#file = join(folder, SOCKET);
-    rmSync(this.#file, { force: true });
-    this.#server = createServer((socket) => {
-      socket.on("error", () => socket.destroy());
-      createInterface({ input: socket }).on("line", (line) => {
-        const answer = () => this.#answer(socket, line, upgrades, read, plans);
-        // One step after the other, whoever asks; but who only looks at a plan does not wait for its end.
-        if (/"step":"progress"/.test(line)) void answer();
-        else this.#busy = this.#busy.then(answer);
-      });
-    });
-  }
-
-  close(): void {
-    this.#server.close();
-  }
-
-  async #answer(
-    socket: Socket,
-    line: string,
-    upgrades: Upgrades,
-    read: (request: ChangeRequest) => Change,
-    plans: Plans,
-  ): Promise<void> {
-    let answer: Answer;
-    try {
-      const request = JSON.parse(line) as UpgradeRequest | PlanRequest;
-      answer = isPlanRequest(request)
-        ? answerPlan(request, plans)
-        : { status: await carryOut(request, upgrades, read) };
-    } catch (error) {
-      const what = (error as Error).message;
-      const faults =
-        error instanceof SluiceError ? error.faults : [{ code: "internal" as const, where: "upgrade", what }];
-      answer = { faults };
-    }
-    if (socket.writable) socket.write(`${JSON.stringify(answer)}\n`);
-  }
+/** `read` makes a plan of a request, or throws what is wrong with it. */
+export function listenForUpgrades(
+  folder: string,
+  upgrades: Upgrades,
+  read: ReadChange,
+  plans: Plans,
+): Promise<LineServer<UpgradeRequest | PlanRequest>> {
+  let busy: Promise<unknown> = Promise.resolve();
+  return LineServer.listen(join(folder, SOCKET), (request: UpgradeRequest | PlanRequest) => {
+    // Who only looks at a plan does not wait for its end.
+    if (request.step === "progress") return Promise.resolve(plans.progress(request.since));
+    // Otherwise one step after the other, whoever asks.
+    const answer = busy.then(() => answerRequest(request, upgrades, read, plans));
+    busy = answer.catch(() => {});
+    return answer;
+  });
 }
 
-function isPlanRequest(request: UpgradeRequest | PlanRequest): request is PlanRequest {
-  return request.step === "preview" || request.step === "execute" || request.step === "progress";
-}
-
-function answerPlan(request: PlanRequest, plans: Plans): Answer {
-  if (request.step === "preview") return { preview: plans.preview(request.file) };
-  if (request.step === "execute") return { progress: plans.execute(request.file, request.actor) };
-  return { progress: plans.progress(request.since) };
+async function answerRequest(
+  request: UpgradeRequest | PlanRequest,
+  upgrades: Upgrades,
+  read: ReadChange,
+  plans: Plans,
+): Promise<UpgradeStatus | PlanPreview | PlanProgress> {
+  switch (request.step) {
+    case "preview":
+      return plans.preview(request.file);
+    case "execute":
+      return plans.execute(request.file, request.actor);
+    case "progress":
+      return plans.progress(request.since);
+    default:
+      return carryOut(request, upgrades, read);
+  }
 }
 
 async function carryOut(
@@ -171,42 +129,19 @@ function readCanary(request: CanaryRequest | undefined, { labels }: Upgrades): C
 }
 
 /** Asks the engine that has this state folder. Throws what the engine says, or not-running. */
-export async function requestUpgrade(folder: string, request: UpgradeRequest): Promise<UpgradeStatus> {
-  const answer = await ask(folder, request);
-  return (answer as { readonly status: UpgradeStatus }).status;
+export function requestUpgrade(folder: string, request: UpgradeRequest): Promise<UpgradeStatus> {
+  return ask(join(folder, SOCKET), request);
 }
 
 /** What the plan would do. Throws what the engine says, or not-running. */
-export async function previewPlan(folder: string, file: string): Promise<PlanPreview> {
-  const answer = await ask(folder, { step: "preview", file });
-  return (answer as { readonly preview: PlanPreview }).preview;
+export function previewPlan(folder: string, file: string): Promise<PlanPreview> {
+  return ask(join(folder, SOCKET), { step: "preview", file } satisfies PlanRequest);
 }
 
 /** Begins a plan, or looks how far the last one is. Throws what the engine says, or not-running. */
-export async function requestPlan(
+export function requestPlan(
   folder: string,
   request: Exclude<PlanRequest, { readonly step: "preview" }>,
 ): Promise<PlanProgress> {
-  const answer = await ask(folder, request);
-  return (answer as { readonly progress: PlanProgress }).progress;
-}
-
-async function ask(
-  folder: string,
-  request: UpgradeRequest | PlanRequest,
-): Promise<Exclude<Answer, { readonly faults: unknown }>> {
-  const socket = connect(join(folder, SOCKET));
-  try {
-    await once(socket, "connect");
-  } catch (error) {
-    throw new SluiceError({ code: "not-running", where: folder, what: (error as Error).message });
-  }
-  socket.write(`${JSON.stringify(request)}\n`);
-  for await (const line of createInterface({ input: socket })) {
-    socket.destroy();
-    const answer = JSON.parse(line) as Answer;
-    if (!("faults" in answer)) return answer;
-    throw new SluiceError(...(answer.faults as [Fault, ...Fault[]]));
-  }
-  throw new SluiceError({ code: "not-running", where: folder, what: "the engine ended before it answered" });
+  return ask(join(folder, SOCKET), request);
 }

@@ -60,6 +60,9 @@ export interface UpgradeStatus {
   readonly shadow: ShadowStatus | null;
   /** The name of the plan that is being carried out. */
   readonly plan: string | null;
+  /** What is committed was read from, and what is loaded or switched to. */
+  readonly source: ChainSource;
+  readonly nextSource: ChainSource | null;
 }
 
 interface UnderWay {
@@ -94,6 +97,10 @@ const nothing = {
   commitUntil: null,
   pauseUs: null,
 } as const;
+
+function withoutDocument({ document: _, ...source }: ChainSource): ChainSource {
+  return source;
+}
 
 export interface UpgradesSetup {
   readonly committed: CommittedStore;
@@ -188,6 +195,8 @@ export class Upgrades {
       commitUntil: this.#holder?.commitUntil ?? commitUntil,
       ...{ canary: canary?.rule ?? null, rollback: this.#rollback },
       ...{ migrationLeft: this.#engine.migrationLeft, shadow: this.#shadow?.status ?? null },
+      source: withoutDocument(this.#source),
+      nextSource: this.#underWay === undefined ? null : withoutDocument(this.#underWay.change.source),
       measurements: this.#state === "switched" ? (this.#watch?.measurements ?? null) : null,
     };
   }

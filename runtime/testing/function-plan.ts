@@ -1,6 +1,7 @@
 // A chain of one function: every frame goes through it, and whatever it says has a port of its own.
 import { columnBytes, FLOW_COLUMN, listReads } from "../chain/columns.ts";
-import { type FlowsDeclaration, planFlows } from "../chain/flows.ts";
+import { planFlows } from "../chain/flows.ts";
+import type { FlowsDeclaration } from "../chain/flows-schema.ts";
 import type { ColumnType, Plan, PlannedColumn, Target } from "../chain/plan.ts";
 import { planFunction } from "../chain/plan-functions.ts";
 import { planCommon } from "../chain/planner.ts";

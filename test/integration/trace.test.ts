@@ -269,7 +269,7 @@ describe.skipIf(obstacle !== null)(`a trace${skipped}`, () => {
       openTrace(chain.engine.chainFolder, { match: "{ ipProtos: [sctp] }", seconds: 60 }, enough.signal);
     const watchers = [watch(), watch(), watch()];
     for (const watcher of watchers) expect((await watcher.next()).value).toMatchObject({ kind: "following" });
-    await expect(watch().next()).rejects.toThrow("error[observer-limit] watched: 3 others watch this chain already");
+    await expect(watch().next()).rejects.toThrow("error[watch-limit] watched: 3 others watch this chain already");
     enough.abort();
     for (const watcher of watchers)
       expect((await watcher.next()).value).toMatchObject({ kind: "end", why: "asked to stop" });

@@ -1,6 +1,7 @@
 // Plays the steps of flow-arbitraries.ts through a real lane, one frame per batch, and says what became of them.
 import * as abi from "../../nfs/sdk/abi.ts";
-import { type FlowsDeclaration, planFlows } from "../../runtime/chain/flows.ts";
+import { planFlows } from "../../runtime/chain/flows.ts";
+import type { FlowsDeclaration } from "../../runtime/chain/flows-schema.ts";
 import { turn } from "../../runtime/dataplane/breathe.ts";
 import { readFlowReports } from "../../runtime/dataplane/flow-reports.ts";
 import { type Lane, openLane } from "../../runtime/dataplane/lane.ts";

@@ -6,7 +6,7 @@ import { findRule } from "../../runtime/chain/rules.ts";
 import { CaptureWriter } from "../../runtime/dataplane/observe/capture-writer.ts";
 import { formatEnding, nameEnding } from "../../runtime/dataplane/observe/endings.ts";
 import { planFilter, type WatchedChain } from "../../runtime/dataplane/observe/frame-filter.ts";
-import { type CaptureCounts, OUTSTANDING_MAX } from "../../runtime/dataplane/observe/observer-protocol.ts";
+import { type CaptureCounts, OUTSTANDING_MAX } from "../../runtime/dataplane/observe/lookout-protocol.ts";
 import { readOutbox } from "../../runtime/dataplane/observe/outbox-messages.ts";
 import { SluiceError } from "../../runtime/errors.ts";
 import { planCapture, planTrace } from "../../runtime/generation/observations.ts";

@@ -1,6 +1,6 @@
 // Collects the packets of a capture, and leaves out what its reader is too slow for.
 import { type CapturedPacket, formatPacketBlock } from "../../telemetry/pcapng.ts";
-import { type CaptureCounts, type CapturePlan, OUTSTANDING_MAX } from "./observer-protocol.ts";
+import { type CaptureCounts, type CapturePlan, OUTSTANDING_MAX } from "./lookout-protocol.ts";
 
 export class CaptureWriter {
   readonly #plan: CapturePlan;

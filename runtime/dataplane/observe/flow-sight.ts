@@ -1,4 +1,4 @@
-// A flow as an observer's lane has it: the engine's record, and the columns of the chain.
+// A flow as a lookout's lane has it: the engine's record, and the columns of the chain.
 import { FLOW_BYTES, FLOW_LABELS, FLOW_OCTETS, FLOW_PACKETS, FLOW_STATE } from "../../../nfs/sdk/abi.ts";
 import type { ColumnType, Plan, PlannedColumn } from "../../chain/plan.ts";
 import { nameColumn } from "../flow-memory.ts";

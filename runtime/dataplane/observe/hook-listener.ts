@@ -3,7 +3,7 @@ import { RESULT_FLAG_RESIZED, VERDICT_DROP, VERDICT_HOST } from "../../../nfs/sd
 import type { Lane } from "../lane.ts";
 import type { WatchedFrame } from "../native-mirror.ts";
 import type { CaptureWriter } from "./capture-writer.ts";
-import type { Hook } from "./observer-protocol.ts";
+import type { Hook } from "./lookout-protocol.ts";
 import type { FrameAtHop, HopResult, HopTrap, TurnListener } from "./watched-turn.ts";
 
 export class HookListener implements TurnListener {

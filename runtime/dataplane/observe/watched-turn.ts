@@ -1,4 +1,4 @@
-// A turn of an observer's lane, hop by hop: what each function was given of the frames that somebody watches, and what
+// A turn of a lookout's lane, hop by hop: what each function was given of the frames that somebody watches, and what
 // it made of them.
 import * as abi from "../../../nfs/sdk/abi.ts";
 import { resolveFault } from "../../function/host-module.ts";

@@ -1,4 +1,4 @@
-// An observer as the engine sees it: a thread that looks at copies of the traffic, and for some questions at a copy of the
+// A lookout as the engine sees it: a thread that looks at copies of the traffic, and for some questions at a copy of the
 // state and of the functions. It can fail, hang or fall behind without anything of that reaching the lane.
 import { Worker } from "node:worker_threads";
 import { SluiceError } from "../../errors.ts";
@@ -8,10 +8,10 @@ import type { NativeLane } from "../native.ts";
 import type { NativeMirror } from "../native-mirror.ts";
 import { Watchdog } from "../watchdog.ts";
 import { CONTROL_COMMAND, CONTROL_RUNNING, CONTROL_STOP, CONTROL_WORDS } from "../worker-protocol.ts";
-import type { CaptureCounts, ObserverMessage, ObserverSetup } from "./observer-protocol.ts";
+import type { CaptureCounts, LookoutMessage, LookoutSetup } from "./lookout-protocol.ts";
 import type { TracedPacket } from "./trace-events.ts";
 
-export interface ObserverOptions extends Omit<ObserverSetup, "mirror" | "control" | "reachesHost" | "outstanding"> {
+export interface LookoutOptions extends Omit<LookoutSetup, "mirror" | "control" | "reachesHost" | "outstanding"> {
   readonly lane: NativeLane;
   /** Of the lane's mirrors. */
   readonly place: number;
@@ -19,7 +19,7 @@ export interface ObserverOptions extends Omit<ObserverSetup, "mirror" | "control
   readonly ringBytes?: number;
 }
 
-export interface ObserverListener {
+export interface LookoutListener {
   /** A capture's bytes; `taken` is to be called when they are on their way. */
   readonly onBytes?: (bytes: Uint8Array, taken: () => void) => void;
   readonly onPacket?: (packet: TracedPacket) => void;
@@ -30,7 +30,7 @@ export interface Copied {
   readonly pauseUs: number;
 }
 
-export interface ObserverEnd {
+export interface LookoutEnd {
   readonly why: string;
   /** Frames that it was too slow to look at. */
   readonly missed: number;
@@ -42,19 +42,19 @@ const STOP_WITHIN_MS = 2000;
 /** By then the lane has ended a turn, and let go of the mirror. */
 const RELEASE_AFTER_MS = 300;
 
-export class Observer {
+export class Lookout {
   /** When it looks at the traffic. Rejects with what keeps it from that. */
   readonly started: Promise<Copied>;
   /** The last thing that happens: the lane's place is free again. */
-  readonly ended: Promise<ObserverEnd>;
-  readonly #setup: ObserverOptions;
-  readonly #listener: ObserverListener;
+  readonly ended: Promise<LookoutEnd>;
+  readonly #setup: LookoutOptions;
+  readonly #listener: LookoutListener;
   readonly #mirror: NativeMirror;
   readonly #control: Int32Array;
   readonly #outstanding = new Int32Array(new SharedArrayBuffer(4));
   readonly #worker: Worker;
   readonly #started = Promise.withResolvers<Copied>();
-  readonly #ended = Promise.withResolvers<ObserverEnd>();
+  readonly #ended = Promise.withResolvers<LookoutEnd>();
   readonly #late: NodeJS.Timeout;
   #counts: CaptureCounts = { accepted: [], leftOut: [] };
   #watchdog: Watchdog | undefined;
@@ -65,7 +65,7 @@ export class Observer {
   #isReleased = false;
 
   /** Throws system-call if there is no memory for it. */
-  constructor(options: ObserverOptions, listener: ObserverListener) {
+  constructor(options: LookoutOptions, listener: LookoutListener) {
     const { lane, place, batchLimitMs, ringBytes = RING_BYTES, ...rest } = options;
     this.#setup = options;
     this.#listener = listener;
@@ -80,9 +80,9 @@ export class Observer {
     const control = new SharedArrayBuffer(CONTROL_WORDS * 4);
     this.#control = new Int32Array(control);
     const shared = { mirror: this.#mirror.id, control, outstanding: this.#outstanding.buffer as SharedArrayBuffer };
-    const workerData: ObserverSetup = { ...rest, ...shared, reachesHost: lane.reachesHost() };
-    this.#worker = new Worker(new URL("observer-worker.ts", import.meta.url), { workerData });
-    this.#worker.on("message", (message: ObserverMessage) => {
+    const workerData: LookoutSetup = { ...rest, ...shared, reachesHost: lane.reachesHost() };
+    this.#worker = new Worker(new URL("lookout-worker.ts", import.meta.url), { workerData });
+    this.#worker.on("message", (message: LookoutMessage) => {
       // Nothing of this may reach the lane, or its engine.
       try {
         this.#hear(message);
@@ -113,7 +113,7 @@ export class Observer {
     this.stop(why);
   }
 
-  #hear(message: ObserverMessage): void {
+  #hear(message: LookoutMessage): void {
     if (message.kind === "following") this.#follow(message);
     else if (message.kind === "traced") this.#listener.onPacket?.(message.packet);
     else if (message.kind === "captured") this.#hand(message.bytes, message.counts);
@@ -131,7 +131,7 @@ export class Observer {
     this.#listener.onBytes?.(bytes, taken);
   }
 
-  #follow({ lane, copiedBytes, pauseUs }: Extract<ObserverMessage, { kind: "following" }>): void {
+  #follow({ lane, copiedBytes, pauseUs }: Extract<LookoutMessage, { kind: "following" }>): void {
     clearTimeout(this.#late);
     const { observation, batchLimitMs, plan } = this.#setup;
     // It needs the state as it was at one moment, and nothing of what comes afterwards.
@@ -139,7 +139,7 @@ export class Observer {
     if (lane !== null) {
       this.#own = loadAddon().attachLane(lane);
       this.#watchdog = new Watchdog(this.#own, this.#control, batchLimitMs, (offender) => {
-        const { name, package: from } = plan.functions[offender] as ObserverSetup["plan"]["functions"][number];
+        const { name, package: from } = plan.functions[offender] as LookoutSetup["plan"]["functions"][number];
         this.#fail(new Error(`${name} (${from.name}@${from.version}) did not return`));
       });
       Atomics.store(this.#control, CONTROL_RUNNING, 1);
@@ -157,7 +157,7 @@ export class Observer {
     const { chain } = this.#setup.plan;
     const what = `nobody watches: ${error.message}`;
     this.#started.reject(
-      error instanceof SluiceError ? error : new SluiceError({ code: "observer-failed", where: chain, what }),
+      error instanceof SluiceError ? error : new SluiceError({ code: "watch-failed", where: chain, what }),
     );
     this.#why ??= error.message;
     void this.#worker.terminate();
@@ -173,7 +173,7 @@ export class Observer {
       this.#write(this.#statistics(observation.capture.interfaces.length, why), () => {});
     this.#letGo();
     this.#release();
-    this.#started.reject(new SluiceError({ code: "observer-failed", where: this.#setup.plan.chain, what: why }));
+    this.#started.reject(new SluiceError({ code: "watch-failed", where: this.#setup.plan.chain, what: why }));
     this.#ended.resolve({ why, missed });
   }
 

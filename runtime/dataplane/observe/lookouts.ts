@@ -1,28 +1,28 @@
 // Who watches a lane: at most so many at a time, each with a mirror of its own.
 import { SluiceError } from "../../errors.ts";
 import { MIRROR_OF_CHANGE, MIRRORS } from "../layout.ts";
-import { Observer, type ObserverListener, type ObserverOptions } from "./observer.ts";
+import { Lookout, type LookoutListener, type LookoutOptions } from "./lookout.ts";
 
-export class Observers {
-  readonly #byPlace = new Map<number, Observer>();
+export class Lookouts {
+  readonly #byPlace = new Map<number, Lookout>();
 
-  /** Throws observer-limit if there are too many already. */
-  start(options: Omit<ObserverOptions, "place">, listener: ObserverListener): Observer {
+  /** Throws watch-limit if there are too many already. */
+  start(options: Omit<LookoutOptions, "place">, listener: LookoutListener): Lookout {
     const place = this.#freePlace();
     if (place === undefined) {
       const what = `${this.#byPlace.size} others watch this chain already`;
       const help = "wait until one of them has ended";
-      throw new SluiceError({ code: "observer-limit", where: options.plan.chain, what, help });
+      throw new SluiceError({ code: "watch-limit", where: options.plan.chain, what, help });
     }
-    const observer = new Observer({ ...options, place }, listener);
-    this.#byPlace.set(place, observer);
-    void observer.ended.then(() => this.#byPlace.delete(place));
-    return observer;
+    const lookout = new Lookout({ ...options, place }, listener);
+    this.#byPlace.set(place, lookout);
+    void lookout.ended.then(() => this.#byPlace.delete(place));
+    return lookout;
   }
 
   /** Nothing that the lane does from now on is seen. */
   stopAll(why: string): void {
-    for (const observer of this.#byPlace.values()) observer.detach(why);
+    for (const lookout of this.#byPlace.values()) lookout.detach(why);
   }
 
   async endAll(why: string): Promise<void> {

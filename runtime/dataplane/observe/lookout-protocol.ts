@@ -1,11 +1,11 @@
-// What the engine and the thread of an observer say to each other.
+// What the engine and the thread of a lookout say to each other.
 import type { Fault } from "../../errors.ts";
 import type { CapturedInterface } from "../../telemetry/pcapng.ts";
 import type { FrameFilter } from "../native-mirror.ts";
 import type { ShadowSetup } from "../shadow-protocol.ts";
 import type { TracedPacket } from "./trace-events.ts";
 
-export interface ObserverSetup extends ShadowSetup {
+export interface LookoutSetup extends ShadowSetup {
   readonly observation: Observation;
   /** Int32: bytes that the thread has sent and nobody has taken yet. */
   readonly outstanding: SharedArrayBuffer;
@@ -56,10 +56,10 @@ export interface CaptureCounts {
 /** Of one reader, in bytes that are not yet taken. */
 export const OUTSTANDING_MAX = 8 << 20;
 
-export type ObserverMessage =
+export type LookoutMessage =
   | {
       readonly kind: "following";
-      /** Id of the observer's own lane; null if it has none. */
+      /** Id of the lookout's own lane; null if it has none. */
       readonly lane: number | null;
       readonly copiedBytes: number;
       readonly pauseUs: number;

@@ -1,4 +1,4 @@
-// The thread of an observer: looks at copies of the traffic until it has what was asked for, or is told to stop.
+// The thread of a lookout: looks at copies of the traffic until it has what was asked for, or is told to stop.
 import { constants, setPriority } from "node:os";
 import { setFlagsFromString } from "node:v8";
 import { parentPort, workerData } from "node:worker_threads";
@@ -11,7 +11,7 @@ import { CONTROL_CALLING, CONTROL_COMMAND, CONTROL_RUN, CONTROL_RUNNING } from "
 import { CaptureWriter } from "./capture-writer.ts";
 import { FlowSight } from "./flow-sight.ts";
 import { HookListener } from "./hook-listener.ts";
-import type { GivenFrame, Observation, ObserverMessage, ObserverSetup } from "./observer-protocol.ts";
+import type { GivenFrame, LookoutMessage, LookoutSetup, Observation } from "./lookout-protocol.ts";
 import { PacketRecorder } from "./packet-recorder.ts";
 import { readTapEntries } from "./tap-entries.ts";
 import { watchTurn } from "./watched-turn.ts";
@@ -21,16 +21,16 @@ const TAP_BYTES = 1 << 20;
 
 type Of<Kind extends Observation["kind"]> = Extract<Observation, { kind: Kind }>;
 
-function post(message: ObserverMessage): void {
+function post(message: LookoutMessage): void {
   parentPort?.postMessage(message);
 }
 
-class ObserverThread {
+class LookoutThread {
   readonly #native: NativeAddon;
-  readonly #setup: ObserverSetup;
+  readonly #setup: LookoutSetup;
   readonly #control: Int32Array;
 
-  constructor(native: NativeAddon, setup: ObserverSetup) {
+  constructor(native: NativeAddon, setup: LookoutSetup) {
     this.#native = native;
     this.#setup = setup;
     this.#control = new Int32Array(setup.control);
@@ -163,15 +163,15 @@ class ObserverThread {
 }
 
 try {
-  const setup = workerData as ObserverSetup;
+  const setup = workerData as LookoutSetup;
   setFlagsFromString("--no-wasm-lazy-compilation");
   const native = loadAddon();
   if (setup.cpu !== null) native.claimLaneCpu(setup.cpu);
   // Of this thread alone: it takes what the traffic leaves.
   setPriority(0, constants.priority.PRIORITY_LOW);
-  new ObserverThread(native, setup).run();
+  new LookoutThread(native, setup).run();
 } catch (error) {
   const what = (error as Error).stack ?? String(error);
-  const faults = error instanceof SluiceError ? error.faults : [{ code: "internal" as const, where: "observer", what }];
+  const faults = error instanceof SluiceError ? error.faults : [{ code: "internal" as const, where: "lookout", what }];
   post({ kind: "failed", faults });
 }

@@ -1,0 +1,36 @@
+// What a process that is started may do besides what every process may.
+import { existsSync } from "node:fs";
+import { delimiter, join } from "node:path";
+
+/** Capabilities (capabilities(7)), as setpriv names them. */
+export type Capability = "net_admin" | "net_raw" | "bpf" | "perfmon" | "sys_nice" | "ipc_lock" | "dac_read_search";
+
+/** AF_XDP sockets and XDP programs, also of ports that come later; a place in the processor's queue; pinned frames. */
+export const enginePrivileges: readonly Capability[] = [
+  "net_admin",
+  "net_raw",
+  "bpf",
+  "perfmon",
+  "sys_nice",
+  "ipc_lock",
+];
+
+/** Of an engine that reads documents and functions where an operator has them. */
+export const readingEnginePrivileges: readonly Capability[] = [...enginePrivileges, "dac_read_search"];
+
+/** Of the process that answers operators: it sees shared files that its user may see, and no device. */
+export const controlPrivileges: readonly Capability[] = [];
+
+/** For `fork`: the process, and what it starts, has these privileges of ours at the most, for good. */
+export function withPrivileges(kept: readonly Capability[]): { execPath?: string; execArgv?: string[] } {
+  const setpriv = process.getuid?.() === 0 ? findSetpriv() : undefined;
+  if (setpriv === undefined) return {};
+  const bounding = ["-all", ...kept.map((name) => `+${name}`)].join(",");
+  const args = [`--bounding-set=${bounding}`, "--inh-caps=-all", "--no-new-privs", process.execPath];
+  return { execPath: setpriv, execArgv: [...args, ...process.execArgv] };
+}
+
+function findSetpriv(): string | undefined {
+  const folders = (process.env.PATH ?? "").split(delimiter);
+  return folders.map((folder) => join(folder, "setpriv")).find((file) => existsSync(file));
+}

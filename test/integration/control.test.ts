@@ -49,7 +49,7 @@ describe.skipIf(obstacle !== null)(`a box${obstacle === null ? "" : ` (skipped: 
   };
 
   afterEach(async ({ task }) => {
-    if (task.result?.state === "fail") console.log(box.controlSaid);
+    if (task.result?.state === "fail") console.log(box.said);
     await box?.dispose();
     await between?.close();
   });

@@ -69,9 +69,9 @@ export class RunningBox {
     return findEngines(this.stateFolder)[0]?.engine.pid as number;
   }
 
-  /** What control has said. */
-  get controlSaid(): string {
-    return this.#control?.said ?? "";
+  /** What control and the host have said. */
+  get said(): string {
+    return `${this.#control?.said}\n${this.#dataplane?.said}`;
   }
 
   /** At once, as the kernel does. */

@@ -194,7 +194,7 @@ describe.skipIf(obstacle !== null)(`a capture${skipped}`, () => {
     expect(tallies[1].missing).toBeGreaterThan(0);
     const seen = tallies.map(({ packets, missing }) => packets + missing);
     // Both were there from before the traffic began; what else comes is the kernels'.
-    expect(Math.abs((seen[0] as number) - (seen[1] as number))).toBeLessThan(500);
+    expect(Math.abs((seen[0] as number) - (seen[1] as number))).toBeLessThan(1000);
     expect(await pings.stop()).toBe(0);
     expect((await chain.engine.end()).last.frames).toMatchObject({ intact: true });
   }, 60_000);

@@ -83,13 +83,12 @@ class LookoutThread {
     post({ kind: "following", lane: null, copiedBytes: 0, pauseUs: 0 });
     const capture = this.#capture(observation);
     const entries = new Uint8Array(TAP_BYTES);
-    // What has come before the end was told is in the ring by then.
-    for (let isLast = false; !isLast && !capture.isFull; ) {
-      isLast = !this.#isWanted;
-      const bytes = tap.read(entries);
+    // What came before the end was told is in the ring, and nothing comes after it.
+    for (let bytes = 1; (bytes > 0 || this.#isWanted) && !capture.isFull; ) {
+      bytes = tap.read(entries);
       for (const packet of readTapEntries(entries.subarray(0, bytes), chain)) capture.add(packet);
       capture.flush();
-      if (bytes === 0 && !isLast) this.#rest();
+      if (bytes === 0) this.#rest();
     }
     this.#end(capture.isFull ? "count" : null);
   }

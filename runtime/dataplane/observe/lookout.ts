@@ -38,7 +38,7 @@ export interface LookoutEnd {
 
 const RING_BYTES = 16 << 20;
 const START_WITHIN_MS = 30_000;
-const STOP_WITHIN_MS = 2000;
+const STOP_WITHIN_MS = 5000;
 /** By then the lane has ended a turn, and let go of the mirror. */
 const RELEASE_AFTER_MS = 300;
 
@@ -102,6 +102,8 @@ export class Lookout {
   /** Once: what was seen so far is still handed over. */
   stop(why: string): void {
     this.#why ??= why;
+    // What is left is in the ring then.
+    if (this.#setup.observation.kind === "tap") this.#letGo();
     Atomics.store(this.#control, CONTROL_COMMAND, CONTROL_STOP);
     Atomics.notify(this.#control, CONTROL_COMMAND);
     setTimeout(() => void this.#worker.terminate(), STOP_WITHIN_MS).unref();

@@ -140,8 +140,9 @@ describe("README.md", () => {
   });
 });
 
-/** These want devices, or an engine that runs on some; test/integration runs them. */
-const needsDevices = /^\.\/sluice (up|upgrade|top|doctor|trace|capture)\b/;
+/** These want devices, an engine that runs on some, or the API; test/integration runs them. */
+const needsDevices =
+  /^\.\/sluice (up|upgrade|top|doctor|trace|capture|control|dataplane|token|audit|backup|restore|chain (?!plan)|function (push|inspect|delete|list$))\b/;
 
 interface Run {
   readonly command: string;

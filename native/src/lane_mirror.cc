@@ -23,6 +23,7 @@ void Lane::BeginMirror() {
   if (mirror_changes_.load(std::memory_order_acquire)) {
     const std::lock_guard lock(mirror_lock_);
     std::swap(mirror_, next_mirror_);
+    mirror_missed_ = 0;
     if (config_.flows) config_.flows->NoteTouched(nullptr);
     mirror_changes_.store(false, std::memory_order_relaxed);
   }

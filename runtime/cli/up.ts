@@ -16,6 +16,7 @@ import { type Change, describeVersions } from "../generation/change.ts";
 import { type ChainSource, type CommittedChain, CommittedStore, followSource } from "../generation/committed.ts";
 import { History } from "../generation/history.ts";
 import { Plans } from "../generation/plans.ts";
+import { listenForSampling } from "../generation/sampling-socket.ts";
 import { type StoredChain, StoredState, takeStored } from "../generation/stored-state.ts";
 import { Upgrades } from "../generation/upgrade.ts";
 import { type ChangeRequest, listenForUpgrades } from "../generation/upgrade-socket.ts";
@@ -93,6 +94,7 @@ export async function runEngine(file: string, options: EngineOptions, life: Engi
     void afterQuarantine(quarantine, engine, upgrades);
   };
   const server = await listenForUpgrades(engine.folder, upgrades, changeReader(engine, upgrades), plans);
+  const sampling = await listenForSampling(engine);
   const stop = () => {
     plans.stop();
     void engine.stop().catch(() => {});
@@ -113,6 +115,7 @@ export async function runEngine(file: string, options: EngineOptions, life: Engi
     plans.stop();
     upgrades.stop();
     server.close();
+    sampling.close();
     history.close();
   }
 }

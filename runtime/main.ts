@@ -2,12 +2,14 @@
 
 import { CommanderError } from "commander";
 import { registerChain } from "./cli/chain.ts";
+import { registerControl } from "./cli/control.ts";
 import { registerDoctor } from "./cli/doctor.ts";
 import { registerFlows } from "./cli/flows.ts";
 import { registerFunction } from "./cli/function.ts";
 import { printError } from "./cli/output.ts";
 import { createProgram } from "./cli/program.ts";
 import { registerReplay } from "./cli/replay.ts";
+import { registerToken } from "./cli/token.ts";
 import { registerTop } from "./cli/top.ts";
 import { registerUp } from "./cli/up.ts";
 import { registerUpgrade } from "./cli/upgrade.ts";
@@ -16,9 +18,11 @@ const program = createProgram();
 for (const register of [
   registerUp,
   registerUpgrade,
+  registerControl,
   registerReplay,
   registerChain,
   registerFunction,
+  registerToken,
   registerTop,
   registerFlows,
   registerDoctor,

@@ -2,7 +2,7 @@
 
 import type { Fault } from "../errors.ts";
 import { sortFaults } from "./faults.ts";
-import { includeFiles, type ReadText } from "./include.ts";
+import { includeFiles, protectText, type ReadText } from "./include.ts";
 import { applyOverrides, type Override } from "./override.ts";
 import { extendPointer, isWithin } from "./pointer.ts";
 import { type ChainDocument, chainSchema } from "./schema.ts";
@@ -74,6 +74,15 @@ export function pinFunctions(document: ParsedDocument, uses: Readonly<Record<str
     { ...declaration, use: uses[name] ?? declaration.use },
   ]);
   return { ...document, value: { ...document.value, functions: Object.fromEntries(functions) } };
+}
+
+/** A document that has no file beside it and says the same when it is parsed. */
+export function detachDocument({ value }: ParsedDocument): ChainDocument {
+  if (value.functions === undefined) return value;
+  const functions = Object.entries(value.functions).map(([name, { config, ...declaration }]) => {
+    return [name, config === undefined ? declaration : { ...declaration, config: protectText(config) }];
+  });
+  return { ...value, functions: Object.fromEntries(functions) };
 }
 
 /** The names that a section declares, sound or not: what names them is not at fault. */

@@ -37,3 +37,11 @@ function includeFile(text: string, pointer: string, readText: ReadText, report: 
     return text;
   }
 }
+
+/** The other way round: a configuration in which "@" stands for nothing but itself, as a document has to write it. */
+export function protectText(value: unknown): unknown {
+  if (typeof value === "string") return value.startsWith("@") ? `@${value}` : value;
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map(protectText);
+  return Object.fromEntries(Object.entries(value).map(([key, child]) => [key, protectText(child)]));
+}

@@ -6,7 +6,7 @@ import { findNearest, suggest } from "./nearest.ts";
 import { extendPointer } from "./pointer.ts";
 import { compileSchema, type JsonSchema } from "./validator.ts";
 
-interface Finding {
+export interface Finding {
   readonly pointer: string;
   readonly part: "key" | "value";
   readonly unknownKey: boolean;
@@ -38,7 +38,7 @@ export function findSchemaFaults(
   }));
 }
 
-function describeErrors(errors: readonly ErrorObject[]): Finding[] {
+export function describeErrors(errors: readonly ErrorObject[]): Finding[] {
   const findings: Finding[] = [];
   for (const [index, error] of errors.entries()) {
     // A condition and the names of keys are reported by what failed inside them.

@@ -7,7 +7,7 @@ import { parseDscp, parseEtherType, parseIpProto, parseKernelClass, parsePortRan
 
 export type JsonSchema = boolean | object;
 
-const formats: Readonly<Record<string, (text: string) => boolean>> = {
+export const formats: Readonly<Record<string, (text: string) => boolean>> = {
   ipv4: (text) => ipaddr.IPv4.isValidFourPartDecimal(text),
   ipv6: (text) => ipaddr.IPv6.isValid(text) && !text.includes("%"),
   "ip-address": (text) => !text.includes("/") && parsePrefix(text) !== undefined,

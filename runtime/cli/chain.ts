@@ -1,15 +1,16 @@
-// sluice chain: what can be said of a chain document without an engine.
+// sluice chain plan: what can be said of a chain document without an engine.
 
 import type { Command } from "commander";
 import type { Plan, PlannedPort, Target } from "../chain/plan.ts";
 import { chainSchema } from "../chain/schema.ts";
-import { type ChainOptions, type LoadedChain, loadChain } from "./load-chain.ts";
+import { type ChainOptions, type LoadedChain, loadChain } from "../function/load-chain.ts";
+import { registerDeclaring } from "./chain-declare.ts";
 import { formatMatch, kernelClassName, namesOf } from "./match-text.ts";
 import { formatTable, printJson, printLine, printWarnings } from "./output.ts";
 import { collect } from "./program.ts";
 
 export function registerChain(program: Command): void {
-  const chain = program.command("chain").description("check and show chain documents");
+  const chain = program.command("chain").description("check, declare and show chains");
   chain
     .command("plan")
     .description("check a chain document and print its hops and paths")
@@ -18,6 +19,7 @@ export function registerChain(program: Command): void {
     .option("--functions <dir>", "look for functions in this folder too; repeatable", collect)
     .option("--json", "print JSON")
     .action(planCommand);
+  registerDeclaring(chain);
   chain
     .command("schema")
     .description("print the JSON Schema of chain documents")

@@ -1,6 +1,6 @@
 // What `sluice up` and the process in which the engine runs say to each other, over the channel that Node opens for children.
 import type { Fault } from "../errors.ts";
-import type { ChainOptions } from "./load-chain.ts";
+import type { ChainOptions } from "../function/load-chain.ts";
 
 /** Of `sluice up`, as far as the engine is concerned. */
 export interface EngineOptions extends ChainOptions {

@@ -1,13 +1,13 @@
 // sluice flows: the live flows of a running chain.
 
 import type { Command } from "commander";
-import ipaddr from "ipaddr.js";
 import type { FlowEndpoint } from "../dataplane/flow-reports.ts";
 import { loadAddon } from "../dataplane/load-addon.ts";
 import { SluiceError } from "../errors.ts";
 import { nameIpProto } from "../telemetry/eve.ts";
 import { compressAddress } from "../telemetry/flow-lines.ts";
-import { FlowTableView, type LiveFlow } from "../telemetry/flow-table-view.ts";
+import { describeLiveFlow, type FlowOrder, flowOrders, queryFlows } from "../telemetry/flow-query.ts";
+import type { LiveFlow } from "../telemetry/flow-table-view.ts";
 import { findEngine } from "./find-engine.ts";
 import { printJson, printLine, printTable } from "./output.ts";
 
@@ -21,17 +21,7 @@ interface FlowsOptions {
   readonly json?: boolean;
 }
 
-type Order = (a: LiveFlow, b: LiveFlow) => number;
-
 const sum = ([a, b]: readonly [number, number]) => a + b;
-
-/** Largest, or latest, first. */
-const orders: Readonly<Record<string, Order>> = {
-  bytes: (a, b) => sum(b.octets) - sum(a.octets),
-  packets: (a, b) => sum(b.packets) - sum(a.packets),
-  start: (a, b) => Number(b.startNs - a.startNs),
-  last: (a, b) => Number(b.lastNs - a.lastNs),
-};
 
 export function registerFlows(program: Command): void {
   program
@@ -42,59 +32,29 @@ export function registerFlows(program: Command): void {
     .option("--host <prefix>", "only flows with an end in this address or prefix")
     .option("--port <number>", "only flows with this port at either end")
     .option("--state <name>", "only flows in this state: new, established, time_wait …")
-    .option("--sort <by>", `by ${Object.keys(orders).join(", ")}`, "bytes")
+    .option("--sort <by>", `by ${flowOrders.join(", ")}`, "bytes")
     .option("--limit <n>", "show at most n", "25")
     .option("--json", "print JSON")
     .action(flowsCommand);
 }
 
-function flowsCommand(chain: string | undefined, options: FlowsOptions): void {
-  const order = orders[options.sort];
-  if (order === undefined) throw usage("--sort", `"${options.sort}" is none of ${Object.keys(orders).join(", ")}`);
+function flowsCommand(chain: string | undefined, { proto, host, port, state, ...options }: FlowsOptions): void {
   const limit = readNumber("--limit", options.limit, Number.MAX_SAFE_INTEGER);
-  const filter = readFilter(options);
-  const { path, engine } = findEngine(chain, "sluice flows");
-  const native = loadAddon();
-  const view = new FlowTableView(
-    native.attachSegment(`${path}/flows`),
-    engine.flowCapacity,
-    native.flowStatesOffset(engine.flowCapacity),
-  );
-  const flows = [...view.flows()].filter(filter).toSorted(order);
-  if (options.json) printJson({ chain: engine.chain, total: flows.length, flows: flows.slice(0, limit).map(describe) });
+  const found = findEngine(chain, "sluice flows");
+  const query = {
+    ...{ proto, host, state, sort: readOrder(options.sort) },
+    port: port === undefined ? undefined : readNumber("--port", port, 65535),
+  };
+  const flows = queryFlows(loadAddon(), found, query);
+  const shown = flows.slice(0, limit).map(describeLiveFlow);
+  if (options.json) printJson({ chain: found.engine.chain, total: flows.length, flows: shown });
   else print(flows, limit);
 }
 
-function readFilter({ proto, host, port, state }: FlowsOptions): (flow: LiveFlow) => boolean {
-  const range = host === undefined ? undefined : readPrefix(host);
-  const number = port === undefined ? undefined : readNumber("--port", port, 65535);
-  const name = proto?.toUpperCase();
-  return (flow) => {
-    const ends = [flow.source, flow.destination, ...(flow.reply ?? [])];
-    return (
-      (name === undefined || nameIpProto(flow.ipProto).toUpperCase() === name || String(flow.ipProto) === name) &&
-      (state === undefined || flow.state === state) &&
-      (number === undefined || ends.some((end) => end.port === number)) &&
-      (range === undefined || ends.some((end) => isWithin(end, range)))
-    );
-  };
-}
-
-type Prefix = readonly [ipaddr.IPv4 | ipaddr.IPv6, number];
-
-function readPrefix(text: string): Prefix {
-  try {
-    if (text.includes("/")) return ipaddr.parseCIDR(text);
-    const address = ipaddr.parse(text);
-    return [address, address.kind() === "ipv4" ? 32 : 128];
-  } catch {
-    throw usage("--host", `"${text}" is no address and no prefix`);
-  }
-}
-
-function isWithin({ address }: FlowEndpoint, [prefix, length]: Prefix): boolean {
-  const parsed = ipaddr.fromByteArray([...address]);
-  return parsed.kind() === prefix.kind() && parsed.match(prefix, length);
+function readOrder(text: string): FlowOrder {
+  const order = flowOrders.find((each) => each === text);
+  if (order !== undefined) return order;
+  throw usage("--sort", `"${text}" is none of ${flowOrders.join(", ")}`);
 }
 
 function readNumber(option: string, text: string, maximum: number): number {
@@ -105,26 +65,6 @@ function readNumber(option: string, text: string, maximum: number): number {
 
 function usage(where: string, what: string): SluiceError {
   return new SluiceError({ code: "usage", where, what });
-}
-
-function describe(flow: LiveFlow) {
-  return {
-    flow: flow.flow,
-    proto: nameIpProto(flow.ipProto),
-    src_ip: compressAddress(flow.source.address),
-    src_port: flow.source.port,
-    dest_ip: compressAddress(flow.destination.address),
-    dest_port: flow.destination.port,
-    packets_to_server: flow.packets[0],
-    packets_to_client: flow.packets[1],
-    bytes_to_server: flow.octets[0],
-    bytes_to_client: flow.octets[1],
-    state: flow.state,
-    start: new Date(Number(flow.startNs / 1_000_000n)).toISOString(),
-    last: new Date(Number(flow.lastNs / 1_000_000n)).toISOString(),
-    rtt_us: flow.rttUs,
-    labels: flow.labels,
-  };
 }
 
 function print(flows: readonly LiveFlow[], limit: number): void {

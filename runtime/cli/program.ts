@@ -35,7 +35,7 @@ export function createProgram(): Command {
     .exitOverride();
 }
 
-function readVersion(): string {
+export function readVersion(): string {
   const manifest = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
   return (manifest as { version: string }).version;
 }

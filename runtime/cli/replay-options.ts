@@ -9,7 +9,7 @@ import type { ReplayFault, ReplaySwap, ReplaySwapEvery } from "../dataplane/repl
 import { type ErrorCode, SluiceError } from "../errors.ts";
 import { admit } from "../function/admission.ts";
 import type { FunctionPackage } from "../function/catalog.ts";
-import type { LoadedChain } from "./load-chain.ts";
+import type { LoadedChain } from "../function/load-chain.ts";
 
 export function readInputs(plan: Plan, texts: readonly string[]): string[][] {
   const inputs = plan.ports.map((): string[] => []);

@@ -10,7 +10,7 @@ import { LANES_MAX, type ReplaySetup, replay } from "../dataplane/replay.ts";
 import { type Fault, SluiceError } from "../errors.ts";
 import { admit } from "../function/admission.ts";
 import type { FunctionPackage } from "../function/catalog.ts";
-import { type ChainOptions, loadChain, replanWith } from "./load-chain.ts";
+import { type ChainOptions, loadChain, replanWith } from "../function/load-chain.ts";
 import { printJson, printLine, printTable, printWarnings, type Warning } from "./output.ts";
 import { collect } from "./program.ts";
 import { replayBundle } from "./replay-bundle.ts";

@@ -36,7 +36,8 @@ export async function supervise(file: string, options: EngineOptions, giveUpAfte
   }
 }
 
-function readLimit(text: string): number {
+/** Of --give-up-after. */
+export function readLimit(text: string): number {
   if (/^[1-9]\d{0,5}$/.test(text)) return Number(text);
   throw new SluiceError({ code: "usage", where: "--give-up-after", what: `"${text}" is not a number of deaths` });
 }

@@ -3,15 +3,18 @@
 import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
+import { detachDocument } from "../chain/document.ts";
 import { throwFaults } from "../chain/faults.ts";
 import type { Plan } from "../chain/plan.ts";
 import { findStateFaults } from "../chain/state-changes.ts";
+import type { NamedChain } from "../control/control.ts";
 import { requireDevices } from "../dataplane/changeable.ts";
 import { type Engine, type EngineSetup, type Quarantine, startEngine } from "../dataplane/engine.ts";
 import type { FaultReport } from "../dataplane/lane.ts";
 import type { FrameAudit } from "../dataplane/native.ts";
 import { SluiceError } from "../errors.ts";
 import { admit } from "../function/admission.ts";
+import { loadChain, pinDocument, readChange } from "../function/load-chain.ts";
 import { type Change, describeVersions } from "../generation/change.ts";
 import { type ChainSource, type CommittedChain, CommittedStore, followSource } from "../generation/committed.ts";
 import { History } from "../generation/history.ts";
@@ -21,36 +24,82 @@ import { type StoredChain, StoredState, takeStored } from "../generation/stored-
 import { Upgrades } from "../generation/upgrade.ts";
 import { type ChangeRequest, listenForUpgrades } from "../generation/upgrade-socket.ts";
 import { encodePacket, formatPacket } from "../testing/packet-text.ts";
+import { runBox } from "./box.ts";
+import { addControlArguments, type ControlArguments, readControlOptions } from "./control.ts";
 import type { Death, EngineOptions } from "./engine-protocol.ts";
 import { FaultBundles } from "./fault-bundles.ts";
-import { loadChain, readChange } from "./load-chain.ts";
+import { isHosted } from "./host.ts";
 import { printError, printLine, printWarnings, type Warning } from "./output.ts";
 import { collect } from "./program.ts";
-import { GIVE_UP_AFTER, supervise } from "./supervise.ts";
+import { GIVE_UP_AFTER, readLimit, supervise } from "./supervise.ts";
 
-interface UpOptions extends EngineOptions {
+interface UpOptions extends EngineOptions, ControlArguments {
   /** False with --no-restart. */
   readonly restart: boolean;
+  /** False with --no-api. */
+  readonly api: boolean;
   readonly giveUpAfter: string;
 }
 
 const ENDED_WITHIN_MS = 3000;
 
+const HELP = `
+Without a file, the chains run that are declared over the API. A chain that comes from a file is declared, too, but runs
+only as long as a file names it.`;
+
 export function registerUp(program: Command): void {
-  program
+  const up = program
     .command("up")
-    .description("run a chain on real devices until interrupted")
-    .argument("<file>", "the chain document (YAML or JSON)")
+    .description("run declared chains, and those of these documents, until interrupted")
+    .argument("[files...]", "chain documents (YAML or JSON)")
     .option("--set <function.key=value>", "override configuration; @file for a file's text; repeatable", collect)
     .option("--functions <dir>", "look for functions in this folder too; repeatable", collect)
-    .option("--no-restart", "run the engine in this process, and do not start it again should it die")
+    .option("--no-api", "run one chain without API, and nothing else")
+    .option("--no-restart", "the same, with the engine in this process, which is not started again should it die")
     .option("--give-up-after <deaths>", "do not start it again after so many deaths within a minute", GIVE_UP_AFTER)
     .option("--json", "print JSON, one document per line")
-    .action(upCommand);
+    .addHelpText("after", HELP);
+  addControlArguments(up).action(upCommand);
 }
 
-async function upCommand(file: string, { restart, giveUpAfter, ...options }: UpOptions): Promise<void> {
-  await (restart ? supervise(file, options, giveUpAfter) : runEngine(file, options));
+async function upCommand(files: readonly string[], options: UpOptions): Promise<void> {
+  const { restart, api, giveUpAfter, set, functions, json } = options;
+  const engine: EngineOptions = definedOf({ set, functions, json });
+  if (!restart) return runEngine(requireOne(files, "--no-restart"), engine);
+  if (!api) return supervise(requireOne(files, "--no-api"), engine, giveUpAfter);
+  const [file] = files;
+  if (file !== undefined && files.length === 1 && (await isHosted())) {
+    const what = "another process has the API of this box: the chain runs without";
+    printWarnings([{ code: "unused-option", where: file, what }]);
+    return supervise(file, engine, giveUpAfter);
+  }
+  const named = files.map((each) => readNamed(each, engine));
+  const control = { ...readControlOptions(options), listenOrFail: options.listen !== undefined || files.length === 0 };
+  return runBox({ giveUpAfter: readLimit(giveUpAfter), json: json === true, control }, named);
+}
+
+function requireOne(files: readonly string[], option: string): string {
+  const [file, ...others] = files;
+  if (file !== undefined && others.length === 0) return file;
+  throw new SluiceError({ code: "usage", where: option, what: "needs exactly one chain document" });
+}
+
+/** Throws all that is wrong with the document, before anything is started. */
+function readNamed(file: string, options: EngineOptions): NamedChain {
+  const { document, plan, packages, warnings } = loadChain(file, options);
+  printWarnings(warnings);
+  requireDevices(plan.ports);
+  for (const { wasm, manifest } of packages) admit(wasm, manifest);
+  const text = JSON.stringify(detachDocument(document));
+  return {
+    chain: plan.chain,
+    text,
+    packages: packages.map(({ manifest, wasm, origin }) => ({ manifest, wasm, origin })),
+  };
+}
+
+function definedOf<Map extends object>(map: Map): { [Key in keyof Map]: Exclude<Map[Key], undefined> } {
+  return Object.fromEntries(Object.entries(map).filter(([, value]) => value !== undefined)) as never;
 }
 
 /** What a process that starts engines again tells the one that it has started. */
@@ -138,9 +187,9 @@ function changeReader(engine: Engine, upgrades: Upgrades): (request: ChangeReque
 function readSource(source: ChainSource): (before: Plan) => Change {
   const plan = readChange(source.file, source);
   return (before) => {
-    const change = plan(before);
+    const { document, ...change } = plan(before);
     for (const { wasm, manifest } of change.packages) admit(wasm, manifest);
-    return { ...change, source };
+    return { ...change, source: { ...source, document } };
   };
 }
 
@@ -172,12 +221,13 @@ function readCommitted(death: Death | undefined, history: History): CommittedCha
 
 /** Loads and checks a document. Throws all that is wrong with it. */
 function readChain(file: string, options: EngineOptions): StartedChain {
-  const { plan, packages, warnings } = loadChain(file, options);
+  const { document, plan, packages, warnings } = loadChain(file, options);
   printWarnings(warnings);
   requireDevices(plan.ports);
   for (const { wasm, manifest } of packages) admit(wasm, manifest);
   const { set = [], functions = [] } = options;
-  return { source: { file: resolve(file), set, functions, use: [] }, plan, packages };
+  const source = { file: resolve(file), set, functions, use: [], document: pinDocument(document, plan) };
+  return { source, plan, packages };
 }
 
 /** How long the kernel may take to let go of the devices of an engine that died. */

@@ -2,10 +2,10 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { loadChain } from "../cli/load-chain.ts";
 import { formatTable, printLine } from "../cli/output.ts";
 import { loadAddon } from "../dataplane/load-addon.ts";
 import { replay } from "../dataplane/replay.ts";
+import { loadChain } from "../function/load-chain.ts";
 import { encodePacket } from "../testing/packet-text.ts";
 
 /** What the office sends, and whether the chain lets it pass. */

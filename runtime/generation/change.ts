@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 import { type CanaryRule, planCanary } from "../chain/canary.ts";
 import type { Plan } from "../chain/plan.ts";
 import { planPreviousFunction } from "../chain/previous-function.ts";
+import type { ChainDocument } from "../chain/schema.ts";
 import type { FunctionPackage } from "../function/catalog.ts";
 import type { ChainSource } from "./committed.ts";
 
@@ -34,7 +35,18 @@ export function changeBack(running: Change, before: Change, name: string): Chang
   const index = plan.functions.findIndex((each) => each.name === name);
   const then = before.packages[before.plan.functions.findIndex((each) => each.name === name)] as FunctionPackage;
   const use = [...running.source.use.filter((text) => !text.startsWith(`${name}=`)), nameUse(plan, index)];
-  return { source: { ...running.source, use }, plan, packages: running.packages.with(index, then) };
+  const document = withFunction(running.source.document, before.source.document, name);
+  return { source: { ...running.source, use, document }, plan, packages: running.packages.with(index, then) };
+}
+
+function withFunction(
+  document: ChainDocument | undefined,
+  before: ChainDocument | undefined,
+  name: string,
+): ChainDocument | undefined {
+  const declaration = before?.functions?.[name];
+  if (document === undefined || declaration === undefined) return undefined;
+  return { ...document, functions: { ...document.functions, [name]: declaration } };
 }
 
 /** For the history. */

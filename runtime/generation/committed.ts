@@ -7,6 +7,7 @@ import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "nod
 import { join } from "node:path";
 import { deserialize, serialize } from "node:v8";
 import type { Plan } from "../chain/plan.ts";
+import type { ChainDocument } from "../chain/schema.ts";
 import type { Numbering } from "../dataplane/generation.ts";
 import { COMMITTED, COMMITTING } from "../dataplane/state-folder.ts";
 import type { FunctionPackage } from "../function/catalog.ts";
@@ -20,6 +21,8 @@ export interface ChainSource {
   readonly functions: readonly string[];
   /** `function=name@range`. */
   readonly use: readonly string[];
+  /** What it came to: all of it in one document, with exact versions. Known once it was read. */
+  readonly document?: ChainDocument | undefined;
 }
 
 /** Of a change that was asked for: it begins at what is committed, or anew at a document that it names. */
@@ -29,7 +32,7 @@ export function followSource(before: ChainSource, { file, set, use, ...request }
   return { file: before.file, set: follow(before.set, set), functions, use: follow(before.use, use) };
 }
 
-type SourceRequest = Omit<ChainSource, "file"> & { readonly file: string | null };
+type SourceRequest = Omit<ChainSource, "file" | "document"> & { readonly file: string | null };
 
 /** `key=value`: the later ones win. */
 function follow(before: readonly string[], after: readonly string[]): string[] {

@@ -98,6 +98,10 @@ const nothing = {
   pauseUs: null,
 } as const;
 
+function withoutDocument({ document: _, ...source }: ChainSource): ChainSource {
+  return source;
+}
+
 export interface UpgradesSetup {
   readonly committed: CommittedStore;
   /** Of what the engine runs now. */
@@ -191,7 +195,8 @@ export class Upgrades {
       commitUntil: this.#holder?.commitUntil ?? commitUntil,
       ...{ canary: canary?.rule ?? null, rollback: this.#rollback },
       ...{ migrationLeft: this.#engine.migrationLeft, shadow: this.#shadow?.status ?? null },
-      ...{ source: this.#source, nextSource: this.#underWay?.change.source ?? null },
+      source: withoutDocument(this.#source),
+      nextSource: this.#underWay === undefined ? null : withoutDocument(this.#underWay.change.source),
       measurements: this.#state === "switched" ? (this.#watch?.measurements ?? null) : null,
     };
   }

@@ -25,6 +25,20 @@ export interface FunctionRates {
   readonly faults: number;
 }
 
+/** What leaves a hop, and where to: edges of the drawn chain. */
+export interface HopRates {
+  readonly hop: number;
+  readonly path: number;
+  readonly function: string;
+  readonly framesPerSecond: number;
+  readonly nextPerSecond: number;
+  readonly branchPerSecond: number;
+  readonly transmitPerSecond: number;
+  readonly dropPerSecond: number;
+  readonly hostPerSecond: number;
+  readonly faultsPerSecond: number;
+}
+
 export interface DropCount {
   /** Null: the engine itself. */
   readonly function: string | null;
@@ -38,6 +52,7 @@ export interface Rates {
   readonly seconds: number;
   readonly ports: readonly PortRates[];
   readonly functions: readonly FunctionRates[];
+  readonly hops: readonly HopRates[];
   readonly drops: readonly DropCount[];
   readonly counters: readonly {
     readonly function: string;
@@ -54,6 +69,7 @@ export function computeRates(engine: EngineDescription, before: Snapshot, after:
     seconds,
     ports: engine.ports.map((_, index) => portRates(engine, before, after, seconds, index)),
     functions: engine.functions.map((_, index) => functionRates(engine, before, after, seconds, index)),
+    hops: engine.hops.map((_, index) => hopRates(engine, before, after, seconds, index)),
     drops: dropCounts(after),
     counters: after.functions.flatMap(({ name, counters }) =>
       counters.map((counter) => ({ function: name, name: counter.name, labels: counter.labels, value: counter.value })),
@@ -105,6 +121,28 @@ function functionRates(
     framesPerBatch: batches > 0 ? frames / batches : null,
     dropped: now.drop,
     faults: now.faults,
+  };
+}
+
+function hopRates(
+  engine: EngineDescription,
+  before: Snapshot,
+  after: Snapshot,
+  seconds: number,
+  index: number,
+): HopRates {
+  const { function: owner, path } = engine.hops[index] as EngineDescription["hops"][number];
+  const [from, to] = [before.hops[index], after.hops[index]] as [Snapshot["hops"][0], Snapshot["hops"][0]];
+  const rate = (name: keyof Snapshot["hops"][0]) => (to[name] - from[name]) / seconds;
+  return {
+    ...{ hop: index, path, function: engine.functions[owner]?.name ?? "" },
+    framesPerSecond: rate("frames"),
+    nextPerSecond: rate("next"),
+    branchPerSecond: rate("branch"),
+    transmitPerSecond: rate("transmit"),
+    dropPerSecond: rate("drop"),
+    hostPerSecond: rate("host"),
+    faultsPerSecond: rate("fault_frames"),
   };
 }
 

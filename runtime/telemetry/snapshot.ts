@@ -40,6 +40,7 @@ export interface Snapshot {
   readonly ports: readonly ({ readonly name: string } & CounterValues<(typeof portCounters)[number]>)[];
   /** By index of the chain's functions, summed over their hops. */
   readonly functions: readonly FunctionSnapshot[];
+  readonly hops: readonly HopValues[];
 }
 
 /** `declared(function, index)` reads a counter that a function declared. */
@@ -58,6 +59,7 @@ export function takeSnapshot(
       ...readCounters(counters, layout.ports[index] as number, portCounters),
     })),
     functions: source.functions.map((_, index) => snapshotFunction(source, counters, index, declared)),
+    hops: source.hops.map((_, index) => readCounters(counters, layout.hops[index] as number, hopCounters)),
   };
 }
 

@@ -4,11 +4,11 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type LoadedChain, loadChain, replanWith } from "../../runtime/cli/load-chain.ts";
 import { readSwap, readSwapEvery, requireSwappable } from "../../runtime/cli/replay-options.ts";
 import { loadAddon } from "../../runtime/dataplane/load-addon.ts";
 import type { ReplayStats } from "../../runtime/dataplane/replay/stats.ts";
 import { replay } from "../../runtime/dataplane/replay.ts";
+import { type LoadedChain, loadChain, replanWith } from "../../runtime/function/load-chain.ts";
 import { buildRememberingAcl } from "../support/remembering-acl.ts";
 import { projectRoot } from "../support/run-sluice.ts";
 

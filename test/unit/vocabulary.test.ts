@@ -23,7 +23,11 @@ const bannedWords: readonly BannedWord[] = [
   { pattern: /\b(frame|packet|umem) chunks?\b/i, instead: "slot" },
   { pattern: /\b(flow entry|flow entries|conntrack entry)\b/i, instead: "flow" },
   { pattern: /\b\w*(Manager|Helper|Util)s?\b/, instead: "what it does", except: /\bASUtil\b/ },
-  { pattern: /\b[a-z]\w*Handler\b|\b[A-Z]\w*Handler\b/, instead: "what it does", except: /TrapHandler/ },
+  {
+    pattern: /\b[a-z]\w*Handler\b|\b[A-Z]\w*Handler\b/,
+    instead: "what it does",
+    except: /TrapHandler|set(Error|NotFound)Handler/,
+  },
   { pattern: /\b(TODO|FIXME|XXX|HACK)\b/, instead: "the work itself, or a sentence on what is not supported" },
   { pattern: /\b(milestones?|this (task|session|issue|ticket))\b/i, instead: "the project speaks of itself" },
   { pattern: /\b(issue|ticket|task) #?\d/i, instead: "the project speaks of itself" },

@@ -2,13 +2,14 @@
 
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { type ParsedDocument, parseDocument, pinFunctions } from "../chain/document.ts";
+import { detachDocument, type ParsedDocument, parseDocument, pinFunctions } from "../chain/document.ts";
 import { parseOverride } from "../chain/override.ts";
 import type { Plan } from "../chain/plan.ts";
 import { type PlanWarning, planChain } from "../chain/planner.ts";
+import type { ChainDocument } from "../chain/schema.ts";
 import { parseFunctionReference } from "../chain/validator.ts";
 import { type Fault, SluiceError } from "../errors.ts";
-import { Catalog, type FunctionPackage, openCatalog } from "../function/catalog.ts";
+import { Catalog, type FunctionPackage, openCatalog } from "./catalog.ts";
 
 /** The options `--set` and `--functions`, as commander collects them. */
 export interface ChainOptions {
@@ -51,7 +52,7 @@ function requirePackages(catalog: Catalog, plan: Plan): FunctionPackage[] {
 export function readChange(
   file: string,
   options: ChainOptions & { readonly use: readonly string[] },
-): (before: Plan) => Pick<LoadedChain, "plan" | "packages"> {
+): (before: Plan) => Pick<LoadedChain, "plan" | "packages"> & { readonly document: ChainDocument } {
   const { document, catalog } = parseChain(file, options);
   const uses = Object.fromEntries(options.use.map((text) => readUse(text, document)));
   return (before) => {
@@ -60,8 +61,14 @@ export function readChange(
       const what = `the document is of the chain "${plan.chain}"; the one that runs is "${before.chain}"`;
       throw new SluiceError({ code: "change-refused", where: file, what });
     }
-    return { plan, packages: requirePackages(catalog, plan) };
+    return { plan, packages: requirePackages(catalog, plan), document: pinDocument(document, plan) };
   };
+}
+
+/** All of it in one document, with exact versions. */
+export function pinDocument(document: ParsedDocument, plan: Plan): ChainDocument {
+  const uses = plan.functions.map(({ name, package: used }) => [name, `${used.name}@${used.version}`]);
+  return detachDocument(pinFunctions(document, Object.fromEntries(uses)));
 }
 
 function readUse(text: string, document: ParsedDocument): [name: string, use: string] {

@@ -1,0 +1,12 @@
+// What `sluice up` and the control process that it starts say to each other.
+import type { ControlOptions, NamedChain } from "../control/control.ts";
+import type { Fault } from "../errors.ts";
+
+export interface ControlOrder {
+  readonly options: ControlOptions;
+  readonly named: readonly NamedChain[];
+}
+
+export type ControlMessage =
+  | { readonly kind: "listening"; readonly address: string | null; readonly tokenFile: string }
+  | { readonly kind: "refused"; readonly faults: readonly Fault[] };

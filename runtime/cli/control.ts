@@ -1,0 +1,79 @@
+// sluice control, sluice dataplane: the two halves of `sluice up`, each by itself.
+import type { Command } from "commander";
+import type { ControlOptions } from "../control/control.ts";
+import { SluiceError } from "../errors.ts";
+import { runHost } from "./box.ts";
+import { printLine } from "./output.ts";
+import { readVersion } from "./program.ts";
+import { GIVE_UP_AFTER, readLimit } from "./supervise.ts";
+
+export interface ControlArguments {
+  readonly listen?: string;
+  readonly tls?: boolean;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly clientCa?: string;
+  readonly logLevel: string;
+  readonly requestRate: string;
+}
+
+const LISTEN = "127.0.0.1:7680";
+const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"];
+
+export function addControlArguments(command: Command): Command {
+  return command
+    .option("--listen <address:port>", `where the API listens (default: ${LISTEN})`)
+    .option("--tls", "encrypt the API, with a certificate that is made unless one is named")
+    .option("--tls-cert <file>", "the API's certificate (PEM)")
+    .option("--tls-key <file>", "its key (PEM)")
+    .option("--client-ca <file>", "clients need a certificate of this authority (PEM)")
+    .option("--request-rate <n>", "requests per second from one address at the most", "200")
+    .option("--log-level <level>", `of control: ${logLevels.join(", ")}`, "warn");
+}
+
+export function readControlOptions(given: ControlArguments): ControlOptions {
+  if (!logLevels.includes(given.logLevel)) {
+    const what = `"${given.logLevel}" is none of ${logLevels.join(", ")}`;
+    throw new SluiceError({ code: "usage", where: "--log-level", what });
+  }
+  const { listen = LISTEN, tls, tlsCert, tlsKey, clientCa, logLevel } = given;
+  const requestsPerSecond = Number(given.requestRate);
+  if (!Number.isInteger(requestsPerSecond) || requestsPerSecond < 1) {
+    const what = `"${given.requestRate}" is not a number above 0`;
+    throw new SluiceError({ code: "usage", where: "--request-rate", what });
+  }
+  const files = { tls, tlsCert, tlsKey, clientCa };
+  return { listen, listenOrFail: true, ...files, logLevel, requestsPerSecond, version: readVersion() };
+}
+
+export function registerControl(program: Command): void {
+  const control = program
+    .command("control")
+    .description("run only the API, for a dataplane that runs by itself")
+    .option("--json", "print JSON");
+  addControlArguments(control).action(controlCommand);
+  program
+    .command("dataplane")
+    .description("run only the engines of what `sluice control` declares")
+    .option(
+      "--give-up-after <deaths>",
+      "do not start an engine again after so many deaths within a minute",
+      GIVE_UP_AFTER,
+    )
+    .option("--json", "print JSON, one document per line")
+    .action(({ giveUpAfter, json }: { giveUpAfter: string; json?: boolean }) =>
+      runHost({ giveUpAfter: readLimit(giveUpAfter), json: json === true }),
+    );
+}
+
+async function controlCommand(given: ControlArguments & { readonly json?: boolean }): Promise<void> {
+  // A tenth of a second that no other command should wait for.
+  const { startControl } = await import("../control/control.ts");
+  const { address, tokenFile, close } = await startControl(readControlOptions(given));
+  if (given.json) printLine(JSON.stringify({ state: "listening", address, tokenFile }));
+  else printLine(`API ${address}, token in ${tokenFile}; chains go on when this process ends`);
+  await new Promise<void>((resolve) => {
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => resolve());
+  });
+  await close();
+}

@@ -1,0 +1,7 @@
+// Where the API is for commands on the box.
+import { join } from "node:path";
+import { stateRoot } from "../dataplane/state-folder.ts";
+
+export function controlSocket(): string {
+  return join(stateRoot(), "control.sock");
+}

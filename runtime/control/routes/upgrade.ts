@@ -1,0 +1,131 @@
+// /api/v1/chains/{name}/upgrade: a change step by step.
+import { Type } from "typebox";
+import { SluiceError } from "../../errors.ts";
+import { History } from "../../generation/history.ts";
+import { parseTime } from "../../generation/time-text.ts";
+import type { UpgradeStatus } from "../../generation/upgrade.ts";
+import { answers, changeCodes, documentCodes, orEvents } from "../answers.ts";
+import type { Chains } from "../chains.ts";
+import * as engines from "../engines.ts";
+import { sendEvents, wantsEvents } from "../events.ts";
+import { chainParams, loadBody, switchBody, transition, upgradeStatus } from "../schemas.ts";
+import type { Api } from "../server.ts";
+
+const upgrade = { config: { resource: "upgrade" } } as const;
+const PROGRESS_EVERY_MS = 200;
+
+export function addUpgradeRoutes(app: Api, chains: Chains): void {
+  addStatus(app);
+  app.post(
+    "/api/v1/chains/:name/upgrade",
+    {
+      ...upgrade,
+      schema: {
+        operationId: "loadUpgrade",
+        description: "Builds the next generation beside the running one, which goes on undisturbed.",
+        params: chainParams,
+        body: loadBody,
+        response: answers({ 200: upgradeStatus }, "not-found", ...documentCodes, ...changeCodes),
+      },
+    },
+    async ({ params: { name }, body, identity }) => {
+      const { document, cold = false, commitWithin, shadow } = body;
+      const declaration = { chain: name, text: JSON.stringify(document), where: "body/document" };
+      const confirmWithinMs = commitWithin === undefined ? undefined : readTime(commitWithin);
+      const asked = shadow === undefined ? undefined : { abortOn: shadow.abortOn ?? [] };
+      return chains.load(declaration, { cold, confirmWithinMs, shadow: asked }, identity.name);
+    },
+  );
+  app.post(
+    "/api/v1/chains/:name/upgrade/switchover",
+    {
+      ...upgrade,
+      schema: {
+        operationId: "switchoverUpgrade",
+        description: "Gives the traffic, or a canary's share of it, to the loaded generation.",
+        params: chainParams,
+        body: Type.Optional(switchBody),
+        response: answers({ 200: upgradeStatus }, "request-invalid", "not-found", "usage", ...changeCodes),
+      },
+    },
+    async ({ params: { name }, body, identity }) => chains.switchover(name, body ?? {}, identity.name),
+  );
+  for (const step of ["commit", "abort"] as const) {
+    app.post(
+      `/api/v1/chains/:name/upgrade/${step}`,
+      {
+        ...upgrade,
+        schema: {
+          operationId: `${step}Upgrade`,
+          params: chainParams,
+          response: answers({ 200: upgradeStatus }, "request-invalid", "not-found", ...changeCodes),
+        },
+      },
+      async ({ params: { name }, identity }) => {
+        await (step === "commit" ? chains.confirm(name, identity.name) : chains.abort(name, identity.name));
+        return engines.statusOf(name);
+      },
+    );
+  }
+}
+
+function addStatus(app: Api): void {
+  app.get(
+    "/api/v1/chains/:name/upgrade",
+    {
+      ...upgrade,
+      schema: {
+        operationId: "getUpgrade",
+        params: chainParams,
+        response: answers(
+          { 200: orEvents(upgradeStatus, "The status; as events: whenever it changes.") },
+          ...(["request-invalid", "not-running"] as const),
+        ),
+      },
+    },
+    async (request, reply) => {
+      const { name } = request.params;
+      const status = await engines.statusOf(name);
+      if (!wantsEvents(request)) return reply.send(status);
+      return sendEvents(request, reply, (send, signal) => {
+        let last = "";
+        const tell = (next: UpgradeStatus) => {
+          const text = JSON.stringify(next);
+          if (text !== last) send({ event: "upgrade", data: next });
+          last = text;
+        };
+        tell(status);
+        const look = () => void engines.statusOf(name).then(tell, () => {});
+        const timer = setInterval(look, PROGRESS_EVERY_MS);
+        signal.addEventListener("abort", () => clearInterval(timer));
+      });
+    },
+  );
+  app.get(
+    "/api/v1/chains/:name/upgrade/history",
+    {
+      ...upgrade,
+      schema: {
+        operationId: "getUpgradeHistory",
+        params: chainParams,
+        querystring: Type.Object({ limit: Type.Integer({ minimum: 1, maximum: 10_000, default: 1000 }) }),
+        response: answers({ 200: Type.Array(transition) }, "request-invalid", "file-unwritable"),
+      },
+    },
+    async ({ params: { name }, query: { limit } }) => {
+      const history = new History();
+      try {
+        return history.list(name, limit);
+      } finally {
+        history.close();
+      }
+    },
+  );
+}
+
+function readTime(text: string): number {
+  const timeMs = parseTime(text);
+  if (timeMs !== undefined) return timeMs;
+  const what = `"${text}" is not a time from 1ms to 24h such as 60s`;
+  throw new SluiceError({ code: "request-invalid", where: "body/commitWithin", what });
+}

@@ -1,0 +1,30 @@
+// Requests against their schemas: every fault, in the words of the command line.
+import { Ajv2020 } from "ajv/dist/2020.js";
+import { chainSchema } from "../chain/schema.ts";
+import { describeErrors } from "../chain/schema-faults.ts";
+import { formats } from "../chain/validator.ts";
+import { type Fault, SluiceError } from "../errors.ts";
+
+const options = { allErrors: true, verbose: true, strict: false, useDefaults: true, formats } as const;
+const bodies = new Ajv2020(options);
+/** What stands in an address is text. */
+const texts = new Ajv2020({ ...options, coerceTypes: "array" });
+bodies.addSchema({ ...chainSchema, $id: "Chain" });
+
+interface RouteSchema {
+  readonly schema: unknown;
+  readonly httpPart?: string;
+}
+
+/** For Fastify. */
+export function compileRequestSchema({ schema, httpPart = "body" }: RouteSchema) {
+  const validate = (httpPart === "body" ? bodies : texts).compile(schema as object);
+  return (value: unknown) => {
+    if (validate(value)) return { value };
+    const faults = describeErrors(validate.errors ?? []).map(({ pointer, what, help, unknownKey }): Fault => {
+      return { code: unknownKey ? "unknown-key" : "request-invalid", where: httpPart + pointer, what, help, pointer };
+    });
+    // Fastify writes to the error, which is ours.
+    return { error: new Error("validation", { cause: new SluiceError(...(faults as [Fault, ...Fault[]])) }) };
+  };
+}

@@ -1,6 +1,7 @@
 // Composition root of the command line.
 
 import { CommanderError } from "commander";
+import { registerCapture } from "./cli/capture.ts";
 import { registerChain } from "./cli/chain.ts";
 import { registerControl } from "./cli/control.ts";
 import { registerDoctor } from "./cli/doctor.ts";
@@ -11,6 +12,7 @@ import { createProgram } from "./cli/program.ts";
 import { registerReplay } from "./cli/replay.ts";
 import { registerToken } from "./cli/token.ts";
 import { registerTop } from "./cli/top.ts";
+import { registerTrace } from "./cli/trace.ts";
 import { registerUp } from "./cli/up.ts";
 import { registerUpgrade } from "./cli/upgrade.ts";
 
@@ -25,6 +27,8 @@ for (const register of [
   registerToken,
   registerTop,
   registerFlows,
+  registerTrace,
+  registerCapture,
   registerDoctor,
 ])
   register(program);

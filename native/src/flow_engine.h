@@ -128,6 +128,10 @@ class FlowEngine {
 
   // From now on flows that change are noted there; null: nowhere.
   void NoteTouched(TouchedFlows* touched) { touched_ = touched; }
+  const TouchedFlows* touched() const { return touched_; }
+
+  // The flow that a frame would belong to if it came now, 0 for none; fragments and ICMP errors are not looked into.
+  uint32_t FlowOf(const Record& record, const uint8_t* frame) const;
 
   bool has_streams() const { return streams_ != nullptr; }
   const FlowTable& table() const { return *table_; }

@@ -80,9 +80,10 @@ void Lane::PublishUse() {
     const uint64_t now = ThreadTime();
     Use(layout::kLaneUseCountersCpuNs) += now - std::exchange(cpu_used_ns_, now);
   }
-  if (mirror_) {
-    const uint64_t missed = mirror_->missed();
-    Use(layout::kLaneUseCountersMirrorMissed) += missed - std::exchange(mirror_missed_, missed);
+  for (uint32_t place = 0; mirrored_ && place < layout::kMirrors; ++place) {
+    if (!mirrors_[place]) continue;
+    const uint64_t missed = mirrors_[place]->missed();
+    Use(layout::kLaneUseCountersMirrorMissed) += missed - std::exchange(mirrors_missed_[place], missed);
   }
   for (uint32_t i = 0; i < active_; ++i) {
     const PortRings& rings = ports_[i]->rings();

@@ -18,6 +18,7 @@ import { loadChain, pinDocument, readChange } from "../function/load-chain.ts";
 import { type Change, describeVersions } from "../generation/change.ts";
 import { type ChainSource, type CommittedChain, CommittedStore, followSource } from "../generation/committed.ts";
 import { History } from "../generation/history.ts";
+import { ObserveServer } from "../generation/observe-server.ts";
 import { Plans } from "../generation/plans.ts";
 import { listenForSampling } from "../generation/sampling-socket.ts";
 import { type StoredChain, StoredState, takeStored } from "../generation/stored-state.ts";
@@ -144,6 +145,7 @@ export async function runEngine(file: string, options: EngineOptions, life: Engi
   };
   const server = await listenForUpgrades(engine.folder, upgrades, changeReader(engine, upgrades), plans);
   const sampling = await listenForSampling(engine);
+  const observing = await ObserveServer.listen(engine, () => upgrades.source.file);
   const stop = () => {
     plans.stop();
     void engine.stop().catch(() => {});
@@ -165,6 +167,7 @@ export async function runEngine(file: string, options: EngineOptions, life: Engi
     upgrades.stop();
     server.close();
     sampling.close();
+    await observing.close();
     history.close();
   }
 }

@@ -147,7 +147,7 @@ describe("README.md", () => {
 });
 
 /** These want devices, or an engine that runs on some; test/integration runs them. */
-const needsDevices = /^\.\/sluice (up|upgrade|top|doctor)\b/;
+const needsDevices = /^\.\/sluice (up|upgrade|top|doctor|trace|capture)\b/;
 
 interface Run {
   readonly command: string;

@@ -16,6 +16,7 @@ import { Packages } from "./packages.ts";
 import { Revisions } from "./revisions.ts";
 import { addChainRoutes } from "./routes/chains.ts";
 import { addLiveRoutes } from "./routes/live.ts";
+import { addPacketRoutes } from "./routes/packets.ts";
 import { addSystemRoutes } from "./routes/system.ts";
 import { addUpgradeRoutes } from "./routes/upgrade.ts";
 import { type Api, createServer } from "./server.ts";
@@ -72,6 +73,7 @@ export async function startControl(options: ControlOptions, named: readonly Name
     addChainRoutes(app, { chains, revisions, view, settlement });
     addUpgradeRoutes(app, chains);
     addLiveRoutes(app);
+    addPacketRoutes(app);
     addSystemRoutes(app, { tokens, audit, isReady: () => convergence.isReady, renderMetrics: async () => "" });
     undo.push(() => app.close());
     const listening = await listen(app, host, port).catch((error: SluiceError) => {

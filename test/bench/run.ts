@@ -1,4 +1,4 @@
-// `npm run bench [-- --only twins|hops|shadow|recorder|flows|veth|faults|upgrades|control]`: what the engine costs, each figure beside a peer measured in the same run.
+// `npm run bench [-- --only twins|hops|shadow|recorder|reports|flows|veth|faults|upgrades|control]`: what the engine costs, each figure beside a peer measured in the same run.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, tmpdir } from "node:os";
@@ -13,6 +13,7 @@ import { benchFaults } from "./fault-rounds.ts";
 import { compareFlowLookups, flowPeerObstacle, printFlowComparisons } from "./flow-rounds.ts";
 import type { HopComparison } from "./hop-rounds.ts";
 import type { RecorderComparison } from "./recorder-rounds.ts";
+import type { ReportComparison } from "./report-rounds.ts";
 import type { ShadowComparison } from "./shadow-rounds.ts";
 import { printDependence, printUpgrades } from "./upgrade-report.ts";
 import { compareUpgrades, type UpgradeComparison } from "./upgrade-rounds.ts";
@@ -59,6 +60,15 @@ function benchRecorder(folder: string): void {
   for (const { frameBytes, batch, keepBatches, turnNs, addedNs } of JSON.parse(text) as RecorderComparison[]) {
     const shape = `${String(frameBytes).padStart(4)} bytes   batch ${String(batch).padStart(3)}   keepBatches ${String(keepBatches).padStart(4)}`;
     console.log(`  ${shape}   ${addedNs.toFixed(1).padStart(6)} ns/packet on ${turnNs.toFixed(1).padStart(6)}`);
+  }
+}
+
+function benchReports(folder: string): void {
+  console.log("\nreports to other processes, memory port, batch 256, with a ring and without, interleaved");
+  for (const { what, withoutNs, withNs } of runRounds("report-rounds.ts", folder) as ReportComparison[]) {
+    const pad = (value: number) => value.toFixed(1).padStart(6);
+    const ratio = (withoutNs / withNs).toFixed(3);
+    console.log(`  ${what.padEnd(40)} ratio ${ratio}   ${pad(withoutNs)} → ${pad(withNs)} ns`);
   }
 }
 
@@ -169,6 +179,7 @@ try {
   if (only === undefined || only === "twins") await benchTwins();
   if (only === undefined || only === "hops") benchHops(folder);
   if (only === undefined || only === "recorder") benchRecorder(folder);
+  if (only === undefined || only === "reports") benchReports(folder);
   if (only === undefined || only === "shadow") benchShadow(folder);
   if (only === undefined || only === "flows") await benchFlows();
   if (only === undefined || only === "veth") await benchVeth(folder);

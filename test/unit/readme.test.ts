@@ -8,6 +8,7 @@ import { MEMORY_BASE } from "../../nfs/sdk/abi.ts";
 import { engineDropReasons } from "../../runtime/dataplane/layout.ts";
 import * as memoryMap from "../../runtime/dataplane/memory-map.ts";
 import { errorKinds, warningCodes } from "../../runtime/errors.ts";
+import { metricTable } from "../../runtime/telemetry/metric-table.ts";
 import { encodePacket } from "../../runtime/testing/packet-text.ts";
 import { encodePcap } from "../support/capture.ts";
 import { projectRoot, runSluice, sluicePath } from "../support/run-sluice.ts";
@@ -133,6 +134,11 @@ describe("README.md", () => {
     const table = ["| code | exit | |", "| --- | --- | --- |", ...rows, "", `Warnings: ${warnings}.`].join("\n");
     const shown = /<!-- errors:[^>]*-->\n(.*?)\n<!-- end -->/s.exec(readme)?.[1];
     expect(shown?.trim()).toBe(table);
+  });
+
+  it("lists every metric with its type and what it says, and no other", () => {
+    const rows = [...readme.matchAll(/^\| `(sluice_\w+)` \| (\w+) \| [^|]* \| (.*) \|$/gm)];
+    expect(rows.map(([, name, type, help]) => [name, { type, help }])).toEqual(Object.entries(metricTable));
   });
 
   it("lists every reason for which the engine drops a frame, and no other", () => {

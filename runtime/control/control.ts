@@ -14,12 +14,13 @@ import { Convergence } from "./convergence.ts";
 import { Database } from "./database.ts";
 import { KnownFunctions } from "./known-functions.ts";
 import { Packages } from "./packages.ts";
-import { Registry } from "./registry.ts";
+import { Registry, type RegistrySetup } from "./registry.ts";
 import { Revisions } from "./revisions.ts";
 import { addChainRoutes } from "./routes/chains.ts";
 import { addFunctionRoutes } from "./routes/functions.ts";
 import { addKeyRoutes } from "./routes/keys.ts";
 import { addLiveRoutes } from "./routes/live.ts";
+import { addPacketRoutes } from "./routes/packets.ts";
 import { addSystemRoutes } from "./routes/system.ts";
 import { addUpgradeRoutes } from "./routes/upgrade.ts";
 import { type Api, createServer } from "./server.ts";
@@ -79,12 +80,8 @@ export async function startControl(options: ControlOptions, named: readonly Name
     addChainRoutes(app, { chains, revisions, view, settlement });
     addUpgradeRoutes(app, chains);
     addLiveRoutes(app);
-    const keys = new TrustedKeys(database);
-    const allowUnsigned = options.allowUnsigned === true;
-    const known = new KnownFunctions(packages, revisions);
-    const registry = new Registry({ packages, known, keys, revisions, chains, allowUnsigned });
-    addFunctionRoutes(app, { registry, known });
-    addKeyRoutes(app, keys);
+    addPacketRoutes(app);
+    addRegistry(app, { database, packages, revisions, chains }, options.allowUnsigned === true);
     addSystemRoutes(app, { tokens, audit, isReady: () => convergence.isReady, renderMetrics: async () => "" });
     undo.push(() => app.close());
     const listening = await listen(app, host, port).catch((error: SluiceError) => {
@@ -104,6 +101,17 @@ export async function startControl(options: ControlOptions, named: readonly Name
     await unwind(undo);
     throw error;
   }
+}
+
+interface RegistryParts extends Pick<RegistrySetup, "packages" | "revisions" | "chains"> {
+  readonly database: Database;
+}
+
+function addRegistry(app: Api, { database, ...parts }: RegistryParts, allowUnsigned: boolean): void {
+  const keys = new TrustedKeys(database);
+  const known = new KnownFunctions(parts.packages, parts.revisions);
+  addFunctionRoutes(app, { known, registry: new Registry({ ...parts, known, keys, allowUnsigned }) });
+  addKeyRoutes(app, keys);
 }
 
 async function unwind(undo: readonly (() => unknown)[]): Promise<void> {

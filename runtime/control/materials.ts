@@ -16,7 +16,7 @@ export function materialize(
 ): Pick<ChainSource, "file" | "functions"> {
   const file = documentFile(revision);
   try {
-    if (!existsSync(file)) writeWhole(file, JSON.stringify(revision.pinned, null, 2));
+    if (!existsSync(file)) writeWhole(file, JSON.stringify(revision.pinned));
     const digests = [...new Set(Object.values(revision.packages))];
     return { file, functions: digests.map((digest) => packages.materialize(digest)) };
   } catch (error) {

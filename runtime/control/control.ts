@@ -25,6 +25,7 @@ import { addSystemRoutes } from "./routes/system.ts";
 import { addUpgradeRoutes } from "./routes/upgrade.ts";
 import { type Api, createServer } from "./server.ts";
 import { Settlement } from "./settlement.ts";
+import { Telemetry } from "./telemetry.ts";
 import { readTls, type TlsFiles } from "./tls.ts";
 import { Tokens } from "./tokens.ts";
 import { TrustedKeys } from "./trusted-keys.ts";
@@ -74,15 +75,24 @@ export async function startControl(options: ControlOptions, named: readonly Name
     const chains = new Chains({ revisions, packages, settlement, openCatalog: openWhole });
     const names = new Set(named.map(({ chain }) => chain));
     const report = (text: string) => logger.warn(text);
-    const convergence = new Convergence({ revisions, settlement, chains, named: names, report });
+    const documentOf = (chain: string) => revisions.confirmed(chain)?.pinned;
+    const telemetry = new Telemetry({ version: options.version, documentOf, complain: report });
+    undo.push(() => telemetry.close());
+    const onLook = () => telemetry.sync();
+    const convergence = new Convergence({ revisions, settlement, chains, named: names, report, onLook });
     const view = new ChainView(revisions, settlement, (chain) => convergence.problemsOf(chain));
     const app = await createServer({ ...options, tokens, audit, logger, tls });
     addChainRoutes(app, { chains, revisions, view, settlement });
     addUpgradeRoutes(app, chains);
-    addLiveRoutes(app);
+    addLiveRoutes(app, telemetry);
     addPacketRoutes(app);
     addRegistry(app, { database, packages, revisions, chains }, options.allowUnsigned === true);
-    addSystemRoutes(app, { tokens, audit, isReady: () => convergence.isReady, renderMetrics: async () => "" });
+    addSystemRoutes(app, {
+      tokens,
+      audit,
+      isReady: () => convergence.isReady,
+      renderMetrics: () => telemetry.render(),
+    });
     undo.push(() => app.close());
     const listening = await listen(app, host, port).catch((error: SluiceError) => {
       if (options.listenOrFail) throw error;

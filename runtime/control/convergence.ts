@@ -25,6 +25,8 @@ export interface ConvergenceSetup {
   /** Chains of the command line: those that came from files run only if they are named. */
   readonly named: ReadonlySet<string>;
   readonly report: (text: string) => void;
+  /** After every look. */
+  readonly onLook: () => Promise<void>;
 }
 
 export class Convergence {
@@ -64,6 +66,7 @@ export class Convergence {
     const look = async () => {
       this.#looking = chains.exclusively(() => this.#look()).catch((error: Error) => this.#report(error));
       await this.#looking;
+      await this.#setup.onLook().catch((error: Error) => this.#report(error));
       if (!this.#isStopped) this.#timer = setTimeout(look, LOOK_EVERY_MS);
     };
     await look();

@@ -1,6 +1,7 @@
 // The telemetry of all chains that run: metrics on request; logs, exports and what clients listen to as it happens.
-import { planTelemetry, type TelemetrySettings } from "../chain/telemetry.ts";
+
 import type { ChainDocument } from "../chain/schema.ts";
+import { planTelemetry, type TelemetrySettings } from "../chain/telemetry.ts";
 import { loadAddon } from "../dataplane/load-addon.ts";
 import { findEngines } from "../dataplane/state-folder.ts";
 import { upgradeStates } from "../generation/history.ts";
@@ -40,8 +41,9 @@ export class Telemetry {
 
   /** What runs now is watched, with the settings that are declared now. */
   sync(): Promise<void> {
-    this.#syncing = this.#syncing.then(() => this.#sync());
-    return this.#syncing;
+    const synced = this.#syncing.then(() => this.#sync());
+    this.#syncing = synced.catch(() => {});
+    return synced;
   }
 
   async render(): Promise<string> {
@@ -51,18 +53,26 @@ export class Telemetry {
     return this.#metrics.render(found, (chain) => states.get(chain));
   }
 
-  /** Newest last; of a chain that is not watched yet, nothing. */
+  /** Newest last. */
   recent(chain: string): readonly object[] {
     return this.#watched.get(chain)?.recent ?? [];
   }
 
-  /** Every report from now on, in the form of EVE. Nothing comes of a chain that does not run. */
-  listen(chain: string, kinds: readonly Report["kind"][], listener: (event: object) => void): () => void {
+  /** Every report from now on, in the form of EVE, until `signal`. Nothing comes of a chain that does not run. */
+  async listen(
+    chain: string,
+    kinds: readonly Report["kind"][],
+    listener: (event: object) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    // It may have begun to run just now.
+    if (!this.#watched.has(chain)) await this.sync();
     const watched = this.#watched.get(chain);
-    if (watched === undefined) return () => {};
-    return watched.telemetry.subscribe((report) => {
+    if (watched === undefined || signal.aborted) return;
+    const deafen = watched.telemetry.subscribe((report) => {
       if (kinds.includes(report.kind)) listener(this.#format(report));
     });
+    signal.addEventListener("abort", deafen);
   }
 
   async close(): Promise<void> {

@@ -40,13 +40,7 @@ describe.skipIf(obstacle !== null)(`a box${obstacle === null ? "" : ` (skipped: 
     box = await RunningBox.start(between.box);
   });
 
-  /** How many of so many quick ones are answered. */
-  const ping = async (count: number) => {
-    const { stdout } = await between.left
-      .run("ping", "-c", String(count), "-i", "0.05", "-W", "0.5", "10.9.0.2")
-      .catch((error: { stdout: string }) => error);
-    return Number(/(\d+) received/.exec(stdout)?.[1] ?? 0);
-  };
+  const ping = (count: number) => between.pingQuickly(count);
 
   afterEach(async ({ task }) => {
     if (task.result?.state === "fail") console.log(box.said);
@@ -130,8 +124,10 @@ describe.skipIf(obstacle !== null)(`a box${obstacle === null ? "" : ` (skipped: 
   });
 
   it("applies several chains together, or none of them", async () => {
-    await between.box.run("ip", "link", "add", "lan1", "type", "veth", "peer", "name", "wan1");
-    for (const device of ["lan1", "wan1"]) await between.box.run("ip", "link", "set", device, "up");
+    for (const device of ["lan1", "wan1"]) {
+      await between.box.run("ip", "link", "add", device, "type", "veth", "peer", "name", `${device}-peer`);
+      for (const end of [device, `${device}-peer`]) await between.box.run("ip", "link", "set", end, "up");
+    }
     const west = { ...edge("permit"), chain: "west", ports: { lan: { device: "lan1" }, wan: { device: "wan1" } } };
     const put = (chains: readonly object[]) => box.client.call("/api/v1/chains", { method: "PUT", body: { chains } });
     await put([edge("permit"), west]);

@@ -12,6 +12,7 @@ import * as engines from "../engines.ts";
 import { sendEvents, wantsEvents } from "../events.ts";
 import { chainParams, portResource } from "../schemas.ts";
 import type { Api } from "../server.ts";
+import type { Telemetry } from "../telemetry.ts";
 
 const statsQuery = Type.Object({
   interval: Type.Number({ minimum: 0.1, maximum: 60, default: 1, description: "Seconds over which rates are taken." }),
@@ -66,7 +67,12 @@ const liveFlows = Type.Object({
   ),
 });
 
-export function addLiveRoutes(app: Api): void {
+const alerts = Type.Array(
+  Type.Object({ timestamp: Type.String(), event_type: Type.String() }, { description: "In the form of EVE." }),
+);
+
+export function addLiveRoutes(app: Api, telemetry: Telemetry): void {
+  addAlerts(app, telemetry);
   app.get(
     "/api/v1/chains/:name/stats",
     {
@@ -98,7 +104,7 @@ export function addLiveRoutes(app: Api): void {
         params: chainParams,
         querystring: flowsQuery,
         response: answers(
-          { 200: orEvents(liveFlows, "The live flows; as events: the same every second.") },
+          { 200: orEvents(liveFlows, "The live flows; as events: these every second, and each flow that ends.") },
           ...(["request-invalid", "usage", "not-running", "system-call"] as const),
         ),
       },
@@ -110,6 +116,7 @@ export function addLiveRoutes(app: Api): void {
       return sendEvents(request, reply, (send, signal) => {
         send({ event: "flows", data: now });
         const timer = setInterval(() => tryTo(() => send({ event: "flows", data: read() })), 1000);
+        void telemetry.listen(request.params.name, ["flow"], (data) => send({ event: "flow", data }), signal);
         signal.addEventListener("abort", () => clearInterval(timer));
       });
     },
@@ -121,6 +128,32 @@ export function addLiveRoutes(app: Api): void {
       schema: { operationId: "listPorts", response: answers({ 200: Type.Array(portResource) }) },
     },
     async () => findEngines().flatMap(describePorts),
+  );
+}
+
+function addAlerts(app: Api, telemetry: Telemetry): void {
+  app.get(
+    "/api/v1/chains/:name/alerts",
+    {
+      config: { resource: "alerts" },
+      schema: {
+        operationId: "getAlerts",
+        params: chainParams,
+        response: answers(
+          { 200: orEvents(alerts, "The last events of functions, and sampled drops; as events: those that come.") },
+          ...(["request-invalid", "not-running"] as const),
+        ),
+      },
+    },
+    async (request, reply) => {
+      const { name } = request.params;
+      requireRunning(name);
+      if (!wantsEvents(request)) return reply.send(telemetry.recent(name));
+      return sendEvents(request, reply, (send, signal) => {
+        const tell = (data: object) => send({ event: (data as { event_type: string }).event_type, data });
+        void telemetry.listen(name, ["event", "drop"], tell, signal);
+      });
+    },
   );
 }
 

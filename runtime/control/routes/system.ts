@@ -1,6 +1,7 @@
 // Health, the description of the API, who may use it, and who did.
 import { Type } from "typebox";
 import { SluiceError } from "../../errors.ts";
+import { METRICS_CONTENT_TYPE } from "../../telemetry/metrics.ts";
 import { answers, bytesOf } from "../answers.ts";
 import type { Audit } from "../audit.ts";
 import { auditEntry, roleName, token, tokenName } from "../schemas.ts";
@@ -13,8 +14,6 @@ export interface SystemRoutes {
   readonly isReady: () => boolean;
   readonly renderMetrics: () => Promise<string>;
 }
-
-const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
 export function addSystemRoutes(app: Api, setup: SystemRoutes): void {
   addHealth(app, setup);
@@ -73,7 +72,7 @@ function addHealth(app: Api, { isReady, renderMetrics }: SystemRoutes): void {
         response: answers({ 200: bytesOf("text/plain", "In Prometheus's text format.") }),
       },
     },
-    async (_, reply) => reply.type(METRICS_TYPE).send(await renderMetrics()),
+    async (_, reply) => reply.type(METRICS_CONTENT_TYPE).send(await renderMetrics()),
   );
 }
 

@@ -1,0 +1,42 @@
+// Network address translation: README.md says what the rules mean, store.ts what is remembered.
+import { batch, events, Packet } from "../sdk";
+import { prefixRules, translate6 } from "./prefixes";
+import { forwards, oneToOnes, sourceRules } from "./rules";
+import { endFlow, sweep } from "./sessions";
+import { readSettings } from "./settings";
+import { fits } from "./store";
+import { translate4 } from "./translate";
+export { nf_abi } from "../sdk/exports";
+
+/** Sessions looked at per millisecond: all 131072 within half a second. */
+const SWEEP: u32 = 256;
+
+let translates4 = false;
+
+export function nf_configure(json: string): bool {
+  const accepted = readSettings(json);
+  translates4 = sourceRules.length + forwards.length + oneToOnes.length > 0;
+  return accepted && fits();
+}
+
+export function nf_process(): void {
+  for (let i = 0; i < batch.count; i++) translate(batch.packet(i));
+}
+
+function translate(packet: Packet): void {
+  const ipv4 = packet.ipv4;
+  if (ipv4 !== null) {
+    if (translates4) translate4(packet, ipv4);
+    return;
+  }
+  const ipv6 = packet.ipv6;
+  if (ipv6 !== null && prefixRules.length > 0) translate6(packet, ipv6);
+}
+
+export function nf_events(): void {
+  for (let i = 0; i < events.count; i++) endFlow(events.at(i).flow);
+}
+
+export function nf_tick(): void {
+  sweep(SWEEP);
+}

@@ -1,0 +1,174 @@
+// Mappings: found by their inside endpoint when a connection begins, by their outside endpoint when a stranger calls.
+import { IP_PROTO_ICMP } from "../sdk";
+import { holdHost, releaseHost } from "./hosts";
+import { ANY, findPlace, findPort, givePort, isPlaceOf, isTaken, portSetOf, sameParity, takePort } from "./ports";
+import { ADDRESS_AND_PORT_DEPENDENT, INDEPENDENT, reservedSetOf, SourceRule } from "./rules";
+import { bucketOf, hostAt, insideBuckets, Mapping, mappingAt, mappings, outsideBuckets, random, unlink } from "./store";
+
+/** Why there is no mapping: in place of a reference. */
+export const NO_PORT: u32 = 0;
+export const LIMIT: u32 = 1;
+/** References are beyond these. */
+export const LEAST_REFERENCE: u32 = 64;
+
+/** What a mapping is asked for: set before findMapping, so that nothing is passed around in objects. */
+let insideAddress: u32 = 0;
+let insidePort: u32 = 0;
+let remoteAddress: u32 = 0;
+let remotePort: u32 = 0;
+let ipProto: u32 = 0;
+
+@inline
+function insideBucket(): usize {
+  const endpoint = ((<u64>insideAddress) << 32) | (insidePort << 16) | ipProto;
+  return bucketOf(insideBuckets, endpoint, ((<u64>remoteAddress) << 16) | remotePort);
+}
+
+@inline
+function outsideBucket(address: u32, port: u32, proto: u32): usize {
+  return bucketOf(outsideBuckets, ((<u64>address) << 32) | (port << 16) | proto, 0);
+}
+
+/** Reference of the mapping that the rule gives to a connection from inside; NO_PORT or LIMIT if it gives none. */
+export function findMapping(
+  rule: SourceRule,
+  proto: u32,
+  source: u32,
+  sourcePort: u32,
+  destination: u32,
+  destinationPort: u32,
+): u32 {
+  ipProto = proto;
+  insideAddress = source;
+  insidePort = sourcePort;
+  remoteAddress = rule.mapping == INDEPENDENT ? 0 : destination;
+  remotePort = rule.mapping == ADDRESS_AND_PORT_DEPENDENT ? destinationPort : 0;
+  let reference = load<u32>(insideBucket());
+  while (reference != 0 && !isAsked(mappingAt(reference))) reference = mappingAt(reference).next;
+  return reference != 0 ? reference : makeMapping(rule);
+}
+
+function isAsked(mapping: Mapping): bool {
+  return (
+    mapping.insideAddress == insideAddress &&
+    mapping.insidePort == <u16>insidePort &&
+    mapping.ipProto == <u8>ipProto &&
+    mapping.remoteAddress == remoteAddress &&
+    mapping.remotePort == <u16>remotePort
+  );
+}
+
+/** The mapping that has this outside endpoint, 0 if none has. */
+export function mappingOfOutside(address: u32, port: u32, proto: u32): u32 {
+  let reference = load<u32>(outsideBucket(address, port, proto));
+  while (reference != 0) {
+    const mapping = mappingAt(reference);
+    if (mapping.outsideAddress == address && mapping.outsidePort == <u16>port && mapping.ipProto == <u8>proto) break;
+    reference = mapping.nextOutside;
+  }
+  return reference;
+}
+
+function makeMapping(rule: SourceRule): u32 {
+  const host = holdHost(insideAddress);
+  if (host == 0) return NO_PORT;
+  if (rule.mappingsPerHost > 0 && hostAt(host).mappings >= rule.mappingsPerHost) return LIMIT;
+  const member = choosePort(rule, hostAt(host).outsideAddress, hostAt(host).mappings > 0);
+  const reference = member < 0 ? 0 : mappings.take();
+  if (reference == 0) {
+    releaseHost(host);
+    return NO_PORT;
+  }
+  fillMapping(mappingAt(reference), rule, host, <u32>member);
+  link(reference);
+  return reference;
+}
+
+function fillMapping(mapping: Mapping, rule: SourceRule, host: u32, member: u32): void {
+  mapping.insideAddress = insideAddress;
+  mapping.insidePort = <u16>insidePort;
+  mapping.remoteAddress = remoteAddress;
+  mapping.remotePort = <u16>remotePort;
+  mapping.ipProto = <u8>ipProto;
+  mapping.outsideAddress = unchecked(rule.pool[member]);
+  mapping.outsidePort = <u16>chosenPort;
+  mapping.place = <u16>unchecked(rule.places[member]);
+  mapping.filtering = <u8>rule.filtering;
+  mapping.hairpins = u8(rule.hairpins);
+  mapping.host = host;
+  hostAt(host).mappings++;
+  hostAt(host).outsideAddress = mapping.outsideAddress;
+  takePort(mapping.place, portSetOf(mapping.place, ipProto), chosenPort);
+}
+
+function link(reference: u32): void {
+  const mapping = mappingAt(reference);
+  const inside = insideBucket();
+  mapping.next = load<u32>(inside);
+  store<u32>(inside, reference);
+  const outside = outsideBucket(mapping.outsideAddress, mapping.outsidePort, ipProto);
+  mapping.nextOutside = load<u32>(outside);
+  store<u32>(outside, reference);
+}
+
+/** The last session has ended: the outside port is free again. */
+export function dropMapping(reference: u32): void {
+  const mapping = mappingAt(reference);
+  ipProto = mapping.ipProto;
+  insideAddress = mapping.insideAddress;
+  insidePort = mapping.insidePort;
+  remoteAddress = mapping.remoteAddress;
+  remotePort = mapping.remotePort;
+  unlink(insideBucket(), reference, offsetof<Mapping>("next"));
+  const outside = outsideBucket(mapping.outsideAddress, mapping.outsidePort, ipProto);
+  unlink(outside, reference, offsetof<Mapping>("nextOutside"));
+  givePort(mapping.place, portSetOf(mapping.place, ipProto), mapping.outsidePort);
+  hostAt(mapping.host).mappings--;
+  releaseHost(mapping.host);
+  mappings.give(reference);
+}
+
+// ---- which address and port ----
+
+let chosenPort: u32 = 0;
+
+/** Which address of the pool has a port for the connection, which is then `chosenPort`; -1 if there is none. */
+function choosePort(rule: SourceRule, known: u32, isBound: bool): i32 {
+  const count = <u32>rule.pool.length;
+  const pairs = rule.paired && isBound ? rule.pool.indexOf(known) : -1;
+  const first: u32 = pairs >= 0 ? <u32>pairs : random(count);
+  const tries: u32 = pairs >= 0 && !rule.otherAddress ? 1 : count;
+  for (let i: u32 = 0; i < tries; i++) {
+    const member = (first + i) % count;
+    if (choosePortOf(rule, member)) return member;
+  }
+  return -1;
+}
+
+function choosePortOf(rule: SourceRule, member: u32): bool {
+  const place: i32 = placeOf(rule, member);
+  if (place < 0) return false;
+  const set = portSetOf(place, ipProto);
+  // Identifiers of ICMP echoes are no ports: every number will do.
+  const isPort = ipProto != IP_PROTO_ICMP;
+  const low = isPort ? rule.lowPort : 0;
+  const high = isPort ? rule.highPort : 65535;
+  const reserved = isPort ? reservedSetOf(unchecked(rule.pool[member]), ipProto) : 0;
+  const wanted = rule.parity && isPort ? sameParity(insidePort) : ANY;
+  const own = insidePort >= low && insidePort <= high && rule.preserves;
+  const port: i32 = findPort(set, reserved, low, high, own ? insidePort : low + random(high - low + 1), wanted);
+  if (port < 0) return false;
+  chosenPort = port;
+  return !isTaken(set, port);
+}
+
+/** Number of the address in the directory, looked up once per instance unless it was forgotten meanwhile. */
+function placeOf(rule: SourceRule, member: u32): i32 {
+  const address = unchecked(rule.pool[member]);
+  let place = unchecked(rule.places[member]);
+  if (place < 0 || !isPlaceOf(place, address)) {
+    place = findPlace(address);
+    unchecked((rule.places[member] = place));
+  }
+  return place;
+}

@@ -1,0 +1,178 @@
+// The rules as the packet path wants them. Read while configuring; a rule is looked for once per flow.
+import { Counter, IP_PROTO_TCP, Prefix } from "../sdk";
+import { PORT_SETS, PORT_SET_BYTES } from "./store";
+
+/** Mapping and filtering behaviour (RFC 4787, sections 4.1 and 5), by index of the words in the configuration. */
+export const INDEPENDENT = 0;
+export const ADDRESS_DEPENDENT = 1;
+export const ADDRESS_AND_PORT_DEPENDENT = 2;
+
+export const BEHAVIOURS = ["endpoint-independent", "address-dependent", "address-and-port-dependent"];
+
+/** IPv4 addresses that agree with `value` in the bits of `mask`. */
+export class Net {
+  readonly value: u32;
+  readonly mask: u32;
+
+  constructor(prefix: Prefix) {
+    this.value = <u32>prefix.address.low;
+    this.mask = prefix.length == 0 ? 0 : ~(<u32>0) << (32 - prefix.length);
+  }
+
+  @inline
+  has(address: u32): bool {
+    return (address & this.mask) == this.value;
+  }
+}
+
+/** Inside hosts that have outside addresses of a pool. */
+export class SourceRule {
+  sources: Net[] = [];
+  /** Outside addresses, and where each stands in the directory as far as that is known. */
+  pool: u32[] = [];
+  places: i32[] = [];
+  mapping: i32 = INDEPENDENT;
+  filtering: i32 = ADDRESS_DEPENDENT;
+  lowPort: u32 = 1024;
+  highPort: u32 = 65535;
+  parity: bool = true;
+  preserves: bool = false;
+  paired: bool = true;
+  otherAddress: bool = false;
+  hairpins: bool = true;
+  mappingsPerHost: u32 = 0;
+  sessionsPerHost: u32 = 0;
+
+  constructor(
+    readonly translated: Counter,
+    readonly refused: Counter,
+  ) {}
+
+  matches(address: u32): bool {
+    for (let i = 0; i < this.sources.length; i++) {
+      if (unchecked(this.sources[i]).has(address)) return true;
+    }
+    return false;
+  }
+}
+
+/** Ports of an outside address that lead to an inside host. */
+export class Forward {
+  constructor(
+    readonly address: u32,
+    readonly ipProto: u32,
+    readonly lowPort: u32,
+    readonly highPort: u32,
+    readonly to: u32,
+    readonly toPort: u32,
+    readonly translated: Counter,
+  ) {}
+
+  @inline
+  matches(address: u32, ipProto: u32, port: u32): bool {
+    return address == this.address && ipProto == this.ipProto && port >= this.lowPort && port <= this.highPort;
+  }
+
+  @inline
+  portOf(port: u32): u32 {
+    return this.toPort + port - this.lowPort;
+  }
+}
+
+/** Two networks of one size, address by address. */
+export class OneToOne {
+  constructor(
+    readonly inside: Net,
+    readonly outside: Net,
+    readonly translated: Counter,
+  ) {}
+
+  @inline
+  outward(address: u32): u32 {
+    return this.outside.value | (address & ~this.inside.mask);
+  }
+
+  @inline
+  inward(address: u32): u32 {
+    return this.inside.value | (address & ~this.outside.mask);
+  }
+}
+
+export const sourceRules: SourceRule[] = [];
+export const forwards: Forward[] = [];
+export const oneToOnes: OneToOne[] = [];
+/** By port of the chain: whether what enters there comes from outside. */
+export const outsidePorts = new StaticArray<u8>(256);
+
+export function findSourceRule(address: u32): SourceRule | null {
+  for (let i = 0; i < sourceRules.length; i++) {
+    const rule = unchecked(sourceRules[i]);
+    if (rule.matches(address)) return rule;
+  }
+  return null;
+}
+
+export function findForward(address: u32, ipProto: u32, port: u32): Forward | null {
+  for (let i = 0; i < forwards.length; i++) {
+    const rule = unchecked(forwards[i]);
+    if (rule.matches(address, ipProto, port)) return rule;
+  }
+  return null;
+}
+
+export function findOutward(address: u32): OneToOne | null {
+  for (let i = 0; i < oneToOnes.length; i++) {
+    const rule = unchecked(oneToOnes[i]);
+    if (rule.inside.has(address)) return rule;
+  }
+  return null;
+}
+
+export function findInward(address: u32): OneToOne | null {
+  for (let i = 0; i < oneToOnes.length; i++) {
+    const rule = unchecked(oneToOnes[i]);
+    if (rule.outside.has(address)) return rule;
+  }
+  return null;
+}
+
+/** Whether the address is one that the rules give to inside hosts. */
+export function isClaimed(address: u32): bool {
+  for (let i = 0; i < sourceRules.length; i++) {
+    const pool = unchecked(sourceRules[i]).pool;
+    for (let n = 0; n < pool.length; n++) {
+      if (unchecked(pool[n]) == address) return true;
+    }
+  }
+  for (let i = 0; i < forwards.length; i++) {
+    if (unchecked(forwards[i]).address == address) return true;
+  }
+  return false;
+}
+
+// Ports that forwards use, as port sets by address: no mapping may have them.
+const reservedAddresses: u32[] = [];
+const reservedSets: usize[] = [];
+
+/** The set of forwarded ports of that address, 0 if it has none. */
+export function reservedSetOf(address: u32, ipProto: u32): usize {
+  for (let i = 0; i < reservedAddresses.length; i++) {
+    const kind: usize = ipProto == IP_PROTO_TCP ? 0 : 1;
+    if (unchecked(reservedAddresses[i]) == address) return unchecked(reservedSets[i]) + kind * PORT_SET_BYTES;
+  }
+  return 0;
+}
+
+export function reserve(rule: Forward): void {
+  if (reservedSetOf(rule.address, rule.ipProto) == 0) {
+    const sets = heap.alloc(PORT_SETS * PORT_SET_BYTES);
+    for (let i: usize = 0; i < PORT_SETS * PORT_SET_BYTES; i += 4) store<u32>(sets + i, 0);
+    reservedAddresses.push(rule.address);
+    reservedSets.push(sets);
+  }
+  const set = reservedSetOf(rule.address, rule.ipProto);
+  for (let port = rule.lowPort; port <= rule.highPort; port++) {
+    const at = set + ((<usize>port) >> 3);
+    store<u8>(at, load<u8>(at) | ((<u8>1) << (<u8>(port & 7))));
+  }
+}

@@ -1,0 +1,235 @@
+// What the function remembers, in its segment: it outlives instances, so everything in it is linked by references
+// (offsets from the segment's start) and never by addresses, and is read anew by every instance.
+//
+//   header │ directory of outside addresses │ port sets │ buckets │ mappings │ sessions │ permissions │ hosts
+//
+// A zeroed segment is an empty one. Entries that are given back are linked through their first word.
+import { Gauge, Segment, seed } from "../sdk";
+
+const segment = new Segment("state");
+export const base: usize = segment.address;
+
+/** One inside endpoint (for narrower mapping behaviours: towards one remote endpoint) and the outside endpoint it has. */
+@unmanaged
+@final
+export class Mapping {
+  next: u32;
+  nextOutside: u32;
+  insideAddress: u32;
+  outsideAddress: u32;
+  /** What it is for alone; 0 where the mapping behaviour does not ask for it. */
+  remoteAddress: u32;
+  /** Sessions that use it: without any it goes. */
+  sessions: u32;
+  host: u32;
+  /** Number of the outside address in the directory. */
+  place: u16;
+  insidePort: u16;
+  outsidePort: u16;
+  remotePort: u16;
+  ipProto: u8;
+  /** FILTER_*. */
+  filtering: u8;
+  /** Whether inside hosts may reach it by its outside endpoint. */
+  hairpins: u8;
+  /** The chain's port where its inside host was seen. */
+  port: u8;
+}
+
+/** What becomes of a flow's packets: the tuple of direction 0 as it enters, and as it leaves. */
+@unmanaged
+@final
+export class Session {
+  next: u32;
+  /** The flow's number, 0 for an entry that is not in use. */
+  flow: u32;
+  mapping: u32;
+  /** Where a hairpin session ends. */
+  target: u32;
+  permission: u32;
+  host: u32;
+  source: u32;
+  destination: u32;
+  newSource: u32;
+  newDestination: u32;
+  sourcePort: u16;
+  destinationPort: u16;
+  newSourcePort: u16;
+  newDestinationPort: u16;
+  /** Hairpin sessions leave by these ports of the chain, direction 0 and 1. */
+  exitPort: u8;
+  entryPort: u8;
+  hairpins: u8;
+}
+
+/** Remote endpoints that a mapping's host has sent to. */
+@unmanaged
+@final
+export class Permission {
+  next: u32;
+  mapping: u32;
+  remoteAddress: u32;
+  remotePort: u32;
+  sessions: u32;
+}
+
+/** An inside host, as long as it has mappings or sessions. */
+@unmanaged
+@final
+export class Host {
+  next: u32;
+  address: u32;
+  mappings: u32;
+  sessions: u32;
+  /** What its mappings share with paired pooling. */
+  outsideAddress: u32;
+}
+
+@unmanaged
+@final
+class Header {
+  /** For buckets: an instance that has another seed finds what is there. */
+  secret: u64;
+  random: u64;
+  /** The session that the next sweep looks at first. */
+  sweep: u32;
+}
+
+export const header = changetype<Header>(base);
+const SLABS = base + 64;
+const SLAB_BYTES: usize = 16;
+
+const ENTRIES: u32 = 131072;
+const HOSTS: u32 = 32768;
+export const BUCKETS: u32 = 65536;
+export const PLACES: u32 = 256;
+export const PLACE_BYTES: u32 = 8;
+/** One bit per port, and one per word of 64 that is full. */
+export const PORT_SET_BYTES: u32 = 8192 + 128;
+/** TCP, UDP and ICMP have ports of their own. */
+export const PORT_SETS: u32 = 3;
+
+export const places: usize = base + 4096;
+export const portSets: usize = places + PLACES * PLACE_BYTES;
+export const insideBuckets: usize = portSets + PLACES * PORT_SETS * PORT_SET_BYTES;
+export const outsideBuckets: usize = insideBuckets + BUCKETS * 4;
+export const permissionBuckets: usize = outsideBuckets + BUCKETS * 4;
+export const hostBuckets: usize = permissionBuckets + BUCKETS * 4;
+const ARRAYS = hostBuckets + BUCKETS * 4;
+
+/** Entries of one kind; those that were never used lie behind `used`. */
+@final
+export class Slab {
+  constructor(
+    readonly head: usize,
+    readonly first: usize,
+    readonly bytes: u32,
+    readonly capacity: u32,
+    readonly level: Gauge,
+  ) {}
+
+  /** How many were ever used: the first so many places may hold entries. */
+  get used(): u32 {
+    return load<u32>(this.head);
+  }
+
+  /** Reference of a zeroed entry; 0 if all are in use. */
+  take(): u32 {
+    let entry = load<u32>(this.head, 4);
+    if (entry != 0) {
+      store<u32>(this.head, load<u32>(base + entry), 4);
+    } else {
+      const used = this.used;
+      if (used == this.capacity) return 0;
+      entry = <u32>(this.first - base) + used * this.bytes;
+      store<u32>(this.head, used + 1);
+    }
+    for (let i: u32 = 0; i < this.bytes; i += 4) store<u32>(base + entry + i, 0);
+    this.count(1);
+    return entry;
+  }
+
+  give(entry: u32): void {
+    for (let i: u32 = 4; i < this.bytes; i += 4) store<u32>(base + entry + i, 0);
+    store<u32>(base + entry, load<u32>(this.head, 4));
+    store<u32>(this.head, entry, 4);
+    this.count(-1);
+  }
+
+  private count(change: i32): void {
+    const live = load<u32>(this.head, 8) + change;
+    store<u32>(this.head, live, 8);
+    this.level.value = live;
+  }
+}
+
+const firstSession = ARRAYS + ENTRIES * offsetof<Mapping>();
+const firstPermission = firstSession + ENTRIES * offsetof<Session>();
+const firstHost = firstPermission + ENTRIES * offsetof<Permission>();
+const END = firstHost + HOSTS * offsetof<Host>();
+
+export const mappings = new Slab(SLABS, ARRAYS, offsetof<Mapping>(), ENTRIES, new Gauge("mappings"));
+export const sessions = new Slab(SLABS + SLAB_BYTES, firstSession, offsetof<Session>(), ENTRIES, new Gauge("sessions"));
+export const permissions = new Slab(
+  SLABS + 2 * SLAB_BYTES,
+  firstPermission,
+  offsetof<Permission>(),
+  ENTRIES,
+  new Gauge("permissions"),
+);
+export const hosts = new Slab(SLABS + 3 * SLAB_BYTES, firstHost, offsetof<Host>(), HOSTS, new Gauge("hosts"));
+
+/** Whether the manifest's segment has room for all of it. */
+export function fits(): bool {
+  return END - base <= segment.bytes;
+}
+
+@inline
+export function mappingAt(reference: u32): Mapping {
+  return changetype<Mapping>(base + reference);
+}
+
+@inline
+export function sessionAt(reference: u32): Session {
+  return changetype<Session>(base + reference);
+}
+
+@inline
+export function permissionAt(reference: u32): Permission {
+  return changetype<Permission>(base + reference);
+}
+
+@inline
+export function hostAt(reference: u32): Host {
+  return changetype<Host>(base + reference);
+}
+
+/** Nobody outside can choose addresses and ports that fall into one bucket: the secret is the segment's own. */
+export function bucketOf(buckets: usize, first: u64, second: u64): usize {
+  if (header.secret == 0) header.secret = (seed ^ 0x9e3779b97f4a7c15) | 1;
+  let hash = (first ^ header.secret) * 0x9e3779b97f4a7c15;
+  hash = (hash ^ (hash >> 32) ^ second) * 0xd6e8feb86659fd93;
+  hash = (hash ^ (hash >> 32)) * 0x9e3779b97f4a7c15;
+  return buckets + ((<usize>(hash >> 40)) & (BUCKETS - 1)) * 4;
+}
+
+/** Takes an entry out of a chain that is linked through the word at `link` of each entry. */
+export function unlink(bucket: usize, reference: u32, link: usize): void {
+  let at = bucket;
+  while (load<u32>(at) != reference) {
+    if (load<u32>(at) == 0) return;
+    at = base + load<u32>(at) + link;
+  }
+  store<u32>(at, load<u32>(base + reference + link));
+}
+
+/** xorshift64*: from the chain's seed, and going on where the instance before stopped. */
+export function random(limit: u32): u32 {
+  let state = header.random;
+  if (state == 0) state = (seed * 0xd6e8feb86659fd93) | 1;
+  state ^= state >> 12;
+  state ^= state << 25;
+  state ^= state >> 27;
+  header.random = state;
+  return <u32>(((state * 0x2545f4914f6cdd1d) >> 32) % limit);
+}

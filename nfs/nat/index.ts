@@ -11,7 +11,11 @@ export { nf_abi } from "../sdk/exports";
 /** Sessions looked at per millisecond: all 131072 within half a second. */
 const SWEEP: u32 = 256;
 
+/** Flows may have ended in a silence without anybody having been told yet: nobody may call their mappings. */
+const SILENCE_NS: u64 = 1_000_000_000;
+
 let translates4 = false;
+let lastTime: u64 = 0;
 
 export function nf_configure(json: string): bool {
   const accepted = readSettings(json);
@@ -20,6 +24,8 @@ export function nf_configure(json: string): bool {
 }
 
 export function nf_process(): void {
+  if (batch.time - lastTime > SILENCE_NS) sweep(u32.MAX_VALUE);
+  lastTime = batch.time;
   for (let i = 0; i < batch.count; i++) translate(batch.packet(i));
 }
 

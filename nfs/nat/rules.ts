@@ -173,7 +173,7 @@ export function reserve(rule: Forward): void {
   const set = reservedSetOf(rule.address, rule.ipProto);
   for (let port = rule.lowPort; port <= rule.highPort; port++) {
     const at = set + ((<usize>port) >> 3);
-    const bit: u8 = 1;
-    store<u8>(at, load<u8>(at) | (bit << (port & 7)));
+    const bit: u32 = 1 << (port & 7);
+    store<u8>(at, <u8>(load<u8>(at) | bit));
   }
 }

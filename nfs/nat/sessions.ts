@@ -1,6 +1,6 @@
 // Sessions: one per translated flow. A session lives as long as the flow whose column names it; whatever became of the
 // events that tell of ends, a sweep finds those that do not.
-import { Column, Flow, FLOW_END_NONE, FLOW_STATE_NONE, flowCapacity } from "../sdk";
+import { batch, Column, Flow, FLOW_END_NONE, FLOW_STATE_NONE, flowCapacity } from "../sdk";
 import { releaseHost } from "./hosts";
 import { dropMapping } from "./mappings";
 import { ADDRESS_AND_PORT_DEPENDENT, INDEPENDENT } from "./rules";
@@ -93,7 +93,9 @@ function isLive(reference: u32): bool {
   const flow = changetype<Flow>(<usize>sessionAt(reference).flow);
   // A chain with fewer flows may have taken over.
   if (flow.number > flowCapacity) return false;
-  return sessionOf.get(flow) == reference && flow.state != FLOW_STATE_NONE && flow.end == FLOW_END_NONE;
+  if (sessionOf.get(flow) != reference || flow.state == FLOW_STATE_NONE || flow.end != FLOW_END_NONE) return false;
+  // The host ends a flow whose time is over at the end of the turn, or before its next frame.
+  return flow.deadline > batch.time;
 }
 
 /** Ends the session of a flow that has ended. Its number may be a new flow's by now. */

@@ -1,0 +1,39 @@
+// Requirements of a document, each shown by a test that has its name, or said not to be met; and the README's table of them.
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { projectRoot } from "./run-sluice.ts";
+
+export interface Requirement {
+  readonly id: string;
+  /** What is required, in our words. */
+  readonly says: string;
+  /** Shows that it holds. */
+  readonly holds?: () => Promise<void>;
+  /** Why it does not; beside `holds`, what of it. */
+  readonly but?: string;
+}
+
+function renderRow({ id, says, holds, but }: Requirement): string {
+  const answer = holds === undefined ? `**no**: ${but}` : but === undefined ? "yes" : `yes, but ${but}`;
+  return `| ${id} | ${says} | ${answer} |`;
+}
+
+/** Registers the tests. With WRITE_TABLES set, the README's table is written instead of compared. */
+export function describeRequirements(document: string, readme: string, requirements: readonly Requirement[]): void {
+  describe(document, () => {
+    for (const { id, says, holds } of requirements) if (holds !== undefined) it(`${id}: ${says}`, holds);
+
+    it(`is answered in ${readme} as these tests show`, () => {
+      const path = join(projectRoot, readme);
+      const text = readFileSync(path, "utf8");
+      const [begin, end] = [`<!-- ${document} -->`, "<!-- end -->"];
+      const start = text.indexOf(begin) + begin.length;
+      const stop = text.indexOf(end, start);
+      const heads = ["| requirement | says | holds |", "| --- | --- | --- |"];
+      const table = ["", ...heads, ...requirements.map(renderRow), ""].join("\n");
+      if (process.env.WRITE_TABLES !== undefined) writeFileSync(path, text.slice(0, start) + table + text.slice(stop));
+      else expect(text.slice(start, stop)).toBe(table);
+    });
+  });
+}

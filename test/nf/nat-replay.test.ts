@@ -1,0 +1,84 @@
+// nfs/nat in the chain of chains/nat.yaml, replayed: what flows say, and what a fault and another generation leave.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { encodePacket } from "../../runtime/testing/packet-text.ts";
+import { encodePcap } from "../support/capture.ts";
+import { projectRoot, runSluice } from "../support/run-sluice.ts";
+import { makeFolder } from "../support/temporary-folder.ts";
+
+const MILLISECOND = 1_000_000n;
+const noon = 1_763_700_000_000_000_000n;
+
+interface Step {
+  readonly port: "lan" | "wan";
+  readonly line: string;
+}
+
+interface Replayed {
+  readonly verdicts: readonly Record<string, unknown>[];
+  readonly flows: readonly Record<string, unknown>[];
+}
+
+function replay(steps: readonly Step[], ...options: readonly string[]): Replayed {
+  const capture = (port: string) => {
+    const packets = steps.map(({ line }, i) => ({ bytes: encodePacket(line), timeNs: noon + BigInt(i) * MILLISECOND }));
+    return encodePcap(packets.filter((_, i) => steps[i]?.port === port));
+  };
+  const folder = makeFolder({ "lan.pcap": capture("lan"), "wan.pcap": capture("wan") });
+  const chain = join(projectRoot, "chains/nat.yaml");
+  const inputs = ["--in", `lan=${join(folder, "lan.pcap")}`, "--in", `wan=${join(folder, "wan.pcap")}`];
+  const out = join(folder, "out");
+  const { status, stderr } = runSluice(["replay", chain, ...inputs, "--out", out, ...options]);
+  expect({ status, stderr: stderr.replace(/^.*(fault|bundle).*$/gm, "").trim() }).toEqual({ status: 0, stderr: "" });
+  const read = (name: string) =>
+    readFileSync(join(out, name), "utf8")
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+  return { verdicts: read("verdicts.jsonl"), flows: read("flows.jsonl") };
+}
+
+const office: readonly Step[] = [
+  { port: "lan", line: "udp 10.0.0.1:5000 > 192.0.2.1:53" },
+  { port: "lan", line: "tcp 10.1.0.5:6000 > 192.0.2.1:80 syn seq 99" },
+  { port: "wan", line: "tcp 192.0.2.1:80 > 203.0.113.21:6000 syn seq 499 ack 100" },
+  { port: "wan", line: "tcp 192.0.2.7:7000 > 203.0.113.1:443 syn seq 9" },
+  { port: "lan", line: "tcp 10.0.0.80:443 > 192.0.2.7:7000 syn seq 19 ack 10" },
+  { port: "lan", line: "udp 10.0.0.1:5000 > 192.0.2.2:53" },
+];
+const address = (text: string) => text.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
+
+it("names the inside host and the outside endpoint of every flow", () => {
+  const { flows } = replay(office);
+  const said = flows.map((flow) => [
+    flow.dest_ip,
+    flow["nat.inside_address"],
+    flow["nat.inside_port"],
+    flow["nat.outside_address"],
+    flow.packets_to_client,
+  ]);
+  expect(said.toSorted()).toEqual(
+    [
+      ["192.0.2.1", address("10.0.0.1"), 5000, address("203.0.113.1"), 0],
+      ["192.0.2.1", address("10.1.0.5"), 6000, address("203.0.113.21"), 1],
+      ["192.0.2.2", address("10.0.0.1"), 5000, address("203.0.113.1"), 0],
+      ["203.0.113.1", address("10.0.0.80"), 443, address("203.0.113.1"), 1],
+    ].toSorted(),
+  );
+  const ports = flows.filter((flow) => flow["nat.inside_port"] === 5000).map((flow) => flow["nat.outside_port"]);
+  expect(ports[0]).toBe(ports[1]);
+});
+
+it("goes on with the same mappings after a fault, and with the next generation", () => {
+  const portsOf = ({ flows }: Replayed) =>
+    flows.map((flow) => [flow.dest_ip, flow["nat.inside_port"], flow["nat.outside_port"]]).toSorted();
+  const whole = replay(office);
+  expect(portsOf(replay(office, "--swap", "3:nat=nat@1.0.0"))).toEqual(portsOf(whole));
+  // Frame 3, which is lost, is the answer of a one-to-one session.
+  const faulty = replay(office, "--fault", "3:nat");
+  expect(faulty.verdicts.map(({ verdict }) => verdict)).toEqual([
+    ...["forward", "forward", "fault", "forward", "forward", "forward"],
+  ]);
+  expect(portsOf(faulty)).toEqual(portsOf(whole));
+});

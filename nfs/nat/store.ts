@@ -163,21 +163,27 @@ export class Slab {
   }
 }
 
-const firstSession = ARRAYS + ENTRIES * offsetof<Mapping>();
-const firstPermission = firstSession + ENTRIES * offsetof<Session>();
-const firstHost = firstPermission + ENTRIES * offsetof<Permission>();
-const END = firstHost + HOSTS * offsetof<Host>();
+/** Entries are read and zeroed by words: none may reach into the next one. */
+@inline
+function sizeOf<T>(): u32 {
+  return (<u32>offsetof<T>() + 7) & ~7;
+}
 
-export const mappings = new Slab(SLABS, ARRAYS, offsetof<Mapping>(), ENTRIES, new Gauge("mappings"));
-export const sessions = new Slab(SLABS + SLAB_BYTES, firstSession, offsetof<Session>(), ENTRIES, new Gauge("sessions"));
+const firstSession = ARRAYS + ENTRIES * sizeOf<Mapping>();
+const firstPermission = firstSession + ENTRIES * sizeOf<Session>();
+const firstHost = firstPermission + ENTRIES * sizeOf<Permission>();
+const END = firstHost + HOSTS * sizeOf<Host>();
+
+export const mappings = new Slab(SLABS, ARRAYS, sizeOf<Mapping>(), ENTRIES, new Gauge("mappings"));
+export const sessions = new Slab(SLABS + SLAB_BYTES, firstSession, sizeOf<Session>(), ENTRIES, new Gauge("sessions"));
 export const permissions = new Slab(
   SLABS + 2 * SLAB_BYTES,
   firstPermission,
-  offsetof<Permission>(),
+  sizeOf<Permission>(),
   ENTRIES,
   new Gauge("permissions"),
 );
-export const hosts = new Slab(SLABS + 3 * SLAB_BYTES, firstHost, offsetof<Host>(), HOSTS, new Gauge("hosts"));
+export const hosts = new Slab(SLABS + 3 * SLAB_BYTES, firstHost, sizeOf<Host>(), HOSTS, new Gauge("hosts"));
 
 /** Whether the manifest's segment has room for all of it. */
 export function fits(): bool {

@@ -5,6 +5,8 @@ import { buildFrame, exchange, ICMP, readFrame, type Seen, TCP, type Tuple, UDP 
 import { openNat } from "../support/nat-under-test.ts";
 
 const PACKETS = 1_000_000;
+/** Where the first behaviour has shown it with all of them. */
+const FEWER = 100_000;
 const BATCH = 250;
 const MILLISECOND = 1_000_000n;
 const SECOND = 1_000_000_000n;
@@ -12,7 +14,6 @@ const TEN_DAYS = 864_000n * SECOND;
 /** No session ends sooner, whatever its protocol and state. */
 const LEAST_LIFE = 59n * SECOND;
 const INSIDE = 0x0a000000;
-const OUTSIDE = 0xcb007100;
 const REMOTE = 0xc0000200;
 
 /** xorshift32: the same traffic in every run. */
@@ -74,8 +75,6 @@ function randomTuple(random: (limit: number) => number): Tuple {
   };
 }
 
-const behaviours = ["endpoint-independent", "address-dependent", "address-and-port-dependent"] as const;
-
 /** Sends so many packets, half from inside, half answers of those that were called. */
 async function play(packets: number, rule: object, flows: object = {}) {
   const source = { from: ["10.0.0.0/8"], pool: ["203.0.113.0/30"], ...rule };
@@ -108,7 +107,7 @@ describe("a million random packets", () => {
     async (mapping) => {
       const { nat, ledger, time } = await play(PACKETS, { mapping, filtering: mapping });
       expect(ledger.faults.slice(0, 5)).toEqual([]);
-      expect([ledger.passed, ledger.returned]).toEqual([PACKETS / 2, PACKETS / 2]);
+      expect([ledger.passed, ledger.returned]).toEqual([packets / 2, packets / 2]);
       expect(nat.held.every((held) => held > 0)).toBe(true);
       exchange(
         nat.fn,
@@ -124,9 +123,9 @@ describe("a million random packets", () => {
 
   it("on a full table and with few ports leak nothing, and all ports can be given again", async () => {
     const few = { pool: ["203.0.113.1"], ports: "2000-2063", parity: false };
-    const { nat, ledger, time } = await play(PACKETS / 5, few, { capacity: 300 });
+    const { nat, ledger, time } = await play(FEWER, few, { capacity: 300 });
     expect(ledger.faults.filter((fault) => fault.includes("checksum"))).toEqual([]);
-    expect(ledger.passed).toBeLessThan(PACKETS / 10);
+    expect(ledger.passed).toBeLessThan(FEWER / 2);
     const idle = { ipProto: UDP, source: 0xac100001, sourcePort: 1, destination: REMOTE, destinationPort: 1 };
     exchange(nat.fn, 0, [buildFrame(idle, 0, false)], time + TEN_DAYS);
     expect(nat.held).toEqual([0, 0, 0, 0]);
@@ -141,6 +140,5 @@ describe("a million random packets", () => {
     expect(readFrame(frame).isSound).toBe(true);
     frame[frame.length - 5] ^= 1;
     expect(readFrame(frame).isSound).toBe(false);
-    expect(OUTSIDE).toBeGreaterThan(INSIDE);
   });
 });

@@ -101,11 +101,15 @@ async function play(packets: number, rule: object, flows: object = {}) {
   return { nat, ledger, time };
 }
 
-describe("a million random packets", () => {
-  it.each(behaviours)(
-    "with %s mapping are translated one to one, and leave nothing behind",
-    async (mapping) => {
-      const { nat, ledger, time } = await play(PACKETS, { mapping, filtering: mapping });
+describe("random packets", () => {
+  it.each([
+    { packets: PACKETS, mapping: "endpoint-independent" },
+    { packets: FEWER, mapping: "address-dependent" },
+    { packets: FEWER, mapping: "address-and-port-dependent" },
+  ])(
+    "$packets with $mapping mapping are translated one to one, and leave nothing behind",
+    async ({ packets, mapping }) => {
+      const { nat, ledger, time } = await play(packets, { mapping, filtering: mapping });
       expect(ledger.faults.slice(0, 5)).toEqual([]);
       expect([ledger.passed, ledger.returned]).toEqual([packets / 2, packets / 2]);
       expect(nat.held.every((held) => held > 0)).toBe(true);
@@ -138,7 +142,7 @@ describe("a million random packets", () => {
   it("are checked by a reader that sees a wrong checksum", () => {
     const frame = buildFrame({ ...randomTuple(makeRandom(3)), ipProto: TCP }, 1, false);
     expect(readFrame(frame).isSound).toBe(true);
-    frame[frame.length - 5] ^= 1;
+    frame.set([1], frame.length - 5);
     expect(readFrame(frame).isSound).toBe(false);
   });
 });

@@ -1,5 +1,5 @@
 // nfs/nat in the chain of chains/nat.yaml, replayed: what flows say, and what a fault and another generation leave.
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { encodePacket } from "../../runtime/testing/packet-text.ts";
@@ -25,7 +25,8 @@ function replay(steps: readonly Step[], ...options: readonly string[]): Replayed
     const packets = steps.map(({ line }, i) => ({ bytes: encodePacket(line), timeNs: noon + BigInt(i) * MILLISECOND }));
     return encodePcap(packets.filter((_, i) => steps[i]?.port === port));
   };
-  const folder = makeFolder({ "lan.pcap": capture("lan"), "wan.pcap": capture("wan") });
+  const folder = makeFolder();
+  for (const port of ["lan", "wan"]) writeFileSync(join(folder, `${port}.pcap`), capture(port));
   const chain = join(projectRoot, "chains/nat.yaml");
   const inputs = ["--in", `lan=${join(folder, "lan.pcap")}`, "--in", `wan=${join(folder, "wan.pcap")}`];
   const out = join(folder, "out");

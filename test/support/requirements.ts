@@ -19,7 +19,7 @@ function renderRow({ id, says, holds, but }: Requirement): string {
   return `| ${id} | ${says} | ${answer} |`;
 }
 
-/** Registers the tests. With WRITE_TABLES set, the README's table is written instead of compared. */
+/** Registers the tests. With WRITE_TABLES=1, the README's table is written instead of compared. */
 export function describeRequirements(document: string, readme: string, requirements: readonly Requirement[]): void {
   describe(document, () => {
     for (const { id, says, holds } of requirements) if (holds !== undefined) it(`${id}: ${says}`, holds);
@@ -32,7 +32,7 @@ export function describeRequirements(document: string, readme: string, requireme
       const stop = text.indexOf(end, start);
       const heads = ["| requirement | says | holds |", "| --- | --- | --- |"];
       const table = ["", ...heads, ...requirements.map(renderRow), ""].join("\n");
-      if (process.env.WRITE_TABLES !== undefined) writeFileSync(path, text.slice(0, start) + table + text.slice(stop));
+      if (process.env.WRITE_TABLES === "1") writeFileSync(path, text.slice(0, start) + table + text.slice(stop));
       else expect(text.slice(start, stop)).toBe(table);
     });
   });

@@ -1,6 +1,6 @@
 // The rules as the packet path wants them. Read while configuring; a rule is looked for once per flow.
 import { Counter, IP_PROTO_TCP, Prefix } from "../sdk";
-import { PORT_SETS, PORT_SET_BYTES } from "./store";
+import { PLACES, PORT_SETS, PORT_SET_BYTES } from "./store";
 
 /** Mapping and filtering behaviour (RFC 4787, sections 4.1 and 5), by index of the words in the configuration. */
 export const INDEPENDENT = 0;
@@ -30,7 +30,7 @@ export class SourceRule {
   sources: Net[] = [];
   /** Outside addresses, and where each stands in the directory as far as that is known. */
   pool: u32[] = [];
-  places: i32[] = [];
+  places: StaticArray<i32> = new StaticArray<i32>(PLACES);
   mapping: i32 = INDEPENDENT;
   filtering: i32 = ADDRESS_DEPENDENT;
   lowPort: u32 = 1024;

@@ -93,7 +93,7 @@ function readPool(pool: Config, rule: SourceRule): void {
     }
     for (let n: u32 = 0; n < <u32>count; n++) {
       rule.pool.push(net.value + n);
-      rule.places.push(-1);
+      unchecked((rule.places[rule.pool.length - 1] = -1));
     }
   }
 }

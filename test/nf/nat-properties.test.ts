@@ -112,7 +112,7 @@ describe("random packets", () => {
       const { nat, ledger, time } = await play(packets, { mapping, filtering: mapping });
       expect(ledger.faults.slice(0, 5)).toEqual([]);
       expect([ledger.passed, ledger.returned]).toEqual([packets / 2, packets / 2]);
-      expect(nat.held.every((held) => held > 0)).toBe(true);
+      expect(nat.counter("sessions")).toBeGreaterThan(1000);
       exchange(
         nat.fn,
         0,
@@ -142,7 +142,7 @@ describe("random packets", () => {
   it("are checked by a reader that sees a wrong checksum", () => {
     const frame = buildFrame({ ...randomTuple(makeRandom(3)), ipProto: TCP }, 1, false);
     expect(readFrame(frame).isSound).toBe(true);
-    frame.set([1], frame.length - 5);
+    frame.set([0xff], frame.length - 5);
     expect(readFrame(frame).isSound).toBe(false);
   });
 });

@@ -81,6 +81,8 @@ export const errorKinds = {
   "not-found": { exit: 1, http: 404, summary: "There is no such resource." },
   unauthenticated: { exit: 1, http: 401, summary: "The request has no token, or one that is not valid." },
   forbidden: { exit: 1, http: 403, summary: "The token's role does not allow that." },
+  "method-not-allowed": { exit: 1, http: 405, summary: "The resource does not take that method." },
+  "request-timeout": { exit: 1, http: 408, summary: "The request did not come in time." },
   "revision-conflict": {
     exit: 1,
     http: 412,
@@ -88,6 +90,7 @@ export const errorKinds = {
   },
   "body-too-large": { exit: 1, http: 413, summary: "The request's body is larger than is allowed." },
   "media-type": { exit: 1, http: 415, summary: "The request's body is of a type that is not understood." },
+  "headers-too-large": { exit: 1, http: 431, summary: "The request's headers are larger than is allowed." },
   "rate-limited": { exit: 1, http: 429, summary: "There were too many requests from there." },
   "token-exists": { exit: 1, http: 409, summary: "There is a token of that name." },
   "function-exists": { exit: 1, http: 409, summary: "There is another package of that name and version." },

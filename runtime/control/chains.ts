@@ -173,7 +173,8 @@ export class Chains {
       // What is to run is decided first: if this process dies now, the next one stops it.
       this.#revisions.remove(chain);
       if (underWay !== undefined) this.#revisions.move(underWay, "rolled-back", "the chain was deleted");
-      await engines.stop(chain);
+      // Without a host nothing runs, and the next one is not told to.
+      await engines.stop(chain).catch(ignoreAbsentHost);
     });
   }
 
@@ -327,6 +328,10 @@ export class Chains {
     const what = `revision ${revision.revision} is ${revision.state}`;
     throw new SluiceError({ code: "upgrade-state", where: chain, what, help: "confirm it, or roll it back, first" });
   }
+}
+
+function ignoreAbsentHost(error: unknown): void {
+  if (!(error instanceof SluiceError && error.code === "not-running")) throw error;
 }
 
 function extendFault(fault: Fault, { pointer = "" }: Declaration): Fault {

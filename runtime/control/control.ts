@@ -7,6 +7,7 @@ import { SluiceError } from "../errors.ts";
 import { Catalog, type FunctionPackage, openCatalog } from "../function/catalog.ts";
 import { dataRoot } from "../generation/history.ts";
 import { Audit } from "./audit.ts";
+import { answerBrokenRequests } from "./broken-requests.ts";
 import { ChainView } from "./chain-view.ts";
 import { Chains } from "./chains.ts";
 import { controlSocket } from "./control-socket.ts";
@@ -132,6 +133,7 @@ async function listenLocally(app: Api): Promise<Server> {
   const file = controlSocket();
   rmSync(file, { force: true });
   const server = createHttpServer((request, response) => app.routing(request, response));
+  answerBrokenRequests(server, app);
   await new Promise<void>((resolve, reject) => server.once("error", reject).listen(file, resolve));
   chmodSync(file, 0o600);
   return server;

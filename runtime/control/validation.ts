@@ -1,5 +1,6 @@
 // Requests against their schemas: every fault, in the words of the command line.
 import { Ajv2020 } from "ajv/dist/2020.js";
+import { IsOptional, type TSchema } from "typebox";
 import { chainSchema } from "../chain/schema.ts";
 import { describeErrors } from "../chain/schema-faults.ts";
 import { formats } from "../chain/validator.ts";
@@ -19,8 +20,9 @@ interface RouteSchema {
 /** For Fastify. */
 export function compileRequestSchema({ schema, httpPart = "body" }: RouteSchema) {
   const validate = (httpPart === "body" ? bodies : texts).compile(schema as object);
+  const mayBeAbsent = IsOptional(schema as TSchema);
   return (value: unknown) => {
-    if (validate(value)) return { value };
+    if ((mayBeAbsent && value == null) || validate(value)) return { value };
     const faults = describeErrors(validate.errors ?? []).map(({ pointer, what, help, unknownKey }): Fault => {
       return { code: unknownKey ? "unknown-key" : "request-invalid", where: httpPart + pointer, what, help, pointer };
     });

@@ -1,5 +1,5 @@
 // `sluice control` with folders of its own, and a client for what it serves. Needs no privilege.
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { request as requestHttp } from "node:http";
@@ -80,18 +80,11 @@ export class RunningControl {
     const listen = given.includes("--listen") ? [] : ["--listen", "127.0.0.1:0"];
     const rate = given.includes("--request-rate") ? [] : ["--request-rate", "100000"];
     const args = ["control", "--json", ...listen, ...rate, ...given];
-    const options = {
-      env: { ...process.env, SLUICE_STATE_DIR: stateFolder, SLUICE_DATA_DIR: dataFolder },
-      stdio: ["ignore", "pipe", "pipe"],
-    } as const;
+    const env = { ...process.env, SLUICE_STATE_DIR: stateFolder, SLUICE_DATA_DIR: dataFolder };
+    const options: SpawnOptions = { env, stdio: ["ignore", "pipe", "pipe"] };
     const { namespace } = start;
     const child =
-      namespace === undefined
-        ? spawn(sluicePath, args, options)
-        : namespace.spawn(sluicePath, args, {
-            ...options,
-            stdio: [...options.stdio],
-          });
+      namespace === undefined ? spawn(sluicePath, args, options) : namespace.spawn(sluicePath, args, options);
     let stderr = "";
     child.stderr?.on("data", (chunk: Buffer) => {
       stderr += chunk.toString();

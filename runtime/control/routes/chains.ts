@@ -4,7 +4,7 @@ import { Type } from "typebox";
 import { parseSource } from "../../chain/source-text.ts";
 import { SluiceError } from "../../errors.ts";
 import { parseTime } from "../../generation/time-text.ts";
-import { answers, changeCodes, documentCodes } from "../answers.ts";
+import { answers, changeCodes, documentCodes, settleCodes, stepCodes } from "../answers.ts";
 import type { ChainView } from "../chain-view.ts";
 import { type Applied, type ApplyOptions, type Chains, type Declaration, etagOf } from "../chains.ts";
 import { diffDocuments } from "../diff.ts";
@@ -29,6 +29,8 @@ export interface ChainRoutes {
   readonly view: ChainView;
 }
 
+const documentTypes = ["application/json", "application/yaml", "application/x-yaml", "text/yaml"] as const;
+
 const chain = { config: { resource: "chains" } } as const;
 const confirmation = { config: { resource: "confirmation" } } as const;
 const history = { config: { resource: "revisions" } } as const;
@@ -43,7 +45,10 @@ export function addChainRoutes(app: Api, setup: ChainRoutes): void {
 function addReads(app: Api, { view }: ChainRoutes): void {
   app.get(
     "/api/v1/chains",
-    { ...chain, schema: { operationId: "listChains", response: answers({ 200: Type.Array(chainResource) }) } },
+    {
+      ...chain,
+      schema: { operationId: "listChains", response: answers({ 200: Type.Array(chainResource) }, ...settleCodes) },
+    },
     async () => view.list(),
   );
   app.get(
@@ -53,7 +58,7 @@ function addReads(app: Api, { view }: ChainRoutes): void {
       schema: {
         operationId: "getChain",
         params: chainParams,
-        response: answers({ 200: chainResource }, "request-invalid", "not-found"),
+        response: answers({ 200: chainResource }, "request-invalid", "not-found", ...settleCodes),
       },
     },
     async ({ params: { name } }, reply) => {
@@ -68,8 +73,7 @@ function addChanges(app: Api, setup: ChainRoutes): void {
   // Documents are read as text, so that faults have the places where they stand.
   void app.register(async (scope) => {
     scope.removeAllContentTypeParsers();
-    const types = ["application/json", "application/yaml", "application/x-yaml", "text/yaml"];
-    scope.addContentTypeParser(types, { parseAs: "string" }, (_, body, done) => done(null, body));
+    scope.addContentTypeParser([...documentTypes], { parseAs: "string" }, (_, body, done) => done(null, body));
     scope.put(
       "/api/v1/chains/:name",
       {
@@ -78,11 +82,12 @@ function addChanges(app: Api, setup: ChainRoutes): void {
           httpPart === "body" ? () => true : (app.validatorCompiler?.({ schema, httpPart } as never) as never),
         schema: {
           operationId: "putChain",
+          consumes: [...documentTypes],
           params: chainParams,
           querystring: applyQuery,
           headers: applyHeaders,
           body: chainBody,
-          response: answers({ 200: applied, 201: applied }, ...documentCodes, ...changeCodes),
+          response: answers({ 200: applied, 201: applied }, "revision-conflict", ...documentCodes, ...changeCodes),
         },
       },
       async (request, reply) => {
@@ -100,10 +105,12 @@ function addChanges(app: Api, setup: ChainRoutes): void {
           httpPart === "body" ? () => true : (app.validatorCompiler?.({ schema, httpPart } as never) as never),
         schema: {
           operationId: "putChains",
+          consumes: [...documentTypes],
           description: "Several chains at once: all of them are applied, or none.",
           querystring: applyQuery,
+          headers: applyHeaders,
           body: Type.Object({ chains: Type.Array(chainBody, { minItems: 1 }) }),
-          response: answers({ 200: Type.Array(applied) }, ...documentCodes, ...changeCodes),
+          response: answers({ 200: Type.Array(applied) }, "revision-conflict", ...documentCodes, ...changeCodes),
         },
       },
       async (request) => put(setup, request, readDeclarations(request.body as string)),
@@ -116,10 +123,10 @@ function addChanges(app: Api, setup: ChainRoutes): void {
       schema: {
         operationId: "deleteChain",
         params: chainParams,
-        headers: applyHeaders,
+        headers: Type.Pick(applyHeaders, ["if-match"]),
         response: answers(
           { 204: Type.Null({ description: "It is stopped, its devices are released; its revisions stay." }) },
-          ...(["request-invalid", "not-found", "revision-conflict", "not-running", "store-failed"] as const),
+          ...(["request-invalid", "not-found", "revision-conflict", ...settleCodes] as const),
         ),
       },
     },
@@ -148,7 +155,7 @@ function addConfirmation(app: Api, { chains, revisions }: ChainRoutes): void {
         operationId: "confirmChain",
         description: "The change that waits for it stays; so do all that were applied with it.",
         params: chainParams,
-        response: answers({ 200: Type.Array(revisionSummary) }, "request-invalid", "not-found", ...changeCodes),
+        response: answers({ 200: Type.Array(revisionSummary) }, ...stepCodes),
       },
     },
     async (request) => (await chains.confirm(request.params.name, request.identity.name)).map(summarize),
@@ -162,8 +169,12 @@ function addConfirmation(app: Api, { chains, revisions }: ChainRoutes): void {
         description: "Aborts the change that waits, or goes back to the revision before, or to the one that is named.",
         params: chainParams,
         querystring: applyQuery,
+        headers: applyHeaders,
         body: Type.Optional(rollbackBody),
-        response: answers({ 200: Type.Array(applied) }, "not-found", ...documentCodes, ...changeCodes),
+        response: answers(
+          { 200: Type.Array(applied) },
+          ...(["not-found", "revision-conflict", ...documentCodes, ...changeCodes] as const),
+        ),
       },
     },
     async (request) => {

@@ -96,7 +96,7 @@ function addTokens(app: Api, tokens: Tokens): void {
         body: Type.Object({ role: roleName }, { additionalProperties: false }),
         response: answers(
           { 201: Type.Object({ name: tokenName, role: roleName, token: Type.String() }) },
-          ...(["request-invalid", "token-exists", "media-type", "body-too-large", "store-failed"] as const),
+          ...(["request-invalid", "token-exists"] as const),
         ),
       },
     },
@@ -110,7 +110,7 @@ function addTokens(app: Api, tokens: Tokens): void {
       schema: {
         operationId: "revokeToken",
         params,
-        response: answers({ 204: Type.Null() }, "request-invalid", "not-found", "store-failed"),
+        response: answers({ 204: Type.Null() }, "request-invalid", "not-found"),
       },
     },
     async ({ params: { name } }, reply) => {

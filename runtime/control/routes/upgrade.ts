@@ -4,7 +4,7 @@ import { SluiceError } from "../../errors.ts";
 import { History } from "../../generation/history.ts";
 import { parseTime } from "../../generation/time-text.ts";
 import type { UpgradeStatus } from "../../generation/upgrade.ts";
-import { answers, changeCodes, documentCodes, orEvents } from "../answers.ts";
+import { answers, changeCodes, documentCodes, orEvents, stepCodes } from "../answers.ts";
 import type { Chains } from "../chains.ts";
 import * as engines from "../engines.ts";
 import { sendEvents, wantsEvents } from "../events.ts";
@@ -45,7 +45,7 @@ export function addUpgradeRoutes(app: Api, chains: Chains): void {
         description: "Gives the traffic, or a canary's share of it, to the loaded generation.",
         params: chainParams,
         body: Type.Optional(switchBody),
-        response: answers({ 200: upgradeStatus }, "request-invalid", "not-found", "usage", ...changeCodes),
+        response: answers({ 200: upgradeStatus }, "usage", ...stepCodes),
       },
     },
     async ({ params: { name }, body, identity }) => chains.switchover(name, body ?? {}, identity.name),
@@ -58,7 +58,11 @@ export function addUpgradeRoutes(app: Api, chains: Chains): void {
         schema: {
           operationId: `${step}Upgrade`,
           params: chainParams,
-          response: answers({ 200: upgradeStatus }, "request-invalid", "not-found", ...changeCodes),
+          response: answers(
+            { 200: upgradeStatus },
+            ...stepCodes,
+            ...(step === "abort" ? (["device-missing"] as const) : []),
+          ),
         },
       },
       async ({ params: { name }, identity }) => {
@@ -79,7 +83,7 @@ function addStatus(app: Api): void {
         params: chainParams,
         response: answers(
           { 200: orEvents(upgradeStatus, "The status; as events: whenever it changes.") },
-          ...(["request-invalid", "not-running"] as const),
+          ...(["request-invalid", "not-running", "upgrade-failed"] as const),
         ),
       },
     },

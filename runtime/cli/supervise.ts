@@ -1,6 +1,6 @@
 // `sluice up`: a process that does nothing but run the engine in another one, and start it again when it dies. It holds what
 // must not go with the engine: the links of the devices' XDP programs.
-import { rmSync } from "node:fs";
+import { closeSync, rmSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { loadAddon } from "../dataplane/load-addon.ts";
 import { type Fault, SluiceError } from "../errors.ts";
@@ -104,6 +104,8 @@ export class Supervisor {
     clearTimeout(this.#spareTimer);
     this.#spare?.kill("SIGKILL");
     await this.#spare?.ended;
+    // This process may live on, with other chains.
+    for (const end of [this.#keeper.put, this.#keeper.take]) closeSync(end);
   }
 
   #start(death: Death | undefined): EngineProcess {

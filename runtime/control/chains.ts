@@ -108,6 +108,7 @@ export class Chains {
   /** Builds the next generation of one running chain; the other steps are asked for one by one. */
   load(declaration: Declaration, options: ApplyOptions, actor: string): Promise<UpgradeStatus> {
     return this.exclusively(async () => {
+      this.#require(declaration.chain);
       const [planned] = (await this.#plan([declaration], options)) as [Planned];
       requireGeneration(planned.plan);
       const revisions = this.#begin([planned], options, actor);

@@ -13,7 +13,6 @@ import fastify, {
   LogController,
   type RawServerDefault,
 } from "fastify";
-import { chainSchema } from "../chain/schema.ts";
 import { SluiceError } from "../errors.ts";
 import type { Audit } from "./audit.ts";
 import { authorize, placeOf } from "./authorization.ts";
@@ -23,6 +22,7 @@ import { FailedLogins } from "./failed-logins.ts";
 import { describeProblem, PROBLEM_TYPE, type Problem, problemSchema, toSluiceError } from "./problem.ts";
 import type { Resource } from "./roles.ts";
 import { type Addresses, keepRules } from "./route-rules.ts";
+import { namedSchemas } from "./schemas.ts";
 import type { Identity, Tokens } from "./tokens.ts";
 import { compileRequestSchema } from "./validation.ts";
 
@@ -102,8 +102,7 @@ export async function createServer({ tls, logger, ...setup }: ServerSetup): Prom
   app.addHook("onSend", async (request, { statusCode }) => {
     if (isChange(request) && statusCode < 400) note(request, setup.audit, "ok");
   });
-  app.addSchema({ ...chainSchema, $id: "Chain" });
-  app.addSchema(problemSchema);
+  for (const schema of [...namedSchemas, problemSchema]) app.addSchema(schema);
   await app.register(swagger, describeApi(setup.version, addresses));
   answerBrokenRequests(app.server, app);
   return app;

@@ -1,16 +1,17 @@
 // Requests against their schemas: every fault, in the words of the command line.
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { IsOptional, type TSchema } from "typebox";
-import { chainSchema } from "../chain/schema.ts";
 import { describeErrors } from "../chain/schema-faults.ts";
 import { formats } from "../chain/validator.ts";
 import { type Fault, SluiceError } from "../errors.ts";
+import { namedSchemas } from "./schemas.ts";
 
-const options = { allErrors: true, verbose: true, strict: false, useDefaults: true, formats } as const;
+const options = { allErrors: true, verbose: true, strict: false, formats } as const;
 const bodies = new Ajv2020(options);
 /** What stands in an address is text. */
-const texts = new Ajv2020({ ...options, coerceTypes: "array" });
-bodies.addSchema({ ...chainSchema, $id: "Chain" });
+const texts = new Ajv2020({ ...options, useDefaults: true, coerceTypes: "array" });
+// Documents are judged where they are planned, with the codes and in the words of the command line.
+for (const { $id } of namedSchemas) bodies.addSchema({ $id });
 
 interface RouteSchema {
   readonly schema: unknown;

@@ -8,6 +8,7 @@ import { answers, changeCodes, documentCodes, settleCodes, stepCodes } from "../
 import type { ChainView } from "../chain-view.ts";
 import { type Applied, type ApplyOptions, type Chains, type Declaration, etagOf } from "../chains.ts";
 import { diffDocuments } from "../diff.ts";
+import { withoutStatus } from "../document-text.ts";
 import type { Revisions } from "../revisions.ts";
 import {
   type ApplyQuery,
@@ -260,17 +261,6 @@ function readTime(text: string): number {
 function answer(reply: FastifyReply, result: Applied): FastifyReply {
   const status = result.created && result.changed ? 201 : 200;
   return reply.status(status).header("etag", etagOf(result)).send(result);
-}
-
-/** What was got can be put again. Other texts stay as they are, whatever they are. */
-function withoutStatus(text: string): string {
-  if (!/\bstatus\b/.test(text)) return text;
-  try {
-    const { status: _, ...document } = parseSource(text, "body").value as Record<string, unknown>;
-    return JSON.stringify(document);
-  } catch {
-    return text;
-  }
 }
 
 function readDeclarations(text: string): Declaration[] {

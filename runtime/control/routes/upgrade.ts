@@ -6,6 +6,7 @@ import { parseTime } from "../../generation/time-text.ts";
 import type { UpgradeStatus } from "../../generation/upgrade.ts";
 import { answers, changeCodes, documentCodes, orEvents, stepCodes } from "../answers.ts";
 import type { Chains } from "../chains.ts";
+import { withoutStatus } from "../document-text.ts";
 import * as engines from "../engines.ts";
 import { sendEvents, wantsEvents } from "../events.ts";
 import { chainParams, loadBody, switchBody, transition, upgradeStatus } from "../schemas.ts";
@@ -30,7 +31,8 @@ export function addUpgradeRoutes(app: Api, chains: Chains): void {
     },
     async ({ params: { name }, body, identity }) => {
       const { document, cold = false, commitWithin, shadow } = body;
-      const declaration = { chain: name, text: JSON.stringify(document), where: "body/document" };
+      const text = withoutStatus(JSON.stringify(document));
+      const declaration = { chain: name, text, where: "body/document", pointer: "/document" };
       const confirmWithinMs = commitWithin === undefined ? undefined : readTime(commitWithin);
       const asked = shadow === undefined ? undefined : { abortOn: shadow.abortOn ?? [] };
       return chains.load(declaration, { cold, confirmWithinMs, shadow: asked }, identity.name);

@@ -11,3 +11,8 @@ export function withoutStatus(text: string): string {
     return text;
   }
 }
+
+/** Of a body that is read as text; a request without one has an empty document. */
+export function textOf(body: unknown): string {
+  return typeof body === "string" ? body : "";
+}

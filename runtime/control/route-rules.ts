@@ -16,6 +16,8 @@ export interface Addresses {
 
 interface RouteSchema {
   response?: object;
+  "x-resource"?: Resource;
+  "x-role"?: string;
   readonly body?: TSchema;
   querystring?: { required?: readonly string[]; readonly properties?: Readonly<Record<string, { default?: unknown }>> };
 }
@@ -49,6 +51,9 @@ function applyRules({ url, config, schema }: RouteOptions, method: Method): void
   const described = schema as RouteSchema | undefined;
   if (described?.response === undefined) throw new Error(`${method} ${url}: it does not say what it answers`);
   described.response = completeAnswers(described.response, method, isAllowed("viewer", resource, method));
+  // For whoever reads the description: what roles decide on, and who may.
+  described["x-resource"] = resource;
+  described["x-role"] = least;
   const { querystring } = described;
   // What has a default need not be said.
   if (querystring?.required !== undefined) {

@@ -24,8 +24,8 @@ export function compileRequestSchema({ schema, httpPart = "body" }: RouteSchema)
   const mayBeAbsent = IsOptional(schema as TSchema);
   return (value: unknown) => {
     if ((mayBeAbsent && value == null) || validate(value)) return { value };
-    const faults = describeErrors(validate.errors ?? []).map(({ pointer, what, help, unknownKey }): Fault => {
-      return { code: unknownKey ? "unknown-key" : "request-invalid", where: httpPart + pointer, what, help, pointer };
+    const faults = describeErrors(validate.errors ?? []).map(({ pointer, what, help }): Fault => {
+      return { code: "request-invalid", where: httpPart + pointer, what, help, pointer };
     });
     // Fastify writes to the error, which is ours.
     return { error: new Error("validation", { cause: new SluiceError(...(faults as [Fault, ...Fault[]])) }) };

@@ -1,6 +1,7 @@
 // What the running API says of itself, and whether an answer is one that it announces.
 import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
 import { formats } from "../../runtime/chain/validator.ts";
+import type { Resource, Role } from "../../runtime/control/roles.ts";
 import type { Answered, Asked, RunningControl } from "./running-control.ts";
 
 export interface Parameter {
@@ -19,6 +20,8 @@ export interface Operation {
   readonly path: string;
   readonly parameters: readonly Parameter[];
   readonly requestBody?: { readonly required?: boolean; readonly content: Content };
+  readonly "x-resource": Resource;
+  readonly "x-role": Role;
   readonly responses: Readonly<Record<string, { readonly description: string; readonly content?: Content }>>;
 }
 

@@ -8,7 +8,7 @@ import { answers, changeCodes, documentCodes, settleCodes, stepCodes } from "../
 import type { ChainView } from "../chain-view.ts";
 import { type Applied, type ApplyOptions, type Chains, type Declaration, etagOf } from "../chains.ts";
 import { diffDocuments } from "../diff.ts";
-import { withoutStatus } from "../document-text.ts";
+import { textOf, withoutStatus } from "../document-text.ts";
 import type { Revisions } from "../revisions.ts";
 import {
   type ApplyQuery,
@@ -93,7 +93,7 @@ function addChanges(app: Api, setup: ChainRoutes): void {
       },
       async (request, reply) => {
         const { name } = request.params as { name: string };
-        const declaration = { chain: name, text: withoutStatus(request.body as string), where: "body" };
+        const declaration = { chain: name, text: withoutStatus(textOf(request.body)), where: "body" };
         const [result] = await put(setup, request, [declaration]);
         return answer(reply, result as Applied);
       },
@@ -114,7 +114,7 @@ function addChanges(app: Api, setup: ChainRoutes): void {
           response: answers({ 200: Type.Array(applied) }, "revision-conflict", ...documentCodes, ...changeCodes),
         },
       },
-      async (request) => put(setup, request, readDeclarations(request.body as string)),
+      async (request) => put(setup, request, readDeclarations(textOf(request.body))),
     );
   });
   app.delete(

@@ -104,8 +104,7 @@ export class Supervisor {
     clearTimeout(this.#spareTimer);
     this.#spare?.kill("SIGKILL");
     await this.#spare?.ended;
-    // This process may live on, with other chains.
-    for (const end of [this.#keeper.put, this.#keeper.take]) closeSync(end);
+    for (const descriptor of [this.#keeper.put, this.#keeper.take]) closeSync(descriptor);
   }
 
   #start(death: Death | undefined): EngineProcess {

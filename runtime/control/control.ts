@@ -70,7 +70,7 @@ export async function startControl(options: ControlOptions, named: readonly Name
     const convergence = new Convergence({ revisions, settlement, chains, named: names, report });
     const view = new ChainView(revisions, settlement, (chain) => convergence.problemsOf(chain));
     const app = await createServer({ ...options, tokens, audit, logger, tls });
-    addChainRoutes(app, { chains, revisions, view });
+    addChainRoutes(app, { chains, revisions, view, settlement });
     addUpgradeRoutes(app, chains);
     addLiveRoutes(app);
     addSystemRoutes(app, { tokens, audit, isReady: () => convergence.isReady, renderMetrics: async () => "" });

@@ -29,7 +29,9 @@ export class Convergence {
   readonly #setup: ConvergenceSetup;
   readonly #problems = new Map<string, readonly Fault[]>();
   #timer: NodeJS.Timeout | undefined;
+  #looking: Promise<unknown> = Promise.resolve();
   #looks = 0;
+  #isStopped = false;
   #isReady = false;
 
   constructor(setup: ConvergenceSetup) {
@@ -56,14 +58,18 @@ export class Convergence {
   async start(): Promise<void> {
     const { chains } = this.#setup;
     const look = async () => {
-      await chains.exclusively(() => this.#look()).catch((error: Error) => this.#report(error));
-      this.#timer = setTimeout(look, LOOK_EVERY_MS);
+      this.#looking = chains.exclusively(() => this.#look()).catch((error: Error) => this.#report(error));
+      await this.#looking;
+      if (!this.#isStopped) this.#timer = setTimeout(look, LOOK_EVERY_MS);
     };
     await look();
   }
 
-  stop(): void {
+  /** Resolves when nothing is done any more. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
     clearTimeout(this.#timer);
+    await this.#looking;
   }
 
   async #recover(): Promise<void> {

@@ -29,6 +29,7 @@ export function loadAddon(): NativeAddon {
     probeAfxdp: translated(raw.probeAfxdp),
     openLinkKeeper: translated(raw.openLinkKeeper),
     createLane: translated((options) => translatePorts(raw.createLane(options))),
+    attachLane: (id) => translatePorts(raw.attachLane(id)),
     createMirror: translated((options) => translateCopy(raw.createMirror(options))),
     attachMirror: (id) => translateCopy(raw.attachMirror(id)),
   };

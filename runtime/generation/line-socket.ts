@@ -30,7 +30,10 @@ export class LineServer<Question> {
       this.#sockets.add(socket);
       socket.on("close", () => this.#sockets.delete(socket));
       socket.on("error", () => socket.destroy());
-      createInterface({ input: socket }).on("line", (line) => void reply(socket, line, answer));
+      const lines = createInterface({ input: socket });
+      lines.on("line", (line) => void reply(socket, line, answer));
+      // Whoever asked was killed: that is told twice, here and by the socket.
+      lines.on("error", () => socket.destroy());
     });
   }
 
@@ -59,19 +62,22 @@ async function decide<Question>(
 
 /** Throws what the other side says, or not-running. */
 export async function ask<Question, Result>(file: string, question: Question): Promise<Result> {
+  const line = await exchange(file, `${JSON.stringify(question)}\n`).catch((error: Error) => {
+    throw new SluiceError({ code: "not-running", where: file, what: error.message });
+  });
+  const answer = JSON.parse(line) as Answer<Result>;
+  if ("result" in answer) return answer.result;
+  throw new SluiceError(...(answer.faults as [Fault, ...Fault[]]));
+}
+
+async function exchange(file: string, question: string): Promise<string> {
   const socket = connect(file);
-  try {
-    await once(socket, "connect");
-  } catch (error) {
-    throw new SluiceError({ code: "not-running", where: file, what: (error as Error).message });
-  }
+  await once(socket, "connect");
   socket.on("error", () => socket.destroy());
-  socket.write(`${JSON.stringify(question)}\n`);
+  socket.write(question);
   for await (const line of createInterface({ input: socket })) {
     socket.destroy();
-    const answer = JSON.parse(line) as Answer<Result>;
-    if ("result" in answer) return answer.result;
-    throw new SluiceError(...(answer.faults as [Fault, ...Fault[]]));
+    return line;
   }
-  throw new SluiceError({ code: "not-running", where: file, what: "it ended before it answered" });
+  throw new Error("it ended before it answered");
 }

@@ -85,6 +85,7 @@ interface UnderWay {
 
 export const COMMIT_WITHIN_MS = 60_000;
 export const MIGRATION_LOOK_MS = 50;
+const ABORT_AGAIN_MS = 1000;
 
 const nothing = {
   canary: null,
@@ -287,7 +288,7 @@ export class Upgrades {
     underWay.canary = canary;
     underWay.pauseUs = pauseNs / 1000;
     underWay.commitUntil = new Date(Date.now() + underWay.commitWithinMs).toISOString();
-    this.#deadline = setTimeout(() => void this.abort("deadline").catch(() => {}), underWay.commitWithinMs);
+    this.#goBackAfter(underWay.commitWithinMs);
     this.#move("switched", actor, performance.now() - started, describeCanary(rule));
     this.#watch?.stop();
     this.#watch = new SwitchWatch(this.#engine, conditions, (why) => {
@@ -337,21 +338,38 @@ export class Upgrades {
     return this.status;
   }
 
-  /** Back to where it began. */
+  /** Back to where it began. If that fails, the upgrade is as before, and is tried again if it is past its deadline. */
   async abort(actor: string, why = "ok"): Promise<UpgradeStatus> {
     if (this.#holder !== undefined) return this.#holder.abort().then(() => this.status);
     const underWay = this.#require("abort", "loaded", "switched");
+    const before = this.#state;
     clearTimeout(this.#deadline);
     this.#move("aborting", actor, 0, why);
     const started = performance.now();
+    try {
+      await this.#takeBack(underWay);
+    } catch (error) {
+      this.#move(before, actor, performance.now() - started, `not aborted: ${(error as Error).message}`);
+      if (before === "switched") this.#goBackAfter(ABORT_AGAIN_MS);
+      throw error;
+    }
+    const outcome = this.#rollback === null || why !== "ok" ? why : describeRollback(this.#rollback);
+    this.#finish("aborted", actor, performance.now() - started, outcome);
+    return this.status;
+  }
+
+  async #takeBack(underWay: UnderWay): Promise<void> {
     const others = [underWay.to, ...(underWay.canary === null ? [] : [underWay.canary.generation])];
     if (others.includes(this.#engine.running.generation)) {
       this.#rollback = await rollBack(this.#engine, underWay);
     }
     for (const generation of others) await this.#engine.retire(generation);
-    const outcome = this.#rollback === null || why !== "ok" ? why : describeRollback(this.#rollback);
-    this.#finish("aborted", actor, performance.now() - started, outcome);
-    return this.status;
+  }
+
+  #goBackAfter(timeMs: number): void {
+    this.#deadline = setTimeout(() => {
+      this.abort("deadline").catch((error: Error) => process.stderr.write(`upgrade not aborted: ${error.message}\n`));
+    }, timeMs);
   }
 
   /** The engine itself went back from a generation whose function did not return; that generation is gone. */

@@ -23,11 +23,13 @@ import {
   rollbackBody,
 } from "../schemas.ts";
 import type { Api } from "../server.ts";
+import type { Settlement } from "../settlement.ts";
 
 export interface ChainRoutes {
   readonly chains: Chains;
   readonly revisions: Revisions;
   readonly view: ChainView;
+  readonly settlement: Settlement;
 }
 
 const documentTypes = ["application/json", "application/yaml", "application/x-yaml", "text/yaml"] as const;
@@ -189,8 +191,9 @@ function addConfirmation(app: Api, { chains, revisions }: ChainRoutes): void {
   );
 }
 
-function addRevisions(app: Api, { revisions }: ChainRoutes): void {
-  const requireKnown = (name: string) => {
+function addRevisions(app: Api, { revisions, settlement }: ChainRoutes): void {
+  const requireKnown = async (name: string) => {
+    await settlement.settle(name);
     const known = revisions.list(name);
     if (known.length > 0) return known;
     throw new SluiceError({ code: "not-found", where: name, what: `there is no chain "${name}"` });
@@ -206,7 +209,7 @@ function addRevisions(app: Api, { revisions }: ChainRoutes): void {
         response: answers({ 200: Type.Array(revisionSummary) }, "request-invalid", "not-found"),
       },
     },
-    async ({ params: { name } }) => requireKnown(name).map(summarize),
+    async ({ params: { name } }) => (await requireKnown(name)).map(summarize),
   );
   app.get(
     "/api/v1/chains/:name/revisions/:revision",
@@ -223,8 +226,9 @@ function addRevisions(app: Api, { revisions }: ChainRoutes): void {
     },
     async ({ params, query }) => {
       const { name, revision: number } = params as { name: string; revision: number };
+      const known = await requireKnown(name);
       const find = (wanted: number) => {
-        const found = requireKnown(name).find((each) => each.revision === wanted);
+        const found = known.find((each) => each.revision === wanted);
         if (found !== undefined) return found;
         throw new SluiceError({ code: "not-found", where: name, what: `there is no revision ${wanted}` });
       };

@@ -93,6 +93,7 @@ export const errorKinds = {
   "headers-too-large": { exit: 1, http: 431, summary: "The request's headers are larger than is allowed." },
   "rate-limited": { exit: 1, http: 429, summary: "There were too many requests from there." },
   "token-exists": { exit: 1, http: 409, summary: "There is a token of that name." },
+  "backup-invalid": { exit: 2, http: 422, summary: "The file is no backup of Sluice, or is damaged." },
   "function-exists": { exit: 1, http: 409, summary: "There is another package of that name and version." },
   "function-in-use": { exit: 1, http: 409, summary: "A chain uses that version of the function." },
   "signature-invalid": { exit: 2, http: 422, summary: "The package is not signed by a trusted key." },

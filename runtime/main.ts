@@ -1,7 +1,10 @@
 // Composition root of the command line.
 
 import { CommanderError } from "commander";
+import { registerAudit } from "./cli/audit.ts";
+import { registerBackup } from "./cli/backup.ts";
 import { registerChain } from "./cli/chain.ts";
+import { registerCompletion } from "./cli/completion.ts";
 import { registerControl } from "./cli/control.ts";
 import { registerDoctor } from "./cli/doctor.ts";
 import { registerFlows } from "./cli/flows.ts";
@@ -23,9 +26,12 @@ for (const register of [
   registerChain,
   registerFunction,
   registerToken,
+  registerAudit,
+  registerBackup,
   registerTop,
   registerFlows,
   registerDoctor,
+  registerCompletion,
 ])
   register(program);
 

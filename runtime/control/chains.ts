@@ -6,6 +6,7 @@ import { CommittedStore } from "../generation/committed.ts";
 import type { HostedChain } from "../generation/host-socket.ts";
 import type { UpgradeStatus } from "../generation/upgrade.ts";
 import { Deployment, type DeploymentOptions, type Part, type SwitchOptions } from "./deployment.ts";
+import { diffDocuments } from "./diff.ts";
 import * as engines from "./engines.ts";
 import { materialize } from "./materials.ts";
 import type { Packages } from "./packages.ts";
@@ -305,6 +306,20 @@ export class Chains {
       this.#revisions.moveAll(revisions, "failed", (error as Error).message);
       throw error;
     }
+  }
+
+  /** For the audit: what the change is about that is under way, or what taking it back means; "" if none is. */
+  diffUnderWay(chain: string, isTakenBack = false): string {
+    const next = this.#revisions.underWay(chain);
+    if (next === undefined) return "";
+    const current = this.#revisions.confirmed(chain)?.pinned;
+    const [before, after] = isTakenBack ? [next.pinned, current] : [current, next.pinned];
+    return diffDocuments(chain, before, after);
+  }
+
+  /** Throws upgrade-state if a change of any chain is under way. */
+  requireAllAtRest(): void {
+    for (const { chain } of this.#revisions.allUnderWay()) this.#requireNothingUnderWay(chain);
   }
 
   #require(chain: string): Revision {

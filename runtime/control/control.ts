@@ -7,6 +7,7 @@ import { SluiceError } from "../errors.ts";
 import { Catalog, type FunctionPackage, openCatalog } from "../function/catalog.ts";
 import { dataRoot } from "../generation/history.ts";
 import { Audit } from "./audit.ts";
+import { Backup } from "./backup.ts";
 import { answerBrokenRequests } from "./broken-requests.ts";
 import { ChainView } from "./chain-view.ts";
 import { Chains } from "./chains.ts";
@@ -15,6 +16,7 @@ import { Convergence } from "./convergence.ts";
 import { Database } from "./database.ts";
 import { Packages } from "./packages.ts";
 import { Revisions } from "./revisions.ts";
+import { addBackupRoutes } from "./routes/backup.ts";
 import { addChainRoutes } from "./routes/chains.ts";
 import { addLiveRoutes } from "./routes/live.ts";
 import { addSystemRoutes } from "./routes/system.ts";
@@ -74,6 +76,7 @@ export async function startControl(options: ControlOptions, named: readonly Name
     addUpgradeRoutes(app, chains);
     addLiveRoutes(app);
     addSystemRoutes(app, { tokens, audit, isReady: () => convergence.isReady, renderMetrics: async () => "" });
+    addBackupRoutes(app, { backup: new Backup(database, tokens, root), chains, revisions, settlement });
     undo.push(() => app.close());
     const listening = await listen(app, host, port).catch((error: SluiceError) => {
       if (options.listenOrFail) throw error;

@@ -100,7 +100,7 @@ export async function createServer({ tls, logger, ...setup }: ServerSetup): Prom
   app.addHook("onRequest", async (request, reply) => authorize(request, reply, setup.tokens, failures));
   // Before whoever asked is told: what he knows of is written down.
   app.addHook("onSend", async (request, { statusCode }) => {
-    if (isChange(request) && statusCode < 400) note(request, setup.audit, "ok");
+    if (isChange(request) && statusCode < 400 && !isDryRun(request)) note(request, setup.audit, "ok");
   });
   for (const schema of [...namedSchemas, problemSchema]) app.addSchema(schema);
   await app.register(swagger, describeApi(setup.version, addresses));
@@ -111,6 +111,10 @@ export async function createServer({ tls, logger, ...setup }: ServerSetup): Prom
 /** Asked for by somebody who is known. */
 function isChange({ method, identity }: FastifyRequest): boolean {
   return !["GET", "HEAD", "OPTIONS"].includes(method) && identity !== undefined;
+}
+
+function isDryRun({ query }: FastifyRequest): boolean {
+  return (query as { dryRun?: boolean }).dryRun === true;
 }
 
 function answerErrors(app: Api, audit: Audit): void {

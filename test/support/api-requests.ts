@@ -37,6 +37,8 @@ export function soundRequests({ chain, document }: Named): Readonly<Record<strin
     createToken: { path: { name: "made" }, body: { role: "viewer" } },
     revokeToken: { path: { name: "made" } },
     listAudit: {},
+    getBackup: {},
+    restoreBackup: { headers: { "content-type": "application/vnd.sqlite3" }, body: "no backup" },
     getDescription: {},
   };
 }

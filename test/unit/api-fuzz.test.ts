@@ -25,9 +25,6 @@ afterAll(async () => {
   await control?.dispose();
 });
 
-/** What the call was refused for before any operation was found. */
-const elsewhere = new Set([404, 405, 414, 431]);
-
 async function findFault(operation: Operation, call: ApiCall, token: string): Promise<string | null> {
   const { path, method } = { path: call.address, method: operation.method };
   const request = { method, headers: call.headers, body: call.body, token, from: nextLoopback() };
@@ -36,7 +33,8 @@ async function findFault(operation: Operation, call: ApiCall, token: string): Pr
   if (answered instanceof Error) return /ERR_|Invalid|unescaped/.test(`${answered}`) ? null : `no answer: ${answered}`;
   const { status, body } = answered;
   if (status === 500) return "an unexpected 500";
-  if (!call.isFound && elsewhere.has(status) && body.status === status) return null;
+  // Another operation's business, or nobody's.
+  if (!call.isFound) return status < 400 || body.status === status ? null : `${status} is no problem details`;
   return api.findFault(operation, answered);
 }
 

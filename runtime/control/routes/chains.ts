@@ -72,7 +72,7 @@ function addReads(app: Api, { view }: ChainRoutes): void {
 }
 
 function addChanges(app: Api, setup: ChainRoutes): void {
-  const { chains } = setup;
+  const { chains, revisions } = setup;
   // Documents are read as text, so that faults have the places where they stand.
   void app.register(async (scope) => {
     scope.removeAllContentTypeParsers();
@@ -134,7 +134,10 @@ function addChanges(app: Api, setup: ChainRoutes): void {
       },
     },
     async (request, reply) => {
-      await chains.delete(request.params.name, request.headers["if-match"]);
+      const { name } = request.params;
+      const before = revisions.confirmed(name)?.pinned;
+      await chains.delete(name, request.headers["if-match"]);
+      request.diff = diffDocuments(name, before, undefined);
       return reply.status(204).send(null);
     },
   );
@@ -161,7 +164,10 @@ function addConfirmation(app: Api, { chains, revisions }: ChainRoutes): void {
         response: answers({ 200: Type.Array(revisionSummary) }, ...stepCodes),
       },
     },
-    async (request) => (await chains.confirm(request.params.name, request.identity.name)).map(summarize),
+    async (request) => {
+      request.diff = chains.diffUnderWay(request.params.name);
+      return (await chains.confirm(request.params.name, request.identity.name)).map(summarize);
+    },
   );
   app.post(
     "/api/v1/chains/:name/rollback",
@@ -206,7 +212,7 @@ function addRevisions(app: Api, { revisions, settlement }: ChainRoutes): void {
         operationId: "listRevisions",
         description: "Newest first.",
         params: chainParams,
-        response: answers({ 200: Type.Array(revisionSummary) }, "request-invalid", "not-found"),
+        response: answers({ 200: Type.Array(revisionSummary) }, "request-invalid", "not-found", ...settleCodes),
       },
     },
     async ({ params: { name } }) => (await requireKnown(name)).map(summarize),
@@ -221,7 +227,7 @@ function addRevisions(app: Api, { revisions, settlement }: ChainRoutes): void {
         querystring: Type.Object({
           against: Type.Optional(Type.Integer({ minimum: 1, description: "Answers with the difference to that one." })),
         }),
-        response: answers({ 200: revision }, "request-invalid", "not-found"),
+        response: answers({ 200: revision }, "request-invalid", "not-found", ...settleCodes),
       },
     },
     async ({ params, query }) => {

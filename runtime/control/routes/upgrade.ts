@@ -29,13 +29,20 @@ export function addUpgradeRoutes(app: Api, chains: Chains): void {
         response: answers({ 200: upgradeStatus }, "not-found", ...documentCodes, ...changeCodes),
       },
     },
-    async ({ params: { name }, body, identity }) => {
+    async (request) => {
+      const {
+        params: { name },
+        body,
+        identity,
+      } = request;
       const { document, cold = false, commitWithin, shadow } = body;
       const text = withoutStatus(JSON.stringify(document));
       const declaration = { chain: name, text, where: "body/document", pointer: "/document" };
       const confirmWithinMs = commitWithin === undefined ? undefined : readTime(commitWithin);
       const asked = shadow === undefined ? undefined : { abortOn: shadow.abortOn ?? [] };
-      return chains.load(declaration, { cold, confirmWithinMs, shadow: asked }, identity.name);
+      const status = await chains.load(declaration, { cold, confirmWithinMs, shadow: asked }, identity.name);
+      request.diff = chains.diffUnderWay(name);
+      return status;
     },
   );
   app.post(
@@ -50,7 +57,15 @@ export function addUpgradeRoutes(app: Api, chains: Chains): void {
         response: answers({ 200: upgradeStatus }, "usage", ...stepCodes),
       },
     },
-    async ({ params: { name }, body, identity }) => chains.switchover(name, body ?? {}, identity.name),
+    async (request) => {
+      const {
+        params: { name },
+        body,
+        identity,
+      } = request;
+      request.diff = chains.diffUnderWay(name);
+      return chains.switchover(name, body ?? {}, identity.name);
+    },
   );
   for (const step of ["commit", "abort"] as const) {
     app.post(
@@ -67,7 +82,12 @@ export function addUpgradeRoutes(app: Api, chains: Chains): void {
           ),
         },
       },
-      async ({ params: { name }, identity }) => {
+      async (request) => {
+        const {
+          params: { name },
+          identity,
+        } = request;
+        request.diff = chains.diffUnderWay(name, step === "abort");
         await (step === "commit" ? chains.confirm(name, identity.name) : chains.abort(name, identity.name));
         return engines.statusOf(name);
       },

@@ -1,9 +1,11 @@
 // Whether a file is a backup that this store can become.
 import { DatabaseSync } from "node:sqlite";
 import { SluiceError } from "../errors.ts";
-import { APPLICATION_ID } from "./backup.ts";
 import type { Database, Row } from "./database.ts";
 import { roles } from "./roles.ts";
+
+/** "SLUI", which file(1) and we know it by. */
+export const APPLICATION_ID = 0x53_4c_55_49;
 
 const HISTORY = "transitions";
 

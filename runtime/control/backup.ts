@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { SluiceError } from "../errors.ts";
 import { History } from "../generation/history.ts";
-import { requireBackup } from "./backup-check.ts";
+import { APPLICATION_ID, requireBackup } from "./backup-check.ts";
 import type { Database } from "./database.ts";
 import type { Tokens } from "./tokens.ts";
 
@@ -17,9 +17,6 @@ export interface Restored {
   readonly revisions: number;
   readonly tokens: number;
 }
-
-/** "SLUI", which file(1) and we know it by. */
-export const APPLICATION_ID = 0x53_4c_55_49;
 
 /** The audit is never taken back: what was noted before is noted still. */
 const MERGE_AUDIT = `

@@ -72,6 +72,9 @@ export const errorKinds = {
   "engine-died": { exit: 1, http: 500, summary: "The engine died so often that it is not started again." },
   "chain-running": { exit: 1, http: 409, summary: "The chain is running already." },
   "not-running": { exit: 1, http: 503, summary: "No engine is running." },
+  "watch-limit": { exit: 1, http: 429, summary: "As many watch the chain as can at the same time." },
+  "watch-failed": { exit: 1, http: 500, summary: "What watches a chain failed; the chain itself goes on." },
+  "nothing-matched": { exit: 1, http: 404, summary: "No packet that was asked for came in time." },
 
   "request-invalid": {
     exit: 2,

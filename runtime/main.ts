@@ -3,6 +3,7 @@
 import { CommanderError } from "commander";
 import { registerAudit } from "./cli/audit.ts";
 import { registerBackup } from "./cli/backup.ts";
+import { registerCapture } from "./cli/capture.ts";
 import { registerChain } from "./cli/chain.ts";
 import { registerCompletion } from "./cli/completion.ts";
 import { registerControl } from "./cli/control.ts";
@@ -14,6 +15,7 @@ import { createProgram } from "./cli/program.ts";
 import { registerReplay } from "./cli/replay.ts";
 import { registerToken } from "./cli/token.ts";
 import { registerTop } from "./cli/top.ts";
+import { registerTrace } from "./cli/trace.ts";
 import { registerUp } from "./cli/up.ts";
 import { registerUpgrade } from "./cli/upgrade.ts";
 
@@ -30,6 +32,8 @@ for (const register of [
   registerBackup,
   registerTop,
   registerFlows,
+  registerTrace,
+  registerCapture,
   registerDoctor,
   registerCompletion,
 ])

@@ -24,6 +24,7 @@ iperf3           traffic of the built-in network
 curl             traffic of the built-in network
 nginx-light      the built-in network's web server
 tcpdump          captures in tests
+tshark           reads captures in tests
 procps           sysctl in network namespaces
 libclang-rt-14-dev  sanitizers of the fuzz targets
 clang-format     npm run format

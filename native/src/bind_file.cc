@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "bind_error.h"
+#include "capture_reader.h"
 
 namespace sluice {
 
@@ -74,6 +75,32 @@ Napi::Value InspectCaptureCall(const Napi::CallbackInfo& info) {
   return capture;
 }
 
+// All packets of a file, and whether it could be read to its end.
+Napi::Value ReadCaptureCall(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  CaptureError error;
+  const auto reader = CaptureReader::Open(info[0].ToString(), &error);
+  const auto link = reader ? LinkOfLinkType(reader->link_type()) : std::nullopt;
+  if (reader && !link) error = {"capture-link-type", info[0].ToString(), std::to_string(reader->link_type())};
+  if (!link) {
+    ThrowError(env, error.code, error.where, error.what);
+    return env.Undefined();
+  }
+  Napi::Array packets = Napi::Array::New(env);
+  for (const CaptureReader::Packet* packet; (packet = reader->Peek()) != nullptr; reader->Next()) {
+    Napi::Object entry = Napi::Object::New(env);
+    entry.Set("bytes", Napi::Buffer<uint8_t>::Copy(env, packet->bytes.data(), packet->bytes.size()));
+    entry.Set("wireLength", packet->wire_length);
+    entry.Set("link", static_cast<uint32_t>(*link));
+    entry.Set("timeNs", Napi::BigInt::New(env, packet->time_ns));
+    packets.Set(packets.Length(), entry);
+  }
+  Napi::Object capture = Napi::Object::New(env);
+  capture.Set("packets", packets);
+  capture.Set("damage", TextOrNull(env, reader->damage()));
+  return capture;
+}
+
 }  // namespace
 
 FilePortOptions ParseFilePortOptions(Napi::Object object) {
@@ -117,6 +144,7 @@ Napi::Object DescribeFilePort(Napi::Env env, const FilePort& port, uint32_t inde
 
 void BindCapture(Napi::Env env, Napi::Object exports) {
   exports.Set("inspectCapture", Napi::Function::New(env, InspectCaptureCall, "inspectCapture"));
+  exports.Set("readCapture", Napi::Function::New(env, ReadCaptureCall, "readCapture"));
 }
 
 }  // namespace sluice

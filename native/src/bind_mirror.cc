@@ -86,30 +86,53 @@ Napi::Value DescribeCopy(Napi::Env env, Mirror& mirror) {
   return object;
 }
 
+// What the object's functions share: null once it is closed.
+using Open = std::shared_ptr<Holder>;
+
+template <typename Function>
+void Bind(Napi::Env env, Napi::Object object, const char* name, const Open& open, Function function) {
+  Set(env, object, name, [open, name, function](const Napi::CallbackInfo& info) -> Napi::Value {
+    if (*open) return function(info, **open);
+    ThrowError(info.Env(), "internal", name, "the mirror is closed");
+    return info.Env().Undefined();
+  });
+}
+
+void BindCopy(Napi::Env env, Napi::Object object, const Open& open) {
+  const auto want = [&](const char* name, Mirror::Phase phase) {
+    Bind(env, object, name, open, [phase](const Napi::CallbackInfo& info, Mirror& mirror) {
+      mirror.Want(phase);
+      return info.Env().Undefined();
+    });
+  };
+  Bind(env, object, "addParts", open, AddParts);
+  Bind(env, object, "prepareCopy", open, PrepareCopy);
+  want("open", Mirror::Phase::kOpen);
+  want("wantNotes", Mirror::Phase::kNotesWanted);
+  want("wantCopy", Mirror::Phase::kCopyWanted);
+  Bind(env, object, "noting", open, [](const Napi::CallbackInfo& info, Mirror& mirror) -> Napi::Value {
+    return Napi::Boolean::New(info.Env(), mirror.phase() == Mirror::Phase::kNoting);
+  });
+  Bind(env, object, "copied", open,
+       [](const Napi::CallbackInfo& info, Mirror& mirror) { return DescribeCopy(info.Env(), mirror); });
+}
+
 Napi::Object MakeMirrorObject(Napi::Env env, const Holder& mirror, uint32_t id) {
   Napi::Object object = Napi::Object::New(env);
+  const auto open = std::make_shared<Holder>(mirror);
   object.Set("id", id);
-  Set(env, object, "addParts",
-      [mirror](const Napi::CallbackInfo& info) -> Napi::Value { return AddParts(info, *mirror); });
-  Set(env, object, "prepareCopy",
-      [mirror](const Napi::CallbackInfo& info) -> Napi::Value { return PrepareCopy(info, *mirror); });
-  Set(env, object, "wantNotes", [mirror](const Napi::CallbackInfo& info) -> Napi::Value {
-    mirror->Want(Mirror::Phase::kNotesWanted);
+  BindCopy(env, object, open);
+  Bind(env, object, "filled", open,
+       [](const Napi::CallbackInfo& info, Mirror& mirror) { return Big(info.Env(), mirror.ring().filled()); });
+  Bind(env, object, "missed", open,
+       [](const Napi::CallbackInfo& info, Mirror& mirror) { return Big(info.Env(), mirror.missed()); });
+  Bind(env, object, "missedOf", open, [](const Napi::CallbackInfo& info, Mirror& mirror) {
+    return Big(info.Env(), mirror.missed_of(static_cast<uint8_t>(info[0].ToNumber().Uint32Value())));
+  });
+  Set(env, object, "close", [open](const Napi::CallbackInfo& info) -> Napi::Value {
+    open->reset();
     return info.Env().Undefined();
   });
-  Set(env, object, "noting", [mirror](const Napi::CallbackInfo& info) -> Napi::Value {
-    return Napi::Boolean::New(info.Env(), mirror->phase() == Mirror::Phase::kNoting);
-  });
-  Set(env, object, "wantCopy", [mirror](const Napi::CallbackInfo& info) -> Napi::Value {
-    mirror->Want(Mirror::Phase::kCopyWanted);
-    return info.Env().Undefined();
-  });
-  Set(env, object, "copied",
-      [mirror](const Napi::CallbackInfo& info) -> Napi::Value { return DescribeCopy(info.Env(), *mirror); });
-  Set(env, object, "filled",
-      [mirror](const Napi::CallbackInfo& info) -> Napi::Value { return Big(info.Env(), mirror->ring().filled()); });
-  Set(env, object, "missed",
-      [mirror](const Napi::CallbackInfo& info) -> Napi::Value { return Big(info.Env(), mirror->missed()); });
   return object;
 }
 
@@ -120,7 +143,7 @@ Napi::Value CreateMirror(const Napi::CallbackInfo& info) {
   SystemError error;
   const Holder mirror =
       Mirror::Make(static_cast<uint64_t>(number("ringBytes")), static_cast<uint32_t>(number("slotBytes")),
-                   static_cast<uint32_t>(number("flowCapacity")), &error);
+                   static_cast<uint32_t>(number("flowCapacity")), options.Get("wholeFlows").ToBoolean(), &error);
   if (mirror) return MakeMirrorObject(env, mirror, Registry::Add(mirror));
   ThrowSystemError(env, error);
   return env.Undefined();
@@ -134,26 +157,28 @@ Napi::Value AttachMirror(const Napi::CallbackInfo& info) {
   return env.Undefined();
 }
 
-// ---- a lane's mirror ----
+// ---- a lane's mirrors ----
 
 Napi::Value SetMirror(const Napi::CallbackInfo& info, const std::shared_ptr<OpenLane>& open) {
   const Napi::Env env = info.Env();
   const std::lock_guard lock(open->closing);
+  const uint32_t place = info[1].ToNumber().Uint32Value();
   Holder mirror = info[0].IsNull() ? nullptr : Registry::Find(info[0]);
   if (!mirror && open->lane == nullptr) return env.Undefined();
   Lane* lane = LaneOf(env, *open);
   if (lane == nullptr) return env.Undefined();
-  if (!mirror && !info[0].IsNull()) {
-    ThrowError(env, "internal", "setMirror", "there is no such mirror");
+  if ((!mirror && !info[0].IsNull()) || place >= layout::kMirrors) {
+    ThrowError(env, "internal", "setMirror", "there is no such mirror, or place");
     return env.Undefined();
   }
-  lane->SetMirror(std::move(mirror));
+  lane->SetMirror(place, std::move(mirror));
   return env.Undefined();
 }
 
 Napi::Value FreeMirror(const Napi::CallbackInfo& info, const std::shared_ptr<OpenLane>& open) {
   const std::lock_guard lock(open->closing);
-  if (open->lane) open->lane->FreeMirror();
+  const uint32_t place = info[0].ToNumber().Uint32Value();
+  if (open->lane && place < layout::kMirrors) open->lane->FreeMirror(place);
   return info.Env().Undefined();
 }
 
@@ -185,6 +210,7 @@ void BindLaneMirrors(Napi::Env env, Napi::Object object, const std::shared_ptr<O
 void BindMirrors(Napi::Env env, Napi::Object exports) {
   Set(env, exports, "createMirror", CreateMirror);
   Set(env, exports, "attachMirror", AttachMirror);
+  Set(env, exports, "openTap", OpenTap);
 }
 
 }  // namespace sluice

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "bind_lane.h"
+#include "frame_filter.h"
 #include "mirror.h"
 
 namespace sluice {
@@ -17,6 +18,11 @@ std::shared_ptr<Mirror> FindMirror(const Napi::Value& id);
 
 // bind_mirror_source.cc: opens the ports of a shadow's lane.
 Napi::Value FollowMirror(const Napi::CallbackInfo& info, const std::shared_ptr<OpenLane>& open);
+
+// bind_mirror_tap.cc: a mirror that is read for its own sake.
+Napi::Value OpenTap(const Napi::CallbackInfo& info);
+// FrameFilter of runtime/dataplane/native-mirror.ts.
+FrameFilter ReadFilter(const Napi::Object& object);
 
 // The functions of a lane that are about mirrors.
 void BindLaneMirrors(Napi::Env env, Napi::Object object, const std::shared_ptr<OpenLane>& open);

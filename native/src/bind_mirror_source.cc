@@ -6,6 +6,7 @@
 #include "bind_mirror.h"
 #include "mirror_port.h"
 #include "mirror_source.h"
+#include "parser.h"
 
 namespace sluice {
 namespace {
@@ -98,6 +99,100 @@ Napi::Value DescribeCounters(Napi::Env env, const MirrorSource& source) {
   return object;
 }
 
+// ---- for who watches ----
+
+Napi::Value BytesOf(Napi::Env env, std::span<const uint8_t> bytes) {
+  return Napi::Buffer<uint8_t>::Copy(env, bytes.data(), bytes.size());
+}
+
+Napi::Value DescribeOutcome(Napi::Env env, const MirroredTurn::Place& place) {
+  if (!place.has_outcome) return env.Null();
+  const MirroredOutcome& outcome = place.outcome;
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("kind", static_cast<uint32_t>(outcome.kind));
+  object.Set("to", static_cast<uint32_t>(outcome.to));
+  object.Set("hop", static_cast<int32_t>(outcome.hop));
+  object.Set("reason", static_cast<uint32_t>(outcome.reason));
+  object.Set("byEngine", outcome.engine != 0);
+  object.Set("detail", outcome.detail);
+  const bool left = outcome.kind == layout::kOutcomeKindsForward;
+  object.Set("bytes", left ? BytesOf(env, place.left()) : env.Null());
+  return object;
+}
+
+// The flow that the shadow's lane has of a frame before it receives it.
+uint32_t FlowBefore(Lane& lane, const MirroredTurn::Place& place) {
+  if (lane.flows() == nullptr) return 0;
+  Record record = {};
+  record.length = place.frame.length;
+  record.wire_length = place.frame.wire_length;
+  record.port = place.frame.port;
+  record.link = place.frame.link;
+  ParseFrame(place.bytes, record);
+  return lane.flows()->FlowOf(record, place.bytes);
+}
+
+Napi::Value DescribeWatched(Napi::Env env, Lane& lane, const MirrorSource& source, uint32_t index) {
+  const MirroredTurn::Place& place = source.turn()[index];
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("number", Big(env, source.NumberOf(index)));
+  object.Set("liveNumber", Big(env, place.frame.number));
+  object.Set("liveFlow", place.frame.flow);
+  object.Set("flowBefore", FlowBefore(lane, place));
+  object.Set("port", static_cast<uint32_t>(place.frame.port));
+  object.Set("link", static_cast<uint32_t>(place.frame.link));
+  object.Set("wireLength", place.frame.wire_length);
+  object.Set("timeNs", Napi::BigInt::New(env, source.turn().clock_ns()));
+  object.Set("received", BytesOf(env, {place.bytes, place.frame.length}));
+  object.Set("live", DescribeOutcome(env, place));
+  return object;
+}
+
+Napi::Value ListWatched(Napi::Env env, Lane& lane, const MirrorSource& source) {
+  Napi::Array list = Napi::Array::New(env);
+  for (uint32_t index = 0; index < source.turn().frames(); ++index) {
+    if (source.Watches(index)) list.Set(list.Length(), DescribeWatched(env, lane, source, index));
+  }
+  return list;
+}
+
+Napi::Value HoldFrame(const Napi::CallbackInfo& info, Lane& lane, MirrorSource& source) {
+  const auto bytes = info[1].As<Napi::Uint8Array>();
+  bool lossless;
+  const uint64_t time_ns = info[4].As<Napi::BigInt>().Uint64Value(&lossless);
+  const MirroredFrame frame = {.number = 0,
+                               .length = static_cast<uint32_t>(bytes.ByteLength()),
+                               .wire_length = info[3].ToNumber().Uint32Value(),
+                               .flow = 0,
+                               .port = static_cast<uint8_t>(info[0].ToNumber().Uint32Value()),
+                               .link = static_cast<uint8_t>(info[2].ToNumber().Uint32Value()),
+                               .oversize = 0,
+                               .begins = 0};
+  const bool fits = source.Hold(lane, frame, {bytes.Data(), bytes.ByteLength()}, time_ns);
+  return Napi::Boolean::New(info.Env(), fits);
+}
+
+void BindWatching(Napi::Env env, Napi::Object object, const std::shared_ptr<OpenLane>& open, const Source& source) {
+  Set(env, object, "watch", [source](const Napi::CallbackInfo& info) -> Napi::Value {
+    source->Watch(ReadFilter(info[0].ToObject()));
+    return info.Env().Undefined();
+  });
+  Set(env, object, "watched", [open, source](const Napi::CallbackInfo& info) -> Napi::Value {
+    Lane* lane = LaneOf(info.Env(), *open);
+    return lane ? ListWatched(info.Env(), *lane, *source) : info.Env().Undefined();
+  });
+  Set(env, object, "recordOf", [open](const Napi::CallbackInfo& info) -> Napi::Value {
+    Lane* lane = LaneOf(info.Env(), *open);
+    if (lane == nullptr) return info.Env().Undefined();
+    const auto number = static_cast<uint64_t>(info[0].ToNumber().Int64Value());
+    return Napi::Number::New(info.Env(), lane->RecordOf(number));
+  });
+  Set(env, object, "hold", [open, source](const Napi::CallbackInfo& info) -> Napi::Value {
+    Lane* lane = LaneOf(info.Env(), *open);
+    return lane ? HoldFrame(info, *lane, *source) : info.Env().Undefined();
+  });
+}
+
 Napi::Object MakeSourceObject(Napi::Env env, const std::shared_ptr<OpenLane>& open, const Source& source) {
   Napi::Object object = Napi::Object::New(env);
   Set(env, object, "fetch", [open, source](const Napi::CallbackInfo& info) -> Napi::Value {
@@ -113,6 +208,7 @@ Napi::Object MakeSourceObject(Napi::Env env, const std::shared_ptr<OpenLane>& op
   Set(env, object, "groups", [source](const Napi::CallbackInfo& info) -> Napi::Value {
     return DescribeGroups(info.Env(), source->differences());
   });
+  BindWatching(env, object, open, source);
   return object;
 }
 

@@ -54,6 +54,8 @@ std::vector<PortRange> Ranges(const Napi::Array& list) {
   return ranges;
 }
 
+}  // namespace
+
 Match ReadMatch(const Napi::Object& object) {
   return {
       .sources = Prefixes(List(object, "sources")),
@@ -67,6 +69,8 @@ Match ReadMatch(const Napi::Object& object) {
       .labels = Unsigned(object, "labels"),
   };
 }
+
+namespace {
 
 Target ReadTarget(const Napi::Value& value) { return value.ToNumber().Int32Value(); }
 

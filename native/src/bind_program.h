@@ -12,6 +12,8 @@ namespace sluice {
 
 // Nothing if an option is missing, of the wrong type or out of range. A program's counters are in the lane's segment.
 std::optional<LaneConfig> ReadLaneConfig(const Napi::Object& options);
+// Match of runtime/chain/plan.ts.
+Match ReadMatch(const Napi::Object& object);
 std::shared_ptr<Program> ReadProgram(const Napi::Object& options, const LaneConfig& config);
 
 }  // namespace sluice

@@ -177,6 +177,16 @@ void FlowEngine::PushStream(const Record& record, uint16_t index, const uint8_t*
                                  static_cast<uint32_t>(bytes - umem), now_ns, std::span(chunks_).subspan(chunk_count_));
 }
 
+uint32_t FlowEngine::FlowOf(const Record& record, const uint8_t* frame) const {
+  const uint16_t zone = record.port < config_.zones.size() ? config_.zones[record.port] : 0;
+  FlowKey key;
+  uint8_t side;
+  FlowHit hit;
+  if (!ReadFlowKey(record, frame, zone, &key, &side)) return 0;
+  table_->Find(&key, &side, 1, &hit);
+  return hit.flow;
+}
+
 // The key of a frame that belongs to a flow; false if it does not, has to wait, or is dropped.
 bool FlowEngine::ReadKey(uint32_t index, Record& record, const uint8_t* bytes, const HeldFragment& held,
                          uint64_t now_ns, Arrival* arrival) {

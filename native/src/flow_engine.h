@@ -127,6 +127,10 @@ class FlowEngine {
 
   // From now on flows that change are noted there; null: nowhere.
   void NoteTouched(TouchedFlows* touched) { touched_ = touched; }
+  const TouchedFlows* touched() const { return touched_; }
+
+  // The flow that a frame would belong to if it came now, 0 for none; fragments and ICMP errors are not looked into.
+  uint32_t FlowOf(const Record& record, const uint8_t* frame) const;
 
   bool has_streams() const { return streams_ != nullptr; }
   const FlowTable& table() const { return *table_; }
@@ -213,7 +217,7 @@ class FlowEngine {
   std::array<FlowHit, abi::kBatchCapacity> hits_;
   std::array<FlowKey, abi::kBatchCapacity> quotes_;
   std::span<Record> tracked_;  // while a batch is tracked: the records before the one that is looked at
-  uint64_t time_ns_ = 0;  // never goes back
+  uint64_t time_ns_ = 0;       // never goes back
   uint32_t count_ = 0;
   std::unique_ptr<uint32_t[]> serials_;  // by flow: counted from 1 as flows begin; numbers of flows come again
   uint32_t serial_ = 0;

@@ -182,7 +182,7 @@ int32_t Lane::Inhale() {
   next_hop_ = 0;
   if (!config_.virtual_clock) clock_ns_ = std::max(clock_ns_, MachineTime());
   if (has_returned_.load(std::memory_order_acquire)) TakeReturned();
-  BeginMirror();
+  BeginMirrors();
   TakePending();
   const uint32_t pending = arrived_;
   if (test_frame_.waiting()) AdmitTestFrame();
@@ -194,7 +194,7 @@ int32_t Lane::Inhale() {
   Count(layout::kLaneCountersReceived, arrived_ - pending);
   if (arrived_ == 0) return -1;
   TrackFlows();
-  if (mirror_) MirrorFrames(pending);
+  if (mirrored_) MirrorFrames(pending);
   Classify();
   return Prepare();
 }
@@ -543,7 +543,7 @@ void Lane::Free(uint32_t record_index) { pool_.Release(flights_[record_index].fr
 
 void Lane::Note(uint32_t record_index, int32_t hop, uint32_t kind, uint32_t to, uint32_t reason, uint32_t detail,
                 bool engine) {
-  if (mirror_) MirrorOutcome(record_index, hop, kind, to, reason, detail, engine);
+  if (mirrored_) MirrorOutcome(record_index, hop, kind, to, reason, detail, engine);
   if (test_frame_.under_way() && flights_[record_index].number == TestFrame::kNumber) {
     test_frame_.End({static_cast<uint8_t>(kind), static_cast<uint8_t>(to), static_cast<int16_t>(hop),
                      static_cast<uint16_t>(reason), engine, detail},
@@ -583,7 +583,11 @@ uint32_t Lane::Exhale() {
     AbandonFragments(clock_ns_);
   }
   Publish();
-  if (mirror_) mirror_->EndTurn();
+  if (mirrored_) {
+    for (const auto& mirror : mirrors_) {
+      if (mirror) mirror->EndTurn();
+    }
+  }
   return (arrived_ > 0 || left_ || !pending_.empty() ? layout::kExhaleBusy : 0) |
          (TickIsDue() ? layout::kExhaleTick : 0) | (EventsAreDue() ? layout::kExhaleEvents : 0) |
          (bad_result_.is_held ? layout::kExhaleBadResult : 0);
@@ -643,7 +647,7 @@ void Lane::TransmitOn(uint32_t index, Queue& queue) {
   if (test_frame_.under_way()) KeepTestFrame(index, queue);
   for (uint32_t i = 0; i < queue.count; ++i) staging_[i] = flights_[queue.records[i]].frame;
   const uint32_t taken = port.Transmit({staging_.data(), queue.count});
-  const bool noted = config_.keep_outcomes || mirror_ != nullptr;
+  const bool noted = config_.keep_outcomes || mirrored_;
   for (uint32_t i = 0; noted && i < taken; ++i) {
     Note(queue.records[i], -1, layout::kOutcomeKindsForward, index, 0, 0, false);
   }
@@ -742,6 +746,13 @@ void Lane::EndFlows() {
 }
 
 uint32_t Lane::TakeOutcomes() { return outcome_count_; }
+
+int32_t Lane::RecordOf(uint64_t number) const {
+  for (uint32_t index = 0; index < arrived_; ++index) {
+    if (flights_[index].number == number) return static_cast<int32_t>(index);
+  }
+  return -1;
+}
 
 uint64_t Lane::NextTime() {
   uint64_t earliest = UINT64_MAX;

@@ -165,11 +165,14 @@ class Lane {
   uint64_t received() const { return received_; }
   // The frame of an outcome's record; valid as long as this.
   const Frame& frame(uint32_t record) const { return flights_[record].frame; }
+  // After Inhale: the record of the frame with that number, or -1; it is valid until the next one.
+  int32_t RecordOf(uint64_t number) const;
 
-  // From any thread: from the next turn on, what comes and what becomes of it is copied there; null: nowhere.
-  void SetMirror(std::shared_ptr<Mirror> mirror);
+  // From any thread: from the next turn on, what comes and what becomes of it is copied there; null: nowhere. `place`
+  // is below layout::kMirrors, and has one mirror at a time.
+  void SetMirror(uint32_t place, std::shared_ptr<Mirror> mirror);
   // From any thread: frees the mirror that the lane has let go of, if it has; that would take too long on its own.
-  void FreeMirror();
+  void FreeMirror(uint32_t place);
   bool reaches_host(uint32_t port) const { return ports_[port]->reaches_host(); }
   const FramePool& pool() const { return pool_; }
   // For other threads.
@@ -219,7 +222,8 @@ class Lane {
   void Free(uint32_t record_index);
   void Note(uint32_t record_index, int32_t hop, uint32_t kind, uint32_t to, uint32_t reason, uint32_t detail,
             bool engine);
-  void BeginMirror();
+  void BeginMirrors();
+  void ExchangeMirrors();
   void MirrorFrames(uint32_t pending);
   void MirrorOutcome(uint32_t record_index, int32_t hop, uint32_t kind, uint32_t to, uint32_t reason, uint32_t detail,
                      bool engine);
@@ -294,11 +298,13 @@ class Lane {
   TestFrame test_frame_;
   std::shared_ptr<std::vector<Outcome>> outcomes_;
   uint32_t outcome_count_ = 0;
-  std::shared_ptr<Mirror> mirror_;  // the lane's thread's
-  bool rewrites_ = false;           // a function may change frames that are mirrored
+  using Mirrors = std::array<std::shared_ptr<Mirror>, layout::kMirrors>;
+  Mirrors mirrors_;        // the lane's thread's
+  bool mirrored_ = false;  // it has any
+  bool rewrites_ = false;  // a function may change frames that are mirrored
   std::mutex mirror_lock_;
-  std::shared_ptr<Mirror> next_mirror_;
-  std::atomic<bool> mirror_changes_ = false;
+  Mirrors next_mirrors_;
+  std::atomic<uint32_t> mirror_changes_ = 0;  // bits by place
 };
 
 }  // namespace sluice

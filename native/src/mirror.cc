@@ -24,7 +24,7 @@ uint64_t Now() {
 
 }  // namespace
 
-std::shared_ptr<Mirror> Mirror::Make(uint64_t ring_bytes, uint32_t slot_bytes, uint32_t flow_capacity,
+std::shared_ptr<Mirror> Mirror::Make(uint64_t ring_bytes, uint32_t slot_bytes, uint32_t flow_capacity, bool whole_flows,
                                      SystemError* error) {
   auto ring = MirrorRing::Make(ring_bytes, error);
   if (!ring) return nullptr;
@@ -33,15 +33,17 @@ std::shared_ptr<Mirror> Mirror::Make(uint64_t ring_bytes, uint32_t slot_bytes, u
     *error = {"mmap", "mirror", ENOMEM};
     return nullptr;
   }
-  return std::make_shared<Mirror>(std::move(ring), std::move(spoilt), slot_bytes, flow_capacity);
+  return std::make_shared<Mirror>(std::move(ring), std::move(spoilt), slot_bytes, flow_capacity, whole_flows);
 }
 
-Mirror::Mirror(std::unique_ptr<MirrorRing> ring, PrivateMemory spoilt, uint32_t slot_bytes, uint32_t flow_capacity)
+Mirror::Mirror(std::unique_ptr<MirrorRing> ring, PrivateMemory spoilt, uint32_t slot_bytes, uint32_t flow_capacity,
+               bool whole_flows)
     : ring_(std::move(ring)),
       spoilt_memory_(std::move(spoilt)),
       spoilt_(static_cast<bool*>(spoilt_memory_.data())),
       slot_bytes_(slot_bytes),
-      flow_capacity_(flow_capacity) {
+      flow_capacity_(flow_capacity),
+      whole_flows_(whole_flows) {
   entries_.fill(kNone);
 }
 
@@ -61,12 +63,19 @@ int Mirror::PrepareCopy() {
 void Mirror::Prepare(FlowEngine* engine) {
   const Phase phase = phase_.load(std::memory_order_acquire);
   if (phase == Phase::kNotesWanted) {
-    if (engine != nullptr && flows_) engine->NoteTouched(&flows_->touched());
+    if (engine != nullptr && flows_) {
+      if (engine->touched() != nullptr) return;  // another mirror's turn
+      engine->NoteTouched(&flows_->touched());
+    }
     phase_.store(Phase::kNoting, std::memory_order_release);
   } else if (phase == Phase::kCopyWanted) {
-    if (engine != nullptr) engine->NoteTouched(nullptr);
+    if (engine != nullptr) StopNoting(*engine);
     CopyState();
   }
+}
+
+void Mirror::StopNoting(FlowEngine& engine) {
+  if (flows_ && engine.touched() == &flows_->touched()) engine.NoteTouched(nullptr);
 }
 
 void Mirror::CopyState() {
@@ -94,9 +103,15 @@ bool Mirror::HasPlace(const Record& record, uint64_t needed) {
   bool& spoilt = record.flow != 0 && record.flow <= flow_capacity_ ? spoilt_[record.flow] : none;
   if (record.events & abi::kEventStart) spoilt = false;
   if (block_ != nullptr && !spoilt && ring_->HasRoom(used_ + reserved_ + needed)) return true;
-  spoilt = true;
-  missed_.store(missed_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  spoilt = whole_flows_;
+  Miss(record.port);
   return false;
+}
+
+void Mirror::Miss(uint8_t port) {
+  for (std::atomic<uint64_t>* count : {&missed_, &missed_of_[port]}) {
+    count->store(count->load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
 }
 
 void Mirror::Frame(uint32_t index, const Record& record, const sluice::Frame& frame, uint64_t number,
@@ -105,6 +120,7 @@ void Mirror::Frame(uint32_t index, const Record& record, const sluice::Frame& fr
   if (phase_.load(std::memory_order_relaxed) != Phase::kOpen) return;
   const uint64_t entry_bytes = sizeof(MirroredFrame) + MirrorPadded(frame.length);
   const uint64_t outcome_bytes = sizeof(MirroredOutcome) + slot_bytes_;
+  entries_[index] = kMissed;
   if (!HasPlace(record, entry_bytes + outcome_bytes)) return;
   const bool begins = (record.events & abi::kEventStart) != 0;
   const MirroredFrame entry = {number,      frame.length, frame.wire_length, record.flow,
@@ -121,20 +137,24 @@ void Mirror::Append(const Entry& entry, const uint8_t* bytes, uint32_t length) {
   used_ += sizeof(entry) + MirrorPadded(length);
 }
 
-void Mirror::Outcome(uint32_t index, const MirroredOutcome& outcome, const sluice::Frame& frame, const uint8_t* bytes) {
+void Mirror::Outcome(uint32_t index, const MirroredOutcome& outcome, const sluice::Frame& frame, const uint8_t* bytes,
+                     bool may_differ) {
   const uint16_t entry = std::exchange(entries_[index], kNone);
-  if (entry == kNone || block_ == nullptr) return;
+  if (entry == kMissed || block_ == nullptr) return;
+  const bool loose = entry == kNone;
+  const uint64_t needed = sizeof(MirroredOutcome) + MirrorPadded(frame.length);
+  if (loose && !ring_->HasRoom(used_ + reserved_ + needed)) return Miss(outcome.port);
   MirroredOutcome noted = outcome;
-  noted.frame = entry;
-  noted.has_bytes = bytes != nullptr;
-  noted.length = bytes == nullptr ? 0 : frame.length;
+  noted.frame = loose ? kLooseOutcome : entry;
+  noted.has_bytes = loose || may_differ;
+  noted.length = noted.has_bytes ? frame.length : 0;
   Append(noted, bytes, noted.length);
   ++head_.outcomes;
 }
 
 void Mirror::EndTurn() {
   if (block_ == nullptr) return;
-  const bool idle = head_.frames == 0;
+  const bool idle = head_.frames == 0 && head_.outcomes == 0;
   if (!idle || head_.clock_ns >= published_ns_ + kIdleBlockNs) {
     head_.bytes = used_;
     std::memcpy(block_, &head_, sizeof(head_));

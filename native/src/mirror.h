@@ -6,7 +6,7 @@
 //   shadow: MirrorSource
 //
 // The lane's thread neither allocates nor waits: a frame for which the ring has no room is not mirrored, nor is any
-// later one of its flow, since the shadow would no longer know that flow's state.
+// later one of its flow, since the shadow would no longer know that flow's state. Who only looks wants what there is.
 #pragma once
 
 #include <array>
@@ -55,9 +55,15 @@ struct MirroredOutcome {
   uint8_t to;
   uint8_t engine;
   uint8_t has_bytes;
-  uint8_t reserved[6];
+  uint8_t port;   // where it came in
+  uint8_t built;  // a function built it
+  uint32_t flow;
 };
 static_assert(sizeof(MirrorBlock) == 24 && sizeof(MirroredFrame) == 24 && sizeof(MirroredOutcome) == 24);
+
+// The `frame` of an outcome whose frame is in no block, or in an earlier one: what a function built, a fragment that
+// waited. Its bytes are always there.
+inline constexpr uint16_t kLooseOutcome = UINT16_MAX;
 
 inline uint64_t MirrorPadded(uint64_t bytes) { return (bytes + 7) & ~uint64_t{7}; }
 
@@ -65,10 +71,12 @@ class FlowEngine;
 
 class Mirror {
  public:
-  // For a lane with slots and flows of that size. Null, with `error` filled, if there is no memory.
+  // For a lane with slots and flows of that size. `whole_flows`: of a flow all frames, or none after one was missed.
+  // Null, with `error` filled, if there is no memory.
   static std::shared_ptr<Mirror> Make(uint64_t ring_bytes, uint32_t slot_bytes, uint32_t flow_capacity,
-                                      SystemError* error);
-  Mirror(std::unique_ptr<MirrorRing> ring, PrivateMemory spoilt, uint32_t slot_bytes, uint32_t flow_capacity);
+                                      bool whole_flows, SystemError* error);
+  Mirror(std::unique_ptr<MirrorRing> ring, PrivateMemory spoilt, uint32_t slot_bytes, uint32_t flow_capacity,
+         bool whole_flows);
 
   enum class Phase : uint32_t {
     kClosed,       // nothing is mirrored
@@ -92,8 +100,9 @@ class Mirror {
   MirrorRing& ring() { return *ring_; }
   uint32_t flow_capacity() const { return flow_capacity_; }
 
-  // From any thread: frames that had no place.
+  // From any thread: frames that had no place, of all ports and of one.
   uint64_t missed() const { return missed_.load(std::memory_order_relaxed); }
+  uint64_t missed_of(uint8_t port) const { return missed_of_[port].load(std::memory_order_relaxed); }
 
   // The lane's thread, in this order. `engine`: null if the lane keeps no flows.
   void BeginTurn(uint64_t clock_ns, FlowEngine* engine);
@@ -101,16 +110,21 @@ class Mirror {
              const uint8_t* bytes);
   // A record that holds no frame of this block.
   void Forget(uint32_t record_index) { entries_[record_index] = kNone; }
-  // `bytes`: as it left; null if it did not, or cannot have been changed.
-  void Outcome(uint32_t record_index, const MirroredOutcome& outcome, const sluice::Frame& frame, const uint8_t* bytes);
+  // `bytes`: as the frame is now; `may_differ`: it may have left with others than it came with.
+  void Outcome(uint32_t record_index, const MirroredOutcome& outcome, const sluice::Frame& frame, const uint8_t* bytes,
+               bool may_differ);
   void EndTurn();
+  // The lane lets go of it.
+  void StopNoting(FlowEngine& engine);
 
  private:
   static constexpr uint16_t kNone = UINT16_MAX;
+  static constexpr uint16_t kMissed = UINT16_MAX - 1;
 
   void Prepare(FlowEngine* engine);
   void CopyState();
   bool HasPlace(const Record& record, uint64_t needed);
+  void Miss(uint8_t port);
   template <typename Entry>
   void Append(const Entry& entry, const uint8_t* bytes, uint32_t length);
 
@@ -119,6 +133,7 @@ class Mirror {
   bool* const spoilt_;  // by flow: a frame of it is missing
   const uint32_t slot_bytes_;
   const uint32_t flow_capacity_;
+  const bool whole_flows_;
   StateCopy copy_;
   std::unique_ptr<FlowCopy> flows_;
   uint64_t copied_bytes_ = 0;
@@ -126,6 +141,7 @@ class Mirror {
   uint64_t copy_ns_ = 0;
   int copy_error_ = 0;
   std::atomic<uint64_t> missed_ = 0;
+  std::array<std::atomic<uint64_t>, 256> missed_of_{};
 
   // The block that is being written; null between turns.
   uint8_t* block_ = nullptr;

@@ -49,56 +49,52 @@ Rewrite FindRewrite(const MirroredFrame& frame, std::span<const uint8_t> live, s
 // ---- to the lane ----
 
 bool MirrorSource::Fetch(Lane& lane) {
-  if (taken_ < head_.frames) return true;
-  FinishBlock();
-  for (const uint32_t slot : kept_) lane.memory().pool.Release(slot);
-  kept_.clear();
+  if (taken_ < turn_.frames()) return true;
+  FinishBlock(lane);
   MirrorRing& ring = mirror_->ring();
   if (ring.filled() == 0) return false;
-  ReadBlock(ring.front());
-  lane.PassTime(head_.clock_ns);
+  turn_.Read(ring.front());
+  for (uint32_t i = 0; i < turn_.frames(); ++i) {
+    const MirroredFrame& frame = turn_[i].frame;
+    if (frame.begins && frame.flow < begun_.size()) begun_[frame.flow] = true;
+  }
+  lane.PassTime(turn_.clock_ns());
   return true;
 }
 
-void MirrorSource::ReadBlock(const uint8_t* block) {
-  std::memcpy(&head_, block, sizeof(head_));
-  const uint8_t* at = block + sizeof(head_);
-  for (uint32_t i = 0; i < head_.frames; ++i) {
-    std::memcpy(&places_[i].frame, at, sizeof(MirroredFrame));
-    places_[i].bytes = at + sizeof(MirroredFrame);
-    places_[i].has_outcome = false;
-    if (places_[i].frame.begins && places_[i].frame.flow < begun_.size()) begun_[places_[i].frame.flow] = true;
-    at += sizeof(MirroredFrame) + MirrorPadded(places_[i].frame.length);
-  }
-  for (uint32_t i = 0; i < head_.outcomes; ++i) {
-    MirroredOutcome outcome;
-    std::memcpy(&outcome, at, sizeof(outcome));
-    Place& place = places_[outcome.frame];
-    place.outcome = outcome;
-    place.outcome_bytes = outcome.has_bytes ? at + sizeof(outcome) : place.bytes;
-    place.has_outcome = true;
-    at += sizeof(outcome) + MirrorPadded(outcome.length);
-  }
+bool MirrorSource::Hold(Lane& lane, const MirroredFrame& frame, std::span<const uint8_t> bytes, uint64_t time_ns) {
+  if (taken_ < turn_.frames() || bytes.size() > lane.memory().pool.slot_bytes() - kHeadroomBytes) return false;
+  FinishBlock(lane);
+  held_.assign(bytes.begin(), bytes.end());
+  turn_.Hold(frame, held_.data(), time_ns);
+  lane.PassTime(time_ns);
+  return true;
 }
 
-void MirrorSource::FinishBlock() {
-  if (head_.bytes == 0) return;
-  counters_.skipped += head_.frames - compared_in_block_;
+void MirrorSource::FinishBlock(Lane& lane) {
+  for (const uint32_t slot : kept_) lane.memory().pool.Release(slot);
+  kept_.clear();
+  counters_.skipped += turn_.frames() - compared_in_block_;
   compared_in_block_ = 0;
-  first_number_ += head_.frames;
-  mirror_->ring().Release(head_.bytes);
-  head_ = {};
+  first_number_ += turn_.frames();
+  if (turn_.bytes() > 0) mirror_->ring().Release(turn_.bytes());
+  turn_.Clear();
   taken_ = 0;
+}
+
+bool MirrorSource::Watches(uint32_t index) const {
+  const Place& place = turn_[index];
+  return filter_.TakesComing(place.frame, place.bytes, place.has_outcome ? &place.outcome : nullptr);
 }
 
 bool MirrorSource::Take(LaneMemory memory, Frame* frame) {
   uint32_t slot;
   if (memory.pool.Take({&slot, 1}, SlotOwner::kLane) == 0) return false;
-  const Place& place = places_[taken_++];
+  const Place& place = turn_[taken_++];
   const uint32_t offset = slot * memory.pool.slot_bytes() + kHeadroomBytes;
   const uint32_t length = std::min(place.frame.length, memory.pool.slot_bytes() - kHeadroomBytes);
   std::memcpy(memory.umem + offset, place.bytes, length);
-  *frame = {offset, length, place.frame.wire_length, place.frame.link, place.frame.oversize != 0, head_.clock_ns};
+  *frame = {offset, length, place.frame.wire_length, place.frame.link, place.frame.oversize != 0, turn_.clock_ns()};
   ++counters_.frames;
   return true;
 }
@@ -115,7 +111,7 @@ void MirrorSource::Compare(Lane& lane) {
     counters_.dropped += drops;
     counters_.faults += outcome.kind == layout::kOutcomeKindsFault && outcome.reason != layout::kEngineDropReasonsFault;
     const uint64_t index = outcome.number - first_number_;
-    if (index < head_.frames) CompareOne(places_[index], outcome, lane);
+    if (index < turn_.frames()) CompareOne(turn_[index], outcome, lane);
   }
 }
 
@@ -140,7 +136,7 @@ void MirrorSource::CompareOne(const Place& place, const Outcome& outcome, Lane& 
   const auto left = [](const Ending& ending) { return ending.kind == layout::kOutcomeKindsForward; };
   const Frame& frame = lane.frame(outcome.record);
   std::span<const uint8_t> live_bytes, next_bytes;
-  if (left(live)) live_bytes = {place.outcome_bytes, noted.has_bytes ? noted.length : place.frame.length};
+  if (left(live)) live_bytes = place.left();
   if (left(next)) next_bytes = {lane.memory().umem + frame.offset, frame.length};
   Rewrite rewrite = Rewrite::kNone;
   if (live == next) {
@@ -153,7 +149,7 @@ void MirrorSource::CompareOne(const Place& place, const Outcome& outcome, Lane& 
                     rewrite,
                     place.frame.number,
                     place.frame.flow,
-                    head_.clock_ns,
+                    turn_.clock_ns(),
                     {place.bytes, place.frame.length},
                     live_bytes,
                     next_bytes});

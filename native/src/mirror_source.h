@@ -4,14 +4,15 @@
 //   Fetch ─▶ turn of the shadow's lane ─▶ Compare ─▶ … until all frames of the block are taken ─▶ Fetch
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <vector>
 
 #include "abi.h"
 #include "differences.h"
+#include "frame_filter.h"
 #include "mirror.h"
+#include "mirrored_turn.h"
 
 namespace sluice {
 
@@ -37,12 +38,14 @@ class MirrorSource {
 
   // Takes up the next block; false if there is none. The lane's clock is the mirrored lane's then.
   bool Fetch(Lane& lane);
+  // In the place of a block, a frame that nobody else has received; false if it does not fit a slot.
+  bool Hold(Lane& lane, const MirroredFrame& frame, std::span<const uint8_t> bytes, uint64_t time_ns);
   // After each turn, before anything of it is written over.
   void Compare(Lane& lane);
 
   // For the ports.
-  uint64_t clock_ns() const { return head_.clock_ns; }
-  bool NextIsOf(uint8_t port) const { return taken_ < head_.frames && frame(taken_).port == port; }
+  uint64_t clock_ns() const { return turn_.clock_ns(); }
+  bool NextIsOf(uint8_t port) const { return taken_ < turn_.frames() && turn_[taken_].frame.port == port; }
   bool Take(LaneMemory memory, Frame* frame);
   void Keep(uint32_t slot) { kept_.push_back(slot); }
 
@@ -56,18 +59,17 @@ class MirrorSource {
   const Counters& counters() const { return counters_; }
   const Differences& differences() const { return differences_; }
 
- private:
-  struct Place {
-    MirroredFrame frame;
-    const uint8_t* bytes;
-    MirroredOutcome outcome;
-    const uint8_t* outcome_bytes;
-    bool has_outcome;
-  };
+  // For who watches, between Fetch or Hold and the next one: frames that the filter takes, by their index in the turn.
+  void Watch(FrameFilter filter) { filter_ = std::move(filter); }
+  bool Watches(uint32_t index) const;
+  const MirroredTurn& turn() const { return turn_; }
+  // By which the shadow's lane knows the frame.
+  uint64_t NumberOf(uint32_t index) const { return first_number_ + index; }
 
-  const MirroredFrame& frame(uint32_t index) const { return places_[index].frame; }
-  void ReadBlock(const uint8_t* block);
-  void FinishBlock();
+ private:
+  using Place = MirroredTurn::Place;
+
+  void FinishBlock(Lane& lane);
   void CompareOne(const Place& place, const Outcome& outcome, Lane& lane);
   bool IsComparable(const Place& place) const;
 
@@ -76,8 +78,9 @@ class MirrorSource {
   const EndingNames next_names_;
   const bool new_flows_only_;
   std::vector<bool> begun_;  // by the mirrored lane's flow: since it is mirrored
-  MirrorBlock head_{};
-  std::array<Place, abi::kBatchCapacity> places_;
+  MirroredTurn turn_;
+  std::vector<uint8_t> held_;  // bytes of a frame that is in no block
+  FrameFilter filter_;
   uint32_t taken_ = 0;
   uint64_t first_number_ = 1;  // the shadow's number of the block's first frame
   std::vector<uint32_t> kept_;

@@ -18,6 +18,7 @@ import { loadChain, pinDocument, readChange } from "../function/load-chain.ts";
 import { type Change, describeVersions } from "../generation/change.ts";
 import { type ChainSource, type CommittedChain, CommittedStore, followSource } from "../generation/committed.ts";
 import { History } from "../generation/history.ts";
+import { ObserveServer } from "../generation/observe-server.ts";
 import { Plans } from "../generation/plans.ts";
 import { type StoredChain, StoredState, takeStored } from "../generation/stored-state.ts";
 import { Upgrades } from "../generation/upgrade.ts";
@@ -142,6 +143,7 @@ export async function runEngine(file: string, options: EngineOptions, life: Engi
     void afterQuarantine(quarantine, engine, upgrades);
   };
   const server = await listenForUpgrades(engine.folder, upgrades, changeReader(engine, upgrades), plans);
+  const observing = await ObserveServer.listen(engine, () => upgrades.source.file);
   const stop = () => {
     plans.stop();
     void engine.stop().catch(() => {});
@@ -162,6 +164,7 @@ export async function runEngine(file: string, options: EngineOptions, life: Engi
     plans.stop();
     upgrades.stop();
     server.close();
+    await observing.close();
     history.close();
   }
 }

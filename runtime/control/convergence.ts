@@ -104,6 +104,8 @@ export class Convergence {
     const hosted = await engines.listHosted().catch(() => null);
     this.#isReady = hosted !== null;
     if (hosted === null) return;
+    // Nothing is being applied at this moment: what says so could not be written down.
+    await this.#recover();
     for (const { name } of revisions.chains()) await settlement.settle(name);
     const wanted = this.#listWanted();
     for (const revision of wanted) await this.#ensure(revision);

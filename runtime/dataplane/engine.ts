@@ -16,6 +16,10 @@ import type { LogLevel } from "./instance.ts";
 import type { FaultReport } from "./lane.ts";
 import { loadAddon } from "./load-addon.ts";
 import type { FlowRecovery, FrameAudit, LinkKeeper, NativeLane } from "./native.ts";
+import type { WatchedChain } from "./observe/frame-filter.ts";
+import type { Lookout, LookoutListener } from "./observe/lookout.ts";
+import type { Observation } from "./observe/lookout-protocol.ts";
+import { Lookouts } from "./observe/lookouts.ts";
 import { Shadow } from "./shadow.ts";
 import {
   COMMITTED,
@@ -147,6 +151,7 @@ export class Engine {
   #standby: GenerationWorker | undefined;
   #standbyTimer: NodeJS.Timeout | undefined;
   #shadow: { readonly of: GenerationWorker; readonly shadow: Shadow } | undefined;
+  readonly #lookouts = new Lookouts();
   #lastGeneration = 1;
   /** Of the generation that was built last: what any of them ever counted keeps its place. */
   #layout: CounterLayout;
@@ -250,11 +255,42 @@ export class Engine {
     return shadow;
   }
 
+  /** What a question about the traffic can name. */
+  get watched(): WatchedChain {
+    return {
+      plan: this.#running.setup.plan,
+      reasons: this.#running.description.functions.map(({ reasons }) => reasons),
+    };
+  }
+
+  /** Somebody looks at copies of the traffic, until the chain is another one. Throws watch-limit, not-running, system-call. */
+  observe(observation: Observation, listener: LookoutListener): Lookout {
+    if (this.#isStopping)
+      throw new SluiceError({ code: "not-running", where: this.#state.path, what: "the engine stops" });
+    if (observation.kind !== "tap" && this.migrationLeft > 0) {
+      const what = `${this.migrationLeft} entries are still to be migrated`;
+      throw new SluiceError({ code: "watch-failed", where: this.#state.path, what, help: "wait until they are" });
+    }
+    const { functions, layout } = this.#running.description;
+    const { plan, packages } = this.#running.setup;
+    const { cpu, folder, slotBytes } = this.#shared;
+    return this.#lookouts.start(
+      {
+        ...{ observation, plan, packages, folder, slotBytes, live: { layout, functions, plan }, lane: this.#lane },
+        quarantined: [...this.#running.quarantined],
+        cpu: cpu === null ? null : cpu - 1,
+        batchLimitMs: this.#setup.batchLimitMs ?? BATCH_LIMIT_MS,
+      },
+      listener,
+    );
+  }
+
   /** Between two batches, the generation has the lane from now on; the one before stands by. */
   async switchTo(generation: number): Promise<Taken & { readonly before: number }> {
     const next = this.#find(generation);
     await this.#endShadow();
     const before = this.#running;
+    this.#lookouts.stopAll(`generation ${generation} takes over`);
     const taken = next.taken();
     this.#others.delete(next);
     this.#others.add(before);
@@ -444,6 +480,7 @@ export class Engine {
     const successor = this.#successorOf(hung) ?? (await this.#build({ ...hung.setup, quarantined }));
     const taken = successor.taken();
     const isCopy = successor.setup.plan === hung.setup.plan;
+    if (!isCopy) this.#lookouts.stopAll(`generation ${successor.setup.generation} takes over`);
     if (hung === this.#committed) this.#committed = successor;
     this.#others.delete(successor);
     if (successor === this.#standby) this.#standby = undefined;
@@ -511,6 +548,7 @@ export class Engine {
     this.#watchdog.stop();
     clearTimeout(this.#standbyTimer);
     await this.#endShadow();
+    await this.#lookouts.endAll("the engine stops");
     await Promise.all([this.#running, ...this.#others].map((worker) => worker.terminate()));
     this.#state.remove();
   }

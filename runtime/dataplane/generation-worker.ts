@@ -34,6 +34,8 @@ export class GenerationWorker {
   readonly ended: Promise<FrameAudit>;
   /** The function's index: it trapped too often. */
   onQuarantine: ((index: number) => void) | undefined;
+  /** Indices of functions that it does not call. */
+  readonly quarantined: Set<number>;
   readonly #worker: Worker;
   readonly #ready = Promise.withResolvers<Ready>();
   readonly #ended = Promise.withResolvers<FrameAudit>();
@@ -44,6 +46,7 @@ export class GenerationWorker {
 
   constructor(setup: WorkerSetup, listeners: Listeners) {
     this.setup = setup;
+    this.quarantined = new Set(setup.quarantined);
     this.ready = this.#ready.promise;
     this.ended = this.#ended.promise;
     this.ready.catch(() => {});
@@ -86,8 +89,10 @@ export class GenerationWorker {
         this.#description = message;
         this.#ready.resolve(message);
       } else if (message.kind === "taken") this.#taken.resolve({ pauseNs: message.pauseNs });
-      else if (message.kind === "quarantined") this.onQuarantine?.(message.function);
-      else if (message.kind === "fault") onFault?.(message.fault);
+      else if (message.kind === "quarantined") {
+        this.quarantined.add(message.function);
+        this.onQuarantine?.(message.function);
+      } else if (message.kind === "fault") onFault?.(message.fault);
       else if (message.kind === "evidence") onEvidence?.(message.evidence, this.setup);
       else if (message.kind === "log") onLog?.(message.level, message.function, message.message);
       else if (message.kind === "stopped") audit = message.audit;

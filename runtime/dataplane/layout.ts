@@ -151,6 +151,31 @@ export const OUTCOME_RECORD = 32; // u16: its record, valid until the next inhal
 export const outcomeKinds = ["forward", "drop", "consume", "host", "fault"] as const;
 export type OutcomeKind = (typeof outcomeKinds)[number];
 
+/** Mirrors that a lane can have at the same time: that of a change's shadow, and those of who watches. */
+export const MIRRORS = 4;
+export const MIRROR_OF_CHANGE = 0;
+
+/**
+ * A watched frame as MirrorTap.read writes it: this head, then the bytes that were kept, padded to a multiple of 8. As it
+ * came, or as it left.
+ */
+export const TAP_ENTRY_BYTES = 48;
+export const TAP_NUMBER = 0; // u64: of the frame, among all that the lane received; 0: a function built it
+export const TAP_TIME = 8; // u64 ns
+export const TAP_FLOW = 16; // u32: 0: none
+export const TAP_WIRE_LENGTH = 20; // u32
+export const TAP_KEPT = 24; // u32: bytes that follow
+export const TAP_DETAIL = 28; // u32
+export const TAP_REASON = 32; // u16: the function's reason, or an index into engineDropReasons
+export const TAP_HOP = 34; // i16: that decided, -1 for the engine
+export const TAP_PORT = 36; // u8: where it came in
+export const TAP_TO = 37; // u8: where it left, of what was forwarded
+export const TAP_KIND = 38; // u8: outcomeKinds; TAP_NO_OUTCOME: it waits for other fragments
+export const TAP_ENGINE = 39; // u8: 1 if the reason is the engine's
+export const TAP_LINK = 40; // u8
+export const TAP_LEAVES = 41; // u8: 1 as it left, 0 as it came
+export const TAP_NO_OUTCOME = 255;
+
 /** Where a frame that left two lanes in different shapes differs first; "none": it does not, or did not leave both. */
 export const rewriteParts = ["none", "length", "link", "network", "transport", "payload"] as const;
 export type RewritePart = (typeof rewriteParts)[number];

@@ -26,6 +26,7 @@ export function loadAddon(): NativeAddon {
     claimLaneCpu: translated(raw.claimLaneCpu),
     leaveLaneCpu: translated(raw.leaveLaneCpu),
     inspectCapture: translated(raw.inspectCapture),
+    readCapture: translated(raw.readCapture),
     probeAfxdp: translated(raw.probeAfxdp),
     openLinkKeeper: translated(raw.openLinkKeeper),
     createLane: translated((options) => translatePorts(raw.createLane(options))),

@@ -1,4 +1,5 @@
 // The addon's mirrors as TypeScript sees them: what comes to a lane and what becomes of it, for another lane's thread.
+import type { Match } from "../chain/plan.ts";
 import type { Segment } from "./native.ts";
 
 export interface MirrorOptions {
@@ -7,6 +8,8 @@ export interface MirrorOptions {
   /** Of the lane that is mirrored. */
   readonly slotBytes: number;
   readonly flowCapacity: number;
+  /** Of a flow all frames, or none after one found no room. */
+  readonly wholeFlows: boolean;
 }
 
 /** A file of the lane's state, and the zeros that become a copy of it. */
@@ -23,6 +26,8 @@ export interface NativeMirror {
   readonly id: number;
   /** Throws system-call. */
   addParts: (parts: readonly MirrorPart[]) => void;
+  /** The traffic alone, without the state: mirrors at once. */
+  open(): void;
   /** Between two turns the lane begins to note which flows change. */
   wantNotes(): void;
   noting(): boolean;
@@ -34,8 +39,11 @@ export interface NativeMirror {
   copied: () => { readonly bytes: number; readonly pauseUs: number } | null;
   /** Bytes that the shadow has not worked off. */
   filled(): number;
-  /** Frames that found no room, and later ones of their flows. */
+  /** Frames that found no room, with wholeFlows later ones of their flows, too; in all, and those that came on one port. */
   missed(): number;
+  missedOf(port: number): number;
+  /** This object lets go of it, without waiting for the garbage collector. Further calls throw. */
+  close(): void;
 }
 
 /** Indices into lists of names that both sides share; see `shareNames`. */
@@ -65,6 +73,69 @@ export interface MirrorSource {
   compare(): void;
   counters(): MirrorCounters;
   groups(): NativeDifferenceGroup[];
+  /** Which frames `watched` lists; none until it is called. */
+  watch(filter: FrameFilter): void;
+  /** After fetch or hold, before the turn: those of the frames that somebody watches. */
+  watched(): WatchedFrame[];
+  /** After inhale: the index of the record of the frame with that number, -1 if it has none. */
+  recordOf(number: number): number;
+  /** A frame that nobody else receives comes in the next turn; false if it does not fit a slot. */
+  hold(port: number, bytes: Uint8Array, link: number, wireLength: number, timeNs: bigint): boolean;
+}
+
+/** By numbers of the mirrored lane. */
+export interface FrameFilter {
+  /** One of them takes the frame; none: all do. */
+  readonly matches: readonly Match[];
+  /** 0: any. */
+  readonly flow: number;
+  /** Ports where frames are watched as they come, and as they leave. */
+  readonly comes: readonly number[];
+  readonly leaves: readonly number[];
+  /** Only frames that are dropped, for one of these causes (none: for any). Null: all. */
+  readonly causes: readonly DropCause[] | null;
+}
+
+/** -1: any. */
+export interface DropCause {
+  readonly hop: number;
+  readonly byEngine: boolean;
+  readonly reason: number;
+  readonly detail: number;
+}
+
+export interface WatchedFrame {
+  /** Of the shadow's lane; of the mirrored one, 0 if it never had it. */
+  readonly number: number;
+  readonly liveNumber: number;
+  readonly liveFlow: number;
+  /** The flow that it finds in the shadow's table. */
+  readonly flowBefore: number;
+  readonly port: number;
+  readonly link: number;
+  readonly wireLength: number;
+  readonly timeNs: bigint;
+  readonly received: Uint8Array;
+  /** What became of it in the mirrored lane; null if nothing yet. */
+  readonly live: WatchedOutcome | null;
+}
+
+export interface WatchedOutcome {
+  /** Index into outcomeKinds. */
+  readonly kind: number;
+  readonly to: number;
+  readonly hop: number;
+  readonly reason: number;
+  readonly byEngine: boolean;
+  readonly detail: number;
+  /** As it left; null if it did not. */
+  readonly bytes: Uint8Array | null;
+}
+
+/** A mirror that is read for its own sake. */
+export interface MirrorTap {
+  /** Fills `to` with entries (layout.ts, TAP_*) as long as there are any and they fit; bytes written. */
+  read(to: Uint8Array): number;
 }
 
 export interface MirrorCounters {

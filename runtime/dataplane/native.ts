@@ -1,7 +1,14 @@
 // The native addon as TypeScript sees it. load-addon.ts is the only file that touches the addon itself.
 
 import type { AfxdpMode, FlowTimeouts, KernelClass, Match, PlannedFragments, Side } from "../chain/plan.ts";
-import type { FollowOptions, MirrorOptions, MirrorSource, NativeMirror } from "./native-mirror.ts";
+import type {
+  FollowOptions,
+  FrameFilter,
+  MirrorOptions,
+  MirrorSource,
+  MirrorTap,
+  NativeMirror,
+} from "./native-mirror.ts";
 
 /** A shared-memory file, mapped readable and writable in this process. `buffer` is a view of the very pages. */
 export interface Segment {
@@ -288,10 +295,13 @@ export interface NativeLane {
   openMemoryPort: (options?: MemoryPortOptions) => MemoryPort;
   openFilePort: (options: FilePortOptions) => FilePort;
   openAfxdpPort: (options: AfxdpPortOptions) => AfxdpPort;
-  /** From the next turn on, what comes and what becomes of it is copied to that mirror; null: nowhere. From any thread. */
-  setMirror(mirror: number | null): void;
+  /**
+   * From the next turn on, what comes and what becomes of it is copied to that mirror; null: nowhere. `place`, below
+   * MIRRORS, has one mirror at a time. From any thread.
+   */
+  setMirror(mirror: number | null, place: number): void;
   /** Frees a mirror that the lane has let go of; nothing if there is none. From any thread. */
-  freeMirror(): void;
+  freeMirror(place: number): void;
   /** By port: what a function hands to the host gets there. From any thread. */
   reachesHost(): boolean[];
   /** Opens all ports: they receive what the mirrored lane did. */
@@ -386,6 +396,18 @@ export interface CaptureInfo {
   readonly nanoseconds: boolean;
 }
 
+export interface ReadCapture {
+  readonly packets: readonly {
+    readonly bytes: Uint8Array;
+    readonly wireLength: number;
+    /** LINK_*. */
+    readonly link: number;
+    readonly timeNs: bigint;
+  }[];
+  /** Why reading ended before the file's end; null if it did not. */
+  readonly damage: string | null;
+}
+
 export interface AfxdpPortOptions {
   /** Path of the XDP program's object file. */
   readonly program: string;
@@ -452,6 +474,8 @@ export interface NativeAddon {
   createMirror(options: MirrorOptions): NativeMirror;
   /** A mirror of this process by its id, for another thread. Throws internal if nobody holds it any more. */
   attachMirror(id: number): NativeMirror;
+  /** Of each frame the first `snapLength` bytes. */
+  openTap(mirror: number, filter: FrameFilter, snapLength: number): MirrorTap;
   /** Opens each AF_XDP mode for a moment, best first. Frames pass to the kernel meanwhile; a few may be lost. */
   probeAfxdp(options: { readonly device: string; readonly queue: number; readonly program: string }): AfxdpProbe[];
   /** For a process that starts engines; they inherit the descriptors. It goes with the last process that has it. */
@@ -469,6 +493,8 @@ export interface NativeAddon {
   wake(descriptor: number): void;
   /** Reads a capture's header. Throws file-unreadable, capture-format or capture-link-type. */
   inspectCapture(path: string): CaptureInfo;
+  /** All packets of a capture. Throws file-unreadable, capture-format or capture-link-type. */
+  readCapture(path: string): ReadCapture;
   /**
    * The record of one frame of link type LINK_*, `RECORD_BYTES` long, as the packet path would make it.
    * `wireLength` is what the frame had on the wire, at least `bytes.length` unless the capture lies.

@@ -9,6 +9,7 @@ import { hopCounters, rewriteParts } from "./layout.ts";
 import { FRAMES_ADDRESS } from "./memory-map.ts";
 import type { NativeAddon } from "./native.ts";
 import type { MirrorSource, NativeDifferenceGroup } from "./native-mirror.ts";
+import type { SegmentStore } from "./segment-store.ts";
 import { describeEnding, type SharedNames, shareNames } from "./shadow-names.ts";
 import type { Difference, ShadowCounts, ShadowSetup } from "./shadow-protocol.ts";
 import { ShadowStore } from "./shadow-store.ts";
@@ -24,7 +25,9 @@ const TICKS = hopCounters.indexOf("ticks");
 export class ShadowLane {
   readonly lane: Lane;
   readonly copied: { readonly bytes: number; readonly pauseUs: number };
-  readonly #source: MirrorSource;
+  readonly source: MirrorSource;
+  /** Its own memory, which began as a copy of the state. */
+  readonly store: SegmentStore;
   readonly #names: SharedNames;
   readonly #nsPerTick: number;
   readonly #traps = new TrapCount();
@@ -38,7 +41,11 @@ export class ShadowLane {
     const memory = openLaneMemory(native, { slots, slotBytes }, store);
     const common = { native, plan, packages };
     const place = { lane: 0, laneCount: 1, seed: 0n, keepReports: false };
-    const generation = new Generation({ ...common, ...place, memory, store, before: live });
+    this.store = store;
+    const generation = new Generation({
+      ...{ ...common, ...place, memory, store, before: live },
+      quarantined: setup.quarantined,
+    });
     generation.warmUp();
     this.copied = copyState(native, setup, store);
     generation.migrate();
@@ -54,7 +61,7 @@ export class ShadowLane {
     );
     // Payload that waits for what came too early is the lane's own memory, and not copied.
     const newFlowsOnly = [live.plan, plan].some(({ functions }) => functions.some(({ stream }) => stream));
-    this.#source = lane.follow(setup.mirror, { ...this.#names, reachesHost: setup.reachesHost, newFlowsOnly });
+    this.source = lane.follow(setup.mirror, { ...this.#names, reachesHost: setup.reachesHost, newFlowsOnly });
     this.#nsPerTick = 1e9 / native.measureTickHz();
     const onFault = (fault: FaultReport) => this.#noteTrap(fault);
     const rest = { slots, slotBytes, batchLimit: BATCH_LIMIT, keepOutcomes: true, virtualClock: true };
@@ -66,9 +73,9 @@ export class ShadowLane {
 
   /** One batch of the other lane; false if there is none. */
   follow(): boolean {
-    if (!this.#source.fetch()) return false;
+    if (!this.source.fetch()) return false;
     turn(this.lane);
-    this.#source.compare();
+    this.source.compare();
     return true;
   }
 
@@ -79,7 +86,7 @@ export class ShadowLane {
   }
 
   get counts(): ShadowCounts {
-    const { frames, compared, differing, skipped, dropped, badResults } = this.#source.counters();
+    const { frames, compared, differing, skipped, dropped, badResults } = this.source.counters();
     const { hops } = this.lane.counterLayout;
     const ticks = hops.reduce((sum, first) => sum + Number(this.lane.counters[first + TICKS]), 0);
     return {
@@ -89,7 +96,7 @@ export class ShadowLane {
   }
 
   get differences(): Difference[] {
-    return this.#source.groups().map((group) => this.#describe(group));
+    return this.source.groups().map((group) => this.#describe(group));
   }
 
   #describe({ live, next, rewrite, count, flows, examples }: NativeDifferenceGroup): Difference {

@@ -12,6 +12,8 @@ export interface ShadowSetup {
   readonly packages: readonly FunctionPackage[];
   /** The generation that has the lane, whose outcomes are compared. */
   readonly live: Predecessor;
+  /** Indices of functions of the plan that are not called; absent: none. */
+  readonly quarantined?: readonly number[];
   /** By port of the lane. */
   readonly reachesHost: readonly boolean[];
   /** The lane's state folder. */

@@ -2,6 +2,7 @@
 // fail, hang or fall behind without anything of that reaching the lane.
 import { Worker } from "node:worker_threads";
 import { SluiceError } from "../errors.ts";
+import { MIRROR_OF_CHANGE } from "./layout.ts";
 import { loadAddon } from "./load-addon.ts";
 import type { NativeLane } from "./native.ts";
 import type { NativeMirror } from "./native-mirror.ts";
@@ -59,12 +60,14 @@ export class Shadow {
     this.#lane = lane;
     this.#plan = plan;
     this.#batchLimitMs = batchLimitMs;
-    this.#mirror = loadAddon().createMirror({ ringBytes, slotBytes, flowCapacity: plan.flows.capacity });
+    this.#mirror = loadAddon().createMirror({
+      ...{ ringBytes, slotBytes, flowCapacity: plan.flows.capacity, wholeFlows: true },
+    });
     const control = new SharedArrayBuffer(CONTROL_WORDS * 4);
     this.#control = new Int32Array(control);
     const setup: ShadowSetup = { ...rest, mirror: this.#mirror.id, control, reachesHost: lane.reachesHost() };
     this.#following.promise.catch(() => {});
-    lane.setMirror(this.#mirror.id);
+    lane.setMirror(this.#mirror.id, MIRROR_OF_CHANGE);
     this.#worker = new Worker(new URL("shadow-worker.ts", import.meta.url), { workerData: setup });
     this.#exit = new Promise((resolve) => this.#worker.once("exit", () => resolve()));
     this.#worker.on("message", (message: ShadowMessage) => this.#hear(message));
@@ -109,8 +112,8 @@ export class Shadow {
     clearTimeout(this.#late);
     this.#watchdog?.stop();
     this.#watchdog = undefined;
-    this.#lane.setMirror(null);
-    setTimeout(() => this.#lane.freeMirror(), RELEASE_AFTER_MS).unref();
+    this.#lane.setMirror(null, MIRROR_OF_CHANGE);
+    setTimeout(() => this.#lane.freeMirror(MIRROR_OF_CHANGE), RELEASE_AFTER_MS).unref();
   }
 
   #hear(message: ShadowMessage): void {

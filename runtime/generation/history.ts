@@ -71,6 +71,8 @@ const COLUMNS = "chain, upgrade, state, at, actor, before, after, durationMs, ou
 
 export class History {
   readonly #database: DatabaseSync;
+  /** What could not be written. */
+  readonly #kept: NewTransition[] = [];
 
   /** Throws file-unwritable. */
   constructor(root = dataRoot()) {
@@ -103,8 +105,30 @@ export class History {
     }
   }
 
-  /** Durable when it returns. */
+  /** Durable when it returns. Throws file-unwritable. */
   add(transition: NewTransition): void {
+    try {
+      for (let kept = this.#kept[0]; kept !== undefined; kept = this.#kept[0]) {
+        this.#insert(kept);
+        this.#kept.shift();
+      }
+      this.#insert(transition);
+    } catch (error) {
+      const where = `history of ${transition.chain}`;
+      throw new SluiceError({ code: "file-unwritable", where, what: (error as Error).message });
+    }
+  }
+
+  /** Of what has happened, whether it can be written down or not: if not, it is before the next that is. */
+  note(transition: NewTransition): void {
+    try {
+      this.add(transition);
+    } catch {
+      this.#kept.push(transition);
+    }
+  }
+
+  #insert(transition: NewTransition): void {
     const { chain, upgrade, state, at, actor, before, after, durationMs, outcome } = transition;
     const { plan = null, step = null, attempt = null } = transition;
     this.#database

@@ -229,7 +229,7 @@ export class Upgrades {
       ...{ from: generation, commitWithinMs },
     };
     const underWay = this.#underWay;
-    this.#move("init", actor, 0);
+    this.#beginHistory(actor);
     this.#move("loading", actor, 0);
     const started = performance.now();
     try {
@@ -244,6 +244,16 @@ export class Upgrades {
     }
     this.#move("loaded", actor, performance.now() - started);
     return this.status;
+  }
+
+  #beginHistory(actor: string): void {
+    try {
+      this.#move("init", actor, 0);
+    } catch (error) {
+      this.#number -= 1;
+      this.#underWay = undefined;
+      throw error;
+    }
   }
 
   /**
@@ -329,8 +339,14 @@ export class Upgrades {
     this.#committed.prepare(this.#number, this.describeRunning(underWay.change.source));
     clearTimeout(this.#deadline);
     this.#move("committing", actor, 0);
-    // Should the engine die from here on, this is what comes back; so the generation before goes afterwards.
-    this.#finish("committed", actor, performance.now() - started);
+    try {
+      // Should the engine die from here on, this is what comes back; so the generation before goes afterwards.
+      this.#finish("committed", actor, performance.now() - started);
+    } catch (error) {
+      this.#move("switched", actor, performance.now() - started, `not committed: ${(error as Error).message}`);
+      this.#goBackAfter(Math.max(Date.parse(underWay.commitUntil as string) - Date.now(), ABORT_AGAIN_MS));
+      throw error;
+    }
     this.#committed.complete();
     this.#source = underWay.change.source;
     for (const name of listChanged(underWay.running, underWay.change)) this.#previous.set(name, underWay.running);
@@ -441,11 +457,11 @@ export class Upgrades {
     throw new SluiceError({ code: "upgrade-state", where: this.#chain, what, help: "see `sluice upgrade status`" });
   }
 
+  /** Throws file-unwritable where nothing has been done yet, and where it would be done for good; then it is not. */
   #move(state: UpgradeState, actor: string, durationMs: number, outcome = "ok"): void {
-    this.#state = state;
     const { before, after } = this.#underWay as UnderWay;
     const at = new Date().toISOString();
-    this.#history.add({
+    const transition = {
       chain: this.#chain,
       upgrade: this.#number,
       state,
@@ -455,12 +471,15 @@ export class Upgrades {
       after,
       durationMs,
       outcome,
-    });
+    };
+    if (state === "init" || state === "committed") this.#history.add(transition);
+    else this.#history.note(transition);
+    this.#state = state;
   }
 
   #finish(state: "committed" | "aborted", actor: string, durationMs: number, outcome = "ok"): void {
-    this.#watch?.stop();
     this.#move(state, actor, durationMs, outcome);
+    this.#watch?.stop();
     this.#underWay = undefined;
   }
 }

@@ -13,8 +13,6 @@ import { eventually, RunningBox } from "../support/running-box.ts";
 
 const obstacle = networkObstacle();
 const KILLS = Number(process.env.SLUICE_KILLS ?? 16);
-/** About as long as an apply takes. */
-const WITHIN_MS = 350;
 const SEED = Number(process.env.SLUICE_SEED ?? Date.now() % 1_000_000);
 
 function random(seed: number): () => number {
@@ -82,14 +80,15 @@ describe.skipIf(obstacle !== null)(`processes killed${obstacle === null ? "" : `
   /** Applies one after the other, in each of which `kill` comes at a random moment. */
   const applyAndKill = async (count: number, kill: () => Promise<void>) => {
     const next = random(SEED);
-    let [answered, last] = [0, 1];
-    for (let number = 2; number < count + 2; number++) {
+    const { tookMs } = await box.put("edge", edge(3));
+    let [answered, last] = [0, 3];
+    for (let number = 4; number < count + 4; number++) {
       const confirmWithin = next() < 0.2 ? { confirmWithin: "200ms" } : {};
       const put = box.put("edge", edge(number), confirmWithin).then(
         () => true,
         () => false,
       );
-      await sleep(next() * WITHIN_MS);
+      await sleep(next() * tookMs * 1.5);
       await kill();
       const isAnswered = await put;
       const found = await agree(`after apply ${number} (seed ${SEED})`);

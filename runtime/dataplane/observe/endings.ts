@@ -1,0 +1,29 @@
+// How a frame ended, in the names of the chain.
+import { engineDropReasons, type OutcomeKind, outcomeKinds } from "../layout.ts";
+import type { WatchedOutcome } from "../native-mirror.ts";
+import type { WatchedChain } from "./frame-filter.ts";
+import type { TracedEnding } from "./trace-events.ts";
+
+export type EndingNumbers = Omit<WatchedOutcome, "bytes">;
+
+export type Ending = Omit<TracedEnding, "bytes">;
+
+export function nameEnding({ plan, reasons }: WatchedChain, numbers: EndingNumbers): Ending {
+  const kind = outcomeKinds[numbers.kind] as OutcomeKind;
+  const index = numbers.hop < 0 ? undefined : plan.hops[numbers.hop]?.function;
+  const isReasoned = kind === "drop" || kind === "fault" || kind === "host";
+  const known: readonly string[] = numbers.byEngine ? engineDropReasons : (reasons[index ?? -1] ?? []);
+  const name = isReasoned ? (known[numbers.reason] ?? "unknown") : "";
+  return {
+    kind,
+    to: kind === "forward" ? (plan.ports[numbers.to]?.name ?? null) : null,
+    function: index === undefined ? null : (plan.functions[index]?.name ?? null),
+    reason: name === "" || numbers.detail === 0 ? name : `${name}:${numbers.detail}`,
+  };
+}
+
+/** `forward wan`, `drop fw rule:3`, `drop no-path`, `consume`. */
+export function formatEnding({ kind, to, function: by, reason }: Ending): string {
+  if (kind === "forward") return `forward ${to}`;
+  return [kind, by, reason].filter((word) => word !== null && word !== "").join(" ");
+}

@@ -421,6 +421,18 @@ describe.skipIf(obstacle !== null)(`with an engine${obstacle === null ? "" : ` (
     await expectStatus(on("commitUpgrade"), 200);
   });
 
+  it("what is restored runs, whatever ran before", async () => {
+    const functions = async () =>
+      (await on("getStats")).body.functions.map((each: { function: string }) => each.function);
+    expect(await functions()).toEqual(["count", "fw"]);
+    const { bytes } = await on("getBackup");
+    await expectStatus(on("putChain"), 200);
+    expect(await functions()).toEqual(["count"]);
+    await expectStatus(on("restoreBackup", { body: bytes }), 200);
+    await expect.poll(functions, { timeout: 20_000, interval: 500 }).toEqual(["count", "fw"]);
+    await expectStatus(on("putChain"), 200);
+  });
+
   it("what has to be stopped for a change is not changed unasked", async () => {
     const smaller = wireDocument("wire", "lan0", "wan0", { flows: { capacity: 100_000 } });
     await expectStatus(on("putChain", { body: smaller }), 409, "change-refused");

@@ -151,7 +151,7 @@ describe("README.md", () => {
   });
 });
 
-/** These want devices, or an engine that runs on some; test/integration runs them. */
+/** These want devices, or a box that runs on some; test/integration and the API's own tests run them. */
 const needsDevices =
   /^\.\/sluice (up|upgrade|top|doctor|trace|capture|dataplane|control|chain apply|token|audit|backup|restore)\b/;
 

@@ -28,6 +28,8 @@ tshark           reads captures in tests
 procps           sysctl in network namespaces
 libclang-rt-14-dev  sanitizers of the fuzz targets
 clang-format     npm run format
+prometheus       scrapes and checks metrics in tests
+nfdump           receives flows in tests
 LIST
 }
 

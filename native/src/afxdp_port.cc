@@ -148,11 +148,13 @@ void AfxdpPort::Lend(uint32_t slot, SlotOwner owner) {
 
 uint32_t AfxdpPort::Receive(std::span<Frame> frames) {
   if (!socket_) return 0;
+  xsk_ring_cons& ring = socket_->receive;
+  rings_.receive = __atomic_load_n(ring.producer, __ATOMIC_RELAXED) - ring.cached_cons;
   uint32_t at;
-  const uint32_t count = xsk_ring_cons__peek(&socket_->receive, static_cast<uint32_t>(frames.size()), &at);
+  const uint32_t count = xsk_ring_cons__peek(&ring, static_cast<uint32_t>(frames.size()), &at);
   if (count == 0) return 0;
   for (uint32_t i = 0; i < count; ++i) {
-    const xdp_desc* received = xsk_ring_cons__rx_desc(&socket_->receive, at + i);
+    const xdp_desc* received = xsk_ring_cons__rx_desc(&ring, at + i);
     const uint32_t slot = SlotOf(received->addr);
     lent_[slot] = false;
     memory_.pool.Move(slot, SlotOwner::kLane);
@@ -164,7 +166,7 @@ uint32_t AfxdpPort::Receive(std::span<Frame> frames) {
                  .time_ns = 0};
     counters_.receive_bytes += received->len;
   }
-  xsk_ring_cons__release(&socket_->receive, count);
+  xsk_ring_cons__release(&ring, count);
   counters_.receive_frames += count;
   return count;
 }
@@ -195,9 +197,15 @@ uint32_t AfxdpPort::Transmit(std::span<const Frame> frames) {
 void AfxdpPort::Flush() {
   if (socket_) Kick();
   if (socket_) Inspect();
-  if (!socket_) return;
+  if (!socket_) {
+    rings_ = {};
+    return;
+  }
   Reap();
   Refill();
+  const xsk_ring_prod& ring = socket_->transmit;
+  rings_.size = options_.ring_size;
+  rings_.transmit = ring.cached_prod - __atomic_load_n(ring.consumer, __ATOMIC_RELAXED);
 }
 
 // With copies the kernel sends only within sendto, and may stop early; each call takes at least one frame or ends this.

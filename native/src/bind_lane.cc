@@ -1,15 +1,12 @@
 #include "bind_lane.h"
 
 #include <sys/eventfd.h>
-#include <x86intrin.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <map>
 #include <mutex>
 #include <optional>
-#include <thread>
 
 #include "bind_error.h"
 #include "bind_mirror.h"
@@ -17,6 +14,7 @@
 #include "bind_recording.h"
 #include "bind_segment.h"
 #include "lane_cpu.h"
+#include "tick_clock.h"
 
 namespace sluice {
 namespace {
@@ -405,16 +403,7 @@ Napi::Value LeaveLaneCpu(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// The time stamp counter against the monotonic clock, over 20 ms.
-Napi::Value MeasureTickHz(const Napi::CallbackInfo& info) {
-  using Clock = std::chrono::steady_clock;
-  const auto start = Clock::now();
-  const uint64_t first = __rdtsc();
-  std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  const uint64_t ticks = __rdtsc() - first;
-  const std::chrono::duration<double> seconds = Clock::now() - start;
-  return Napi::Number::New(info.Env(), static_cast<double>(ticks) / seconds.count());
-}
+Napi::Value MeasureTickHz(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), TickHz()); }
 
 Napi::Value Wake(const Napi::CallbackInfo& info) {
   eventfd_write(info[0].ToNumber().Int32Value(), 1);

@@ -85,7 +85,8 @@ bool Sound(const Program& program, uint32_t ports) {
   for (uint32_t i = 0; i < hops; ++i) {
     const Hop& hop = program.hops[i];
     const auto from = static_cast<int32_t>(i);
-    if (hop.function >= program.functions.size() || hop.counters == nullptr || hop.reasons > abi::kReasonsCapacity)
+    if (hop.function >= program.functions.size() || hop.counters == nullptr || hop.calls == nullptr ||
+        hop.reasons > abi::kReasonsCapacity)
       return false;
     if (!Leads(hop.next, from, hops, ports)) return false;
     for (const Target branch : hop.branches) {
@@ -105,6 +106,7 @@ Hop ReadHop(const Napi::Object& object, const Segment& counters) {
   const Napi::Array branches = List(object, "branches");
   for (uint32_t i = 0; i < branches.Length(); ++i) hop.branches.push_back(ReadTarget(branches.Get(i)));
   hop.counters = Counters(counters, Unsigned(object, "counters"), layout::kHopCountersCount + abi::kReasonsCapacity);
+  hop.calls = Counters(counters, Unsigned(object, "calls"), layout::kCallCounters);
   hop.reasons = Unsigned(object, "reasons");
   hop.bypass = Flag(object, "bypass");
   hop.writable = Flag(object, "writable");
@@ -300,11 +302,17 @@ std::optional<LaneConfig> ReadLaneConfig(const Napi::Object& options) {
   config.lane_counters =
       Counters(*config.counters, Unsigned(options, "laneCounters"),
                layout::kLaneCountersCount + layout::kEngineDropReasonsCount + layout::kFlowCountersCount);
+  config.lane_use = Counters(*config.counters, Unsigned(options, "laneUse"),
+                             layout::kLaneUseCountersCount + layout::kCallSizeBuckets);
+  if (options.Get("reports").IsObject()) {
+    config.reports = ReportRing::Attach(SegmentOf(options.Get("reports")));
+    if (!config.reports) return std::nullopt;
+  }
   const bool sound = std::has_single_bit(config.slot_bytes) && config.slot_bytes > kHeadroomBytes &&
                      config.umem->bytes() % config.slot_bytes == 0 &&
                      config.umem->bytes() + config.frames_address <= abi::kMemoryBase && config.batch_limit >= 1 &&
                      config.batch_limit <= abi::kBatchCapacity && config.lane_index < config.lane_count &&
-                     config.lane_counters != nullptr;
+                     config.lane_counters != nullptr && config.lane_use != nullptr;
   if (!sound) return std::nullopt;
   if (options.Get("flows").IsObject() && !ReadFlows(options.Get("flows").As<Napi::Object>(), &config)) {
     return std::nullopt;
@@ -331,6 +339,12 @@ std::shared_ptr<Program> ReadProgram(const Napi::Object& options, const LaneConf
     program.port_counters.push_back(Counters(*config.counters, first, layout::kPortCountersCount));
     if (program.port_counters.back() == nullptr) return nullptr;
   }
+  for (const uint32_t first : Numbers<uint32_t>(List(options, "portGauges"))) {
+    program.port_gauges.push_back(Counters(*config.counters, first, layout::kPortGaugesCount));
+    if (program.port_gauges.back() == nullptr) return nullptr;
+  }
+  if (program.port_gauges.size() != program.port_counters.size()) return nullptr;
+  program.report_names = Unsigned(options, "reportNames");
   if (!Sound(program, static_cast<uint32_t>(program.port_counters.size()))) return nullptr;
   if (config.flows && (!options.Get("flows").IsObject() ||
                        !ReadFlowProgram(options.Get("flows").ToObject(), *config.flows, &program))) {

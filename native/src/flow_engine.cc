@@ -343,7 +343,7 @@ void FlowEngine::End(uint32_t flow, uint8_t reason, uint64_t now_ns) {
   FlowState& state = table_->state(flow);
   state.end = reason;
   Tell(flow, 0, EventOfEnd(reason, state), now_ns);
-  if (config_.keep_reports) Report(flow, now_ns);
+  if (config_.keep_reports || report_ring_ != nullptr) Report(flow, now_ns);
   if (streams_) streams_->End(flow, {});
   timers_->Clear(flow);
   timers_->RemoveUnassured(flow);
@@ -355,16 +355,38 @@ void FlowEngine::End(uint32_t flow, uint8_t reason, uint64_t now_ns) {
 }
 
 void FlowEngine::Report(uint32_t flow, uint64_t now_ns) {
-  const size_t at = reports_.size();
-  reports_.resize(at + report_bytes_);
-  auto* report = reinterpret_cast<FlowReport*>(reports_.data() + at);
+  if (config_.keep_reports) {
+    const size_t at = reports_.size();
+    reports_.resize(at + report_bytes_);
+    WriteReport(flow, now_ns, reports_.data() + at);
+  }
+  if (report_ring_ == nullptr) return;
+  WriteReport(flow, now_ns, report_ring_->Begin(layout::kReportKindsFlow, flow, serials_[flow], report_bytes_));
+  report_ring_->End();
+}
+
+void FlowEngine::ReportTo(ReportRing* ring) {
+  report_ring_ = ring;
+  const uint32_t before = ring->serial();
+  serial_ += before;
+  for (uint32_t flow = 1; flow <= table_->used(); ++flow) {
+    if (serials_[flow] != 0) serials_[flow] += before;
+  }
+}
+
+void FlowEngine::Describe(uint32_t flow, uint64_t now_ns, uint8_t* to) const {
+  auto* report = reinterpret_cast<FlowReport*>(to);
   const FlowKey* second = table_->KeyOf(flow, 1);
   *report = {.serial = serials_[flow],
              .reply = second ? 1u + (table_->SideOf(flow, 1) ^ 1) : 0,
              .time_ns = now_ns,
              .keys = {*table_->KeyOf(flow, 0), second ? *second : FlowKey{}},
              .state = table_->state(flow)};
-  uint8_t* values = reinterpret_cast<uint8_t*>(report + 1);
+}
+
+void FlowEngine::WriteReport(uint32_t flow, uint64_t now_ns, uint8_t* to) const {
+  Describe(flow, now_ns, to);
+  uint8_t* values = to + sizeof(FlowReport);
   for (const FlowColumn& column : config_.columns) {
     if (!column.exported) continue;
     std::memset(values, 0, sizeof(uint64_t));

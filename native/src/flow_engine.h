@@ -21,6 +21,7 @@
 #include "fragment_table.h"
 #include "layout.h"
 #include "record.h"
+#include "report_ring.h"
 #include "segment.h"
 #include "stream_table.h"
 #include "tcp_tracker.h"
@@ -156,6 +157,12 @@ class FlowEngine {
   // Stream chunks that this batch made available, in order.
   std::span<const Chunk> chunks() const { return {chunks_.data(), chunk_count_}; }
 
+  // From now on, each flow that ends is reported there, too; serials go on from those that it has seen.
+  void ReportTo(ReportRing* ring);
+  uint32_t serial() const { return serial_; }
+  // A FlowReport of a flow that lives.
+  void Describe(uint32_t flow, uint64_t now_ns, uint8_t* to) const;
+
   // Bytes of one report with its exported columns.
   uint32_t report_bytes() const { return report_bytes_; }
   const std::vector<uint8_t>& reports() const { return reports_; }
@@ -200,6 +207,7 @@ class FlowEngine {
   void RelateError(uint32_t position, Record& record, uint64_t now_ns);
   void End(uint32_t flow, uint8_t reason, uint64_t now_ns);
   void Report(uint32_t flow, uint64_t now_ns);
+  void WriteReport(uint32_t flow, uint64_t now_ns, uint8_t* to) const;
   bool Takes(const FlowSubscriber& subscriber, const FlowEvent& event) const;
   void Tell(uint32_t flow, uint8_t direction, uint32_t events, uint64_t now_ns);
   void PushStream(const Record& record, uint16_t index, const uint8_t* bytes, const uint8_t* umem, uint64_t now_ns);
@@ -231,6 +239,7 @@ class FlowEngine {
   std::unique_ptr<StreamTable> streams_;
   std::array<Chunk, abi::kChunksCapacity> chunks_;
   uint32_t chunk_count_ = 0;
+  ReportRing* report_ring_ = nullptr;
   std::vector<uint8_t> reports_;
   uint32_t report_bytes_;
 };

@@ -12,6 +12,7 @@
 
 #include "lane_choice.h"
 #include "parser.h"
+#include "tick_clock.h"
 
 namespace sluice {
 namespace {
@@ -56,7 +57,8 @@ Lane::Lane(LaneConfig config, std::shared_ptr<Program> program)
     : config_(std::move(config)),
       pool_(static_cast<uint32_t>(config_.umem->bytes() / config_.slot_bytes), config_.slot_bytes),
       slot_mask_(config_.slot_bytes - 1),
-      wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+      wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      histogram_(TickHz()) {
   outcomes_ = std::make_shared<std::vector<Outcome>>(config_.keep_outcomes ? 2 * layout::kRecordsCapacity : 0);
   pending_.reserve(kPendingCapacity);
   ports_.reserve(kPortsCapacity);
@@ -65,6 +67,9 @@ Lane::Lane(LaneConfig config, std::shared_ptr<Program> program)
   refused_.resize(kPortsCapacity);
   log_.reserve(kLogBytes);
   if (config_.keep_bad_results) bad_result_.call.resize(kBadCallBytes);
+  if (config_.reports && config_.flows) config_.flows->ReportTo(config_.reports.get());
+  drops_skipped_before_ = Use(layout::kLaneUseCountersDropsSkipped);
+  events_skipped_before_ = Use(layout::kLaneUseCountersEventsSkipped);
   Install(std::move(program));
   if (config_.flows) flows_before_ = ReadFlowCounters();
 }
@@ -123,6 +128,7 @@ void Lane::Install(std::shared_ptr<Program> program) {
   clockid_t cpu_clock;
   if (pthread_getcpuclockid(pthread_self(), &cpu_clock) == 0) cpu_clock_.store(cpu_clock, std::memory_order_relaxed);
   program_ = std::move(program);
+  BeginUse();
   ActivatePorts();
 }
 
@@ -191,6 +197,7 @@ int32_t Lane::Inhale() {
   ParseBatch(config_.umem->data(), config_.frames_address, records_, arrivals_.data(), arrived_);
   if (config_.lane_count > 1) LeaveToOthers(pending);
   received_ += arrived_ - pending;
+  if (arrived_ > 0) ++Use(layout::kLaneUseCountersCount + CallHistogram::SizeBucket(arrived_));
   Count(layout::kLaneCountersReceived, arrived_ - pending);
   if (arrived_ == 0) return -1;
   TrackFlows();
@@ -390,9 +397,8 @@ void Lane::SkipQuarantined(uint32_t index) {
 
 int32_t Lane::Advance(uint32_t index) {
   const Hop& hop = program_->hops[index];
-  hop.counters[layout::kHopCountersTicks] += __rdtsc() - ticks_;
-  called_.store(-1, std::memory_order_relaxed);
   Queue& queue = program_->queues[index];
+  NoteCall(hop, queue.count);
   Drain(hop.function, &queue);
   if (AllNext(queue.count)) {
     hop.counters[layout::kHopCountersNext] += queue.count;
@@ -402,6 +408,14 @@ int32_t Lane::Advance(uint32_t index) {
   }
   queue.count = 0;
   return Prepare();
+}
+
+// The call of a hop's function that was prepared last is over.
+void Lane::NoteCall(const Hop& hop, uint32_t frames) {
+  const uint64_t ticks = __rdtsc() - ticks_;
+  called_.store(-1, std::memory_order_relaxed);
+  hop.counters[layout::kHopCountersTicks] += ticks;
+  histogram_.Add(hop.calls, ticks, frames);
 }
 
 // The usual case, decided for the whole batch at once: every result is still zero.
@@ -480,8 +494,7 @@ bool Lane::Resize(uint32_t record_index, const Result& result) {
 int32_t Lane::Fault(uint32_t index) {
   const Hop& hop = program_->hops[index];
   Queue& queue = program_->queues[index];
-  hop.counters[layout::kHopCountersTicks] += __rdtsc() - ticks_;
-  called_.store(-1, std::memory_order_relaxed);
+  NoteCall(hop, queue.count);
   hop.counters[layout::kHopCountersFaults] += 1;
   hop.counters[layout::kHopCountersFaultFrames] += queue.count;
   if (hop.bypass) {
@@ -528,6 +541,8 @@ void Lane::Host(uint32_t record_index, int32_t hop, const Result& result) {
 
 void Lane::Drop(uint32_t record_index, int32_t hop, uint32_t reason, uint32_t detail) {
   Count(layout::kLaneCountersDropped);
+  if (config_.reports && config_.reports->WantsDrop(clock_ns_))
+    ReportDrop(record_index, hop, layout::kOutcomeKindsDrop, reason, detail, false);
   Note(record_index, hop, layout::kOutcomeKindsDrop, 0, reason, detail, false);
   Free(record_index);
 }
@@ -535,6 +550,7 @@ void Lane::Drop(uint32_t record_index, int32_t hop, uint32_t reason, uint32_t de
 void Lane::DropByEngine(uint32_t record_index, int32_t hop, uint32_t reason, uint32_t kind) {
   Count(layout::kLaneCountersDropped);
   Count(layout::kLaneCountersCount + reason);
+  if (config_.reports && config_.reports->WantsDrop(clock_ns_)) ReportDrop(record_index, hop, kind, reason, 0, true);
   Note(record_index, hop, kind, 0, reason, 0, true);
   Free(record_index);
 }
@@ -661,6 +677,7 @@ void Lane::TransmitOn(uint32_t index, Queue& queue) {
 }
 
 void Lane::Publish() {
+  PublishUse();
   for (uint32_t i = 0; i < active_; ++i) {
     const PortCounters& from = ports_[i]->counters();
     const PortCounters& before = ports_before_[i];

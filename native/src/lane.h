@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "abi.h"
+#include "call_histogram.h"
 #include "flow_engine.h"
 #include "frame_pool.h"
 #include "layout.h"
@@ -28,6 +29,7 @@
 #include "port.h"
 #include "program.h"
 #include "record.h"
+#include "report_ring.h"
 #include "segment.h"
 #include "test_frame.h"
 
@@ -64,7 +66,9 @@ struct LaneConfig {
   uint32_t lane_count = 1;
   uint32_t lane_index = 0;
   uint64_t* lane_counters;
-  std::unique_ptr<FlowEngine> flows;  // null: the chain keeps no flows
+  uint64_t* lane_use;                   // layout::kLaneUseCounters*, then layout::kCallSizeBuckets
+  std::unique_ptr<ReportRing> reports;  // null: nothing is reported
+  std::unique_ptr<FlowEngine> flows;    // null: the chain keeps no flows
 };
 
 class CallWriter;
@@ -222,6 +226,12 @@ class Lane {
   void Free(uint32_t record_index);
   void Note(uint32_t record_index, int32_t hop, uint32_t kind, uint32_t to, uint32_t reason, uint32_t detail,
             bool engine);
+  void NoteCall(const Hop& hop, uint32_t frames);
+  void ReportDrop(uint32_t record_index, int32_t hop, uint32_t kind, uint32_t reason, uint32_t detail, bool engine);
+  void ReportEvent(const Function& function, uint32_t flow, uint32_t event, uint32_t value);
+  void PublishUse();
+  void BeginUse();
+  uint64_t& Use(uint32_t counter) { return config_.lane_use[counter]; }
   void BeginMirrors();
   void ExchangeMirrors();
   void MirrorFrames(uint32_t pending);
@@ -287,6 +297,12 @@ class Lane {
   uint64_t clock_ns_ = 0;
   uint64_t next_tick_ns_ = 0;
   uint64_t ticks_ = 0;
+  const CallHistogram histogram_;
+  uint64_t cpu_published_ns_ = 0;
+  uint64_t cpu_used_ns_ = 0;                                 // of its thread, when it was published
+  std::array<uint64_t, layout::kMirrors> mirrors_missed_{};  // of the mirrors of now, when it was published
+  uint64_t drops_skipped_before_ = 0;
+  uint64_t events_skipped_before_ = 0;
   std::atomic<int32_t> called_ = -1;
   std::atomic<bool> waiting_ = false;
   std::atomic<clockid_t> cpu_clock_;

@@ -27,6 +27,7 @@ void Lane::ExchangeMirrors() {
   for (uint32_t place = 0; place < layout::kMirrors; ++place) {
     if ((changes >> place & 1) == 0) continue;
     std::swap(mirrors_[place], next_mirrors_[place]);
+    mirrors_missed_[place] = 0;
     if (next_mirrors_[place] && config_.flows) next_mirrors_[place]->StopNoting(*config_.flows);
   }
   mirrored_ = std::ranges::any_of(mirrors_, [](const auto& mirror) { return mirror != nullptr; });

@@ -117,6 +117,7 @@ bool Lane::Obey(const Function& function, const Message& message, const Queue* q
       const uint32_t event = message.flags < 32 ? 1u << message.flags : 0;
       if ((event & function.defines) == 0 || !flows.IsLive(message.flow)) return false;
       flows.Raise({clock_ns_, message.flow, event, message.value, 0});
+      if (config_.reports) ReportEvent(function, message.flow, event, message.value);
       for (uint32_t i = 0; queue != nullptr && i < queue->count; ++i) {
         Record& record = records_[queue->records[i]];
         if (record.flow == message.flow) record.events |= event;
@@ -164,7 +165,10 @@ bool Lane::Emit(uint32_t port, std::span<const uint8_t> bytes) {
 }
 
 bool Lane::Log(const Function& function, const Message& message) {
-  if (log_.size() + message.body.size() + kLogHeadBytes > kLogBytes) return false;
+  if (log_.size() + message.body.size() + kLogHeadBytes > kLogBytes) {
+    ++Use(layout::kLaneUseCountersLogLost);
+    return false;
+  }
   const auto index = static_cast<uint32_t>(&function - program_->functions.data());
   const uint32_t head[] = {index, message.flags, static_cast<uint32_t>(message.body.size())};
   const auto* bytes = reinterpret_cast<const uint8_t*>(head);

@@ -38,6 +38,13 @@ struct PortCounters {
   uint64_t transmit_dropped = 0;  // taken from the lane, but not sent: no Ethernet frame, or (and in transmit_frames too) refused by the device
 };
 
+// How full the rings with the device are; `size` 0: the port has none.
+struct PortRings {
+  uint32_t size = 0;
+  uint32_t receive = 0;   // frames that waited when Receive was called last
+  uint32_t transmit = 0;  // frames that had not been sent after the last Flush
+};
+
 class Port {
  public:
   virtual ~Port() = default;
@@ -74,9 +81,11 @@ class Port {
   virtual bool reaches_host() const { return true; }
 
   const PortCounters& counters() const { return counters_; }
+  const PortRings& rings() const { return rings_; }
 
  protected:
   PortCounters counters_;
+  PortRings rings_;
 };
 
 }  // namespace sluice

@@ -54,6 +54,7 @@ struct Hop {
   Target next;
   std::vector<Target> branches;
   uint64_t* counters;  // layout::kHopCounters*, then one per reason
+  uint64_t* calls;     // layout::kCallCounters of them
   uint32_t reasons;    // declared by the function, with "unspecified"
   bool bypass;
   bool writable;
@@ -82,6 +83,8 @@ struct Program {
   std::vector<Path> paths;               // first match wins
   std::vector<FrameQueue> queues;        // by hop
   std::vector<uint64_t*> port_counters;  // by port of the generation
+  std::vector<uint64_t*> port_gauges;    // layout::kPortGauges*, by port
+  uint32_t report_names = 0;             // what the numbers in its reports mean, for readers
   uint32_t stream_buffer_address = 0;    // where functions see the stream buffer
   FlowProgram flows;
 };

@@ -3,6 +3,7 @@
 
 import { type Static, type TArrayOptions, type TObjectOptions, type TSchema, Type } from "typebox";
 import { flowsSchema } from "./flows-schema.ts";
+import { telemetrySchema } from "./telemetry-schema.ts";
 
 /** 255 is "no port" in a record. */
 const portsLimit = 255;
@@ -177,6 +178,7 @@ export const chainSchema = Type.Object(
       }),
     ),
     flows: flowsSchema,
+    telemetry: telemetrySchema,
     whenDown: Type.Optional(
       Type.Enum(["pass", "drop"], {
         default: "pass",

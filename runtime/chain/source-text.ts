@@ -30,6 +30,34 @@ export interface SourceText {
 
 /** Throws document-syntax with every fault of the syntax if the text cannot be read at all. */
 export function parseSource(text: string, file: string): SourceText {
+  const value = readPlainJson(text);
+  if (value === undefined) return parseYaml(text, file);
+  // Places are asked for only where something is wrong.
+  let source: SourceText | undefined;
+  const locate: SourceText["locate"] = (pointer, part) => {
+    source ??= parseYaml(text, file);
+    return source.locate(pointer, part);
+  };
+  return { file, value, faults: [], locate };
+}
+
+/** JSON as it is written when it is not written for people: a tenth of the time. Undefined for every other text. */
+function readPlainJson(text: string): unknown {
+  if (!text.startsWith("{")) return undefined;
+  try {
+    const value: unknown = JSON.parse(text);
+    let isFit = true;
+    const copy = copyTree(value, "", [], () => {
+      isFit = false;
+    });
+    // A key that stands twice, say, would be missing.
+    return isFit && JSON.stringify(value) === text ? copy : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function parseYaml(text: string, file: string): SourceText {
   const lines = new LineCounter();
   const document = parseDocument(text, {
     lineCounter: lines,

@@ -20,6 +20,7 @@ import { type ChainSource, type CommittedChain, CommittedStore, followSource } f
 import { History } from "../generation/history.ts";
 import { ObserveServer } from "../generation/observe-server.ts";
 import { Plans } from "../generation/plans.ts";
+import { listenForSampling } from "../generation/sampling-socket.ts";
 import { type StoredChain, StoredState, takeStored } from "../generation/stored-state.ts";
 import { Upgrades } from "../generation/upgrade.ts";
 import { type ChangeRequest, listenForUpgrades } from "../generation/upgrade-socket.ts";
@@ -143,6 +144,7 @@ export async function runEngine(file: string, options: EngineOptions, life: Engi
     void afterQuarantine(quarantine, engine, upgrades);
   };
   const server = await listenForUpgrades(engine.folder, upgrades, changeReader(engine, upgrades), plans);
+  const sampling = await listenForSampling(engine);
   const observing = await ObserveServer.listen(engine, () => upgrades.source.file);
   const stop = () => {
     plans.stop();
@@ -164,6 +166,7 @@ export async function runEngine(file: string, options: EngineOptions, life: Engi
     plans.stop();
     upgrades.stop();
     server.close();
+    sampling.close();
     await observing.close();
     history.close();
   }

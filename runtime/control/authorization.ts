@@ -21,6 +21,7 @@ export function authorize(request: FastifyRequest, reply: FastifyReply, tokens: 
   const identity = secret === undefined ? undefined : tokens.identify(secret);
   if (identity === undefined) {
     failures.add(place);
+    request.log.warn({ place }, "a request without a valid token");
     const what = secret === undefined ? "the request has no bearer token" : "the token is not known";
     throw new SluiceError({ code: "unauthenticated", where: "API", what });
   }

@@ -19,6 +19,7 @@ import { Revisions } from "./revisions.ts";
 import { addBackupRoutes } from "./routes/backup.ts";
 import { addChainRoutes } from "./routes/chains.ts";
 import { addLiveRoutes } from "./routes/live.ts";
+import { addPacketRoutes } from "./routes/packets.ts";
 import { addSystemRoutes } from "./routes/system.ts";
 import { addUpgradeRoutes } from "./routes/upgrade.ts";
 import { type Api, createServer } from "./server.ts";
@@ -75,6 +76,7 @@ export async function startControl(options: ControlOptions, named: readonly Name
     addChainRoutes(app, { chains, revisions, view, settlement });
     addUpgradeRoutes(app, chains);
     addLiveRoutes(app);
+    addPacketRoutes(app);
     addSystemRoutes(app, { tokens, audit, isReady: () => convergence.isReady, renderMetrics: async () => "" });
     addBackupRoutes(app, { backup: new Backup(database, tokens, root), chains, revisions, settlement });
     undo.push(() => app.close());

@@ -1,7 +1,9 @@
 // What is declared is made to run, again and again: at the start, after deaths, and when a device comes that was missing.
+import { statSync } from "node:fs";
+import { join } from "node:path";
 import { isSameForLanes } from "../chain/document-changes.ts";
 import type { ChainDocument } from "../chain/schema.ts";
-import type { FoundEngine } from "../dataplane/state-folder.ts";
+import { COMMITTED, type FoundEngine } from "../dataplane/state-folder.ts";
 import { type Fault, SluiceError } from "../errors.ts";
 import { CommittedStore } from "../generation/committed.ts";
 import type { Chains } from "./chains.ts";
@@ -27,6 +29,8 @@ export interface ConvergenceSetup {
 
 export class Convergence {
   readonly #setup: ConvergenceSetup;
+  /** By chain: what told its state apart when it was as it should be. */
+  readonly #seen = new Map<string, string | undefined>();
   readonly #problems = new Map<string, readonly Fault[]>();
   #timer: NodeJS.Timeout | undefined;
   #looking: Promise<unknown> = Promise.resolve();
@@ -106,13 +110,27 @@ export class Convergence {
     if (hosted === null) return;
     // Nothing is being applied at this moment: what says so could not be written down.
     await this.#recover();
-    for (const { name } of revisions.chains()) await settlement.settle(name);
+    for (const { name } of revisions.chains()) if (!this.#isUnchanged(name)) await settlement.settle(name);
     const wanted = this.#listWanted();
     for (const revision of wanted) await this.#ensure(revision);
     for (const { chain, confirmUntil } of hosted) {
       const isWanted = wanted.some((revision) => revision.chain === chain) || revisions.underWay(chain) !== undefined;
       if (!isWanted && confirmUntil === null) await engines.stop(chain);
     }
+  }
+
+  /** Nothing has happened to it since it was found to be as it should: to look closer every time costs more than a look. */
+  #isUnchanged(chain: string): boolean {
+    const seen = this.#seen.get(chain);
+    return seen !== undefined && seen === this.#describeSeen(chain);
+  }
+
+  #describeSeen(chain: string): string | undefined {
+    const found = engines.findRunning(chain);
+    if (found === undefined || this.#setup.revisions.underWay(chain) !== undefined) return undefined;
+    const { pid, generation } = found.engine;
+    const committed = statSync(join(found.path, COMMITTED), { throwIfNoEntry: false })?.mtimeMs;
+    return `${pid} ${generation} ${committed} ${this.#setup.revisions.chain(chain)?.confirmed}`;
   }
 
   #listWanted(): Revision[] {
@@ -125,6 +143,7 @@ export class Convergence {
 
   async #ensure(revision: Revision): Promise<void> {
     const { chain } = revision;
+    if (this.#isUnchanged(chain)) return;
     const found = engines.findRunning(chain);
     const isTriedNow = !this.#problems.has(chain) || this.#looks % RETRY_AFTER_LOOKS === 0;
     try {
@@ -136,6 +155,7 @@ export class Convergence {
         await goBackTo(this.#setup.chains.hosted(revision), ACTOR);
       }
       this.#problems.delete(chain);
+      this.#seen.set(chain, this.#describeSeen(chain));
     } catch (error) {
       if (!(error instanceof SluiceError)) throw error;
       const isNew = JSON.stringify(this.#problems.get(chain)) !== JSON.stringify(error.faults);

@@ -16,7 +16,7 @@ export function materialize(
 ): Pick<ChainSource, "file" | "functions"> {
   const file = documentFile(revision);
   try {
-    const text = JSON.stringify(revision.pinned, null, 2);
+    const text = JSON.stringify(revision.pinned);
     // After a restore another document may have the number.
     if (!existsSync(file) || readFileSync(file, "utf8") !== text) writeWhole(file, text);
     const digests = [...new Set(Object.values(revision.packages))];

@@ -14,7 +14,7 @@ export const permissions = {
   flows: { GET: "viewer" },
   alerts: { GET: "viewer" },
   /** Packets have what people write to each other in them. */
-  packets: { GET: "operator" },
+  packets: { GET: "operator", POST: "operator" },
   functions: { GET: "viewer", PUT: "admin", DELETE: "admin" },
   keys: { GET: "viewer", PUT: "admin", DELETE: "admin" },
   ports: { GET: "viewer" },

@@ -3,12 +3,16 @@
 import { REASONS_CAPACITY } from "../../nfs/sdk/abi.ts";
 import type { Plan } from "../chain/plan.ts";
 import {
+  CALL_COUNTERS,
+  CALL_SIZE_BUCKETS,
   engineDropReasons,
   flowCounters,
   functionCounters,
   hopCounters,
   laneCounters,
+  laneUseCounters,
   portCounters,
+  portGauges,
 } from "./layout.ts";
 
 export const COUNTER_BYTES = 8;
@@ -17,9 +21,14 @@ export const COUNTER_BYTES = 8;
 export interface CounterLayout {
   /** The lane's own, then the engine's drop reasons, then the flows'. */
   readonly lane: number;
+  readonly laneUse: number;
   readonly functions: readonly number[];
   readonly ports: readonly number[];
+  /** By port. */
+  readonly rings: readonly number[];
   readonly hops: readonly number[];
+  /** By hop: CALL_COUNTERS each. */
+  readonly calls: readonly number[];
   readonly count: number;
   /** The first counter of each of these by what it belongs to: a later generation's layout keeps them there. */
   readonly places: Readonly<Record<string, number>>;
@@ -47,16 +56,31 @@ export function layOutCounters(
     return first;
   };
   const lane = reserve("lane", laneCounters.length + engineDropReasons.length + flowCounters.length);
+  const laneUse = reserve("use of the lane", laneUseCounters.length + CALL_SIZE_BUCKETS);
   const ports = plan.ports.map(({ name }) => reserve(`port ${name}`, portCounters.length));
+  const rings = plan.ports.map(({ name }) => reserve(`rings of ${name}`, portGauges.length));
   const functions = plan.functions.map(({ name }) => reserve(`function ${name}`, functionCounters.length));
   // Hops of one function are told apart by their order alone: they are only ever summed up.
   const seen = new Map<number, number>();
-  const hops = plan.hops.map(({ function: index }) => {
+  const names = plan.hops.map(({ function: index }) => {
     const nth = seen.get(index) ?? 0;
     seen.set(index, nth + 1);
-    return reserve(`hop ${nth} of ${plan.functions[index]?.name}`, hopCounters.length + REASONS_CAPACITY);
+    return `${nth} of ${plan.functions[index]?.name}`;
   });
-  return { lane, ports, functions, hops, count: next, places };
+  const hops = names.map((name) => reserve(`hop ${name}`, hopCounters.length + REASONS_CAPACITY));
+  const calls = names.map((name) => reserve(`calls of hop ${name}`, CALL_COUNTERS));
+  return { lane, laneUse, functions, ports, rings, hops, calls, count: next, places };
+}
+
+/**
+ * Where a function that counts under `name` has counted at any of its hops, also those of generations before; `group` is
+ * "hop" or "calls of hop".
+ */
+export function findHopCounters({ places }: Pick<CounterLayout, "places">, group: string, name: string): number[] {
+  return Object.entries(places).flatMap(([owner, first]) => {
+    const isOwn = owner.startsWith(`${group} `) && owner.replace(/^.*?\d+ of /, "") === name;
+    return isOwn ? [first] : [];
+  });
 }
 
 /** A group of named counters, read at one moment. */

@@ -15,11 +15,13 @@ import { type FaultyChain, GenerationWorker, type Taken } from "./generation-wor
 import type { LogLevel } from "./instance.ts";
 import type { FaultReport } from "./lane.ts";
 import { loadAddon } from "./load-addon.ts";
-import type { FlowRecovery, FrameAudit, LinkKeeper, NativeLane } from "./native.ts";
+import type { FlowRecovery, FrameAudit, LinkKeeper, NativeLane, Segment } from "./native.ts";
 import type { WatchedChain } from "./observe/frame-filter.ts";
 import type { Lookout, LookoutListener } from "./observe/lookout.ts";
 import type { Observation } from "./observe/lookout-protocol.ts";
 import { Lookouts } from "./observe/lookouts.ts";
+import { describeNames, REPORT_NAMES_FILE, ReportNamesFile } from "./report-names.ts";
+import { type DropSampling, REPORTS, REPORTS_BYTES, setDropSampling } from "./reports.ts";
 import { Shadow } from "./shadow.ts";
 import {
   COMMITTED,
@@ -96,14 +98,15 @@ export async function startEngine(setup: EngineSetup): Promise<Engine> {
     control: new SharedArrayBuffer(CONTROL_WORDS * 4),
     times: new SharedArrayBuffer(TIME_WORDS * 8),
   };
+  const names = new ReportNamesFile(folder.path);
   const inherited = { before: setup.resume ?? folder.dead ?? undefined, keeper: setup.supervisor?.keeper };
   const first = new GenerationWorker(
-    { ...shared, ...chainOf(setup), ...inherited, generation: 1, quarantined: [] },
+    { ...shared, ...chainOf(setup), ...inherited, generation: 1, reportNames: names.next(), quarantined: [] },
     setup,
   );
   try {
     await first.ready;
-    return new Engine(setup, folder, shared, first);
+    return new Engine(setup, folder, { shared, first, names });
   } catch (error) {
     await first.terminate();
     // What a dead engine left may be of use to the next attempt.
@@ -116,6 +119,12 @@ export interface Loaded {
   readonly generation: number;
   /** What nf_migrate could not carry when it was tried. */
   readonly migrations: readonly MigrationResult[];
+}
+
+interface EngineParts {
+  readonly shared: Shared;
+  readonly first: GenerationWorker;
+  readonly names: ReportNamesFile;
 }
 
 type Shared = Pick<WorkerSetup, "folder" | "cpu" | "slots" | "slotBytes" | "control" | "times">;
@@ -155,10 +164,12 @@ export class Engine {
   #lastGeneration = 1;
   /** Of the generation that was built last: what any of them ever counted keeps its place. */
   #layout: CounterLayout;
+  readonly #names: ReportNamesFile;
+  readonly #reports: Segment;
   #replacing: Promise<void> = Promise.resolve();
   #isStopping = false;
 
-  constructor(setup: EngineSetup, state: StateFolder, shared: Shared, first: GenerationWorker) {
+  constructor(setup: EngineSetup, state: StateFolder, { shared, first, names }: EngineParts) {
     const native = loadAddon();
     this.#setup = setup;
     this.#state = state;
@@ -169,6 +180,9 @@ export class Engine {
     this.#running = first;
     this.#committed = first;
     this.#layout = first.description.layout;
+    this.#names = names;
+    this.#reports = native.openSegment(REPORTS_BYTES, state.pathOf(REPORTS));
+    this.#nameReports(first);
     this.#ports = first.description.ports;
     this.#lane = native.attachLane(first.description.lane);
     this.#wakeDescriptor = first.description.wakeDescriptor;
@@ -353,6 +367,11 @@ export class Engine {
     );
   }
 
+  /** Which drops are reported to other processes, from now on. */
+  sampleDrops(sampling: DropSampling): void {
+    setDropSampling(this.#reports, sampling);
+  }
+
   /** Stops the lane and releases its devices. */
   stop(): Promise<FrameAudit> {
     if (this.#isStopping) return this.ended;
@@ -395,7 +414,8 @@ export class Engine {
     const { plan, packages } = this.#running.setup;
     const { functions, lane } = this.#running.description;
     const before = { layout: this.#layout, plan, functions };
-    const setup = { ...this.#shared, ...chain, generation: ++this.#lastGeneration, attach: { lane, before } };
+    const numbers = { generation: ++this.#lastGeneration, reportNames: this.#names.next() };
+    const setup = { ...this.#shared, ...chain, ...numbers, attach: { lane, before } };
     const worker = new GenerationWorker({ ...setup, packages: chain.packages ?? packages }, this.#setup);
     try {
       await (signal === undefined ? worker.ready : Promise.race([worker.ready, rejectOn(signal)]));
@@ -406,6 +426,7 @@ export class Engine {
     }
     this.#ports = [...this.#ports, ...worker.description.ports];
     this.#layout = worker.description.layout;
+    this.#nameReports(worker);
     this.#watch(worker);
     this.#others.add(worker);
     return worker;
@@ -524,6 +545,10 @@ export class Engine {
     return hung === this.#committed ? this.#standby : this.#committed;
   }
 
+  #nameReports({ setup: { plan, generation, reportNames }, description }: GenerationWorker): void {
+    this.#names.add(describeNames(reportNames, generation, plan, description.functions));
+  }
+
   #describe(): void {
     this.#state.describe(this.description);
   }
@@ -573,7 +598,7 @@ function nameOf({ package: { name, version } }: Plan["functions"][number]): stri
 function listStaying({ plan, resume }: EngineSetup, dead: EngineDescription | null): string[] {
   if (resume === undefined && dead?.stateKey !== stateKeyOf(plan)) return [];
   const counted = (resume ?? dead)?.functions.map(({ name }) => `function-${name}`) ?? [];
-  const state = [DESCRIPTION, "flows", ...listStateSegments(plan), "counters", ...counted];
+  const state = [DESCRIPTION, "flows", ...listStateSegments(plan), "counters", ...counted, REPORTS, REPORT_NAMES_FILE];
   return resume === undefined ? state : [...state, COMMITTED, COMMITTING];
 }
 

@@ -83,17 +83,22 @@ const COLUMN_BYTES = 8;
 export function readFlowReports(bytes: ArrayBuffer | null, exportedColumns: number): FlowReport[] {
   if (bytes === null) return [];
   const size = FLOW_REPORT_BYTES + exportedColumns * COLUMN_BYTES;
-  return Array.from({ length: bytes.byteLength / size }, (_, index) => {
-    const report = new DataView(bytes, index * size, size);
-    const columns = Array.from(
-      { length: exportedColumns },
-      (_, column) => new DataView(bytes, index * size + FLOW_REPORT_BYTES + column * COLUMN_BYTES, COLUMN_BYTES),
-    );
-    const second = report.getUint32(FLOW_REPORT_REPLY, true);
-    const reply = second === 0 ? null : { key: FLOW_REPORT_KEYS + FLOW_KEY_BYTES, side: second - 1 };
-    const serial = report.getUint32(0, true);
-    return { serial, ...describeFlow(report, { key: FLOW_REPORT_KEYS, state: FLOW_REPORT_STATE, reply }), columns };
-  });
+  return Array.from({ length: bytes.byteLength / size }, (_, index) =>
+    readFlowReport(new DataView(bytes, index * size, size), exportedColumns),
+  );
+}
+
+/** `report` begins with one, and goes with its buffer. */
+export function readFlowReport(report: DataView, exportedColumns: number): FlowReport {
+  const { buffer, byteOffset } = report;
+  const columns = Array.from(
+    { length: exportedColumns },
+    (_, column) => new DataView(buffer, byteOffset + FLOW_REPORT_BYTES + column * COLUMN_BYTES, COLUMN_BYTES),
+  );
+  const second = report.getUint32(FLOW_REPORT_REPLY, true);
+  const reply = second === 0 ? null : { key: FLOW_REPORT_KEYS + FLOW_KEY_BYTES, side: second - 1 };
+  const serial = report.getUint32(0, true);
+  return { serial, ...describeFlow(report, { key: FLOW_REPORT_KEYS, state: FLOW_REPORT_STATE, reply }), columns };
 }
 
 /** Offsets of what is known of a flow: FlowKeys (native/src/flow_key.h) and its record (FLOW_*). */

@@ -19,6 +19,7 @@ import {
 import type { LaneMemory } from "./lane-memory.ts";
 import { SHARED_RECORDS_OFFSET } from "./layout.ts";
 import { FRAMES_ADDRESS } from "./memory-map.ts";
+import type { NativeAddon } from "./native.ts";
 
 const IPV4_HEADER_BYTES = 20;
 const IPV6_HEADER_BYTES = 40;
@@ -30,7 +31,7 @@ export class FrameReader {
   readonly #frames: DataView;
   #record = 0;
 
-  constructor(memory: LaneMemory) {
+  constructor(memory: Pick<LaneMemory, "shared" | "umem">) {
     this.#records = new DataView(memory.shared.buffer, SHARED_RECORDS_OFFSET);
     this.#frames = new DataView(memory.umem.buffer);
   }
@@ -131,6 +132,23 @@ export class FrameReader {
   #field32(field: number): number {
     return this.#records.getUint32(this.#record + field, true);
   }
+}
+
+/** The first bytes of a frame that is in no lane any more; `wireLength`: what it had. */
+export function readFrame(
+  native: Pick<NativeAddon, "parse">,
+  bytes: Uint8Array,
+  link: number,
+  wireLength: number,
+): FrameReader {
+  const records = new Uint8Array(SHARED_RECORDS_OFFSET + RECORD_BYTES);
+  records.set(new Uint8Array(native.parse(bytes, link, wireLength)), SHARED_RECORDS_OFFSET);
+  new DataView(records.buffer).setUint32(SHARED_RECORDS_OFFSET + RECORD_FRAME, FRAMES_ADDRESS, true);
+  const frame = bytes.slice();
+  return new FrameReader({
+    shared: { bytes: records.length, buffer: records.buffer },
+    umem: { bytes: frame.length, buffer: frame.buffer },
+  });
 }
 
 /** The frame has bytes [offset, offset + bytes). */

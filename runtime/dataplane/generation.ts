@@ -32,6 +32,8 @@ export interface GenerationSetup {
   readonly laneCount: number;
   readonly seed: bigint;
   readonly keepReports: boolean;
+  /** Under which its names are found by readers of reports. */
+  readonly reportNames?: number | undefined;
   /** Indices of functions that are not to be called. */
   readonly quarantined?: readonly number[] | undefined;
   /** The generation that runs meanwhile and that the lane may go back to. */
@@ -143,6 +145,8 @@ export class Generation {
     return {
       shared: this.setup.memory.shared,
       portCounters: counterLayout.ports,
+      portGauges: counterLayout.rings,
+      reportNames: this.setup.reportNames ?? 0,
       paths: plan.paths.map((path) => ({
         from: path.from,
         match: path.match,
@@ -170,6 +174,7 @@ export class Generation {
         next: codeOf(hop.next),
         branches: hop.branches.map(codeOf),
         counters: this.counterLayout.hops[index] as number,
+        calls: this.counterLayout.calls[index] as number,
         bypass: planned.onFault === "bypass",
         quarantined: this.#quarantined.has(hop.function),
         writable: planned.frames === "write",

@@ -11,6 +11,7 @@ import { type LaneMemory, openLaneMemory } from "./lane-memory.ts";
 import { callKinds } from "./layout.ts";
 import { FRAMES_ADDRESS } from "./memory-map.ts";
 import type { FrameAudit, NativeAddon, NativeLane, NativeProgram, OpenPort } from "./native.ts";
+import { REPORTS, REPORTS_BYTES } from "./reports.ts";
 import { SegmentStore } from "./segment-store.ts";
 
 export type { FaultReport } from "./faults/lane-faults.ts";
@@ -35,6 +36,8 @@ export interface LaneSetup {
   /** The ports of all lanes receive the same frames; this lane keeps its own (replay). */
   readonly sharedInput?: boolean;
   readonly seed?: bigint;
+  /** Flows that end, drops and events are reported to other processes, which find the generation's names by this number. */
+  readonly reportNames?: number | undefined;
   /** Names the file of a segment; without it all end with the process. */
   readonly pathOf?: (segment: string) => string;
   readonly isMine?: () => boolean;
@@ -75,6 +78,8 @@ export function openLane(setup: LaneSetup): Lane {
     counters: memory.counters,
     framesAddress: FRAMES_ADDRESS,
     laneCounters: generation.counterLayout.lane,
+    laneUse: generation.counterLayout.laneUse,
+    reports: setup.reportNames === undefined ? null : store.open(REPORTS, REPORTS_BYTES),
     keepOutcomes: setup.keepOutcomes,
     keepBadResults: setup.onEvidence !== undefined,
     virtualClock: setup.virtualClock,
@@ -117,9 +122,9 @@ function makeGeneration(
   store: SegmentStore,
   before?: Predecessor | Numbering,
 ): Generation {
-  const { native, plan, packages, onLog, quarantined } = setup;
+  const { native, plan, packages, onLog, quarantined, reportNames } = setup;
   return new Generation({
-    ...{ native, plan, packages, memory, store, before, onLog, quarantined },
+    ...{ native, plan, packages, memory, store, before, onLog, quarantined, reportNames },
     lane: setup.lane ?? 0,
     laneCount: setup.laneCount ?? 1,
     seed: setup.seed ?? 0n,

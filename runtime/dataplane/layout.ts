@@ -125,6 +125,86 @@ export const flowCounters = [
 ] as const;
 
 /**
+ * The calls of one hop: how many frames took up to 4 ns each, up to 8, … up to 2^22, and more; then how many calls had 1
+ * frame, up to 2, … up to 256, and more.
+ */
+export const CALL_TIME_BUCKETS = 22;
+export const CALL_SIZE_BUCKETS = 10;
+export const CALL_COUNTERS = CALL_TIME_BUCKETS + CALL_SIZE_BUCKETS;
+
+/** Of a lane's use of what it has, in this order; how many frames its turns received follows, as CALL_SIZE_BUCKETS. */
+export const laneUseCounters = [
+  /** Processor time of the threads that had the lane. */
+  "cpu_ns",
+  /** Frames that had no room in a mirror (of a shadow or an observer). */
+  "mirror_missed",
+  /** Lines that functions logged and that had no room. */
+  "log_lost",
+  /** Drops and events that are in no report because there were too many in that second. */
+  "drops_skipped",
+  "events_skipped",
+] as const;
+
+/** Rings of a port, as they were in the last turn: descriptors of each, and how many of them wait. */
+export const portGauges = ["ring_size", "receive_ring", "transmit_ring"] as const;
+
+/**
+ * Reports of what happened (native/src/report_ring.h): a page of its own, then the ring, in blocks that each begin with a
+ * report. `reserved` and `head` count bytes since the ring was made; what is before reserved - REPORT_RING_BYTES may be
+ * overwritten.
+ */
+export const REPORT_LAYOUT = 1;
+export const REPORT_HEADER_BYTES = 4096;
+export const REPORT_RING_BYTES = 8388608;
+export const REPORT_BLOCK_BYTES = 262144;
+export const REPORT_LAYOUT_OFFSET = 0; // u64
+export const REPORT_RESERVED_OFFSET = 64; // u64
+export const REPORT_HEAD_OFFSET = 72; // u64
+export const REPORT_SEQUENCE_OFFSET = 80; // u64: of the next report
+export const REPORT_SERIAL_OFFSET = 88; // u32: of the flow that began last
+/** What is wanted; may be changed at any time. One of so many drops (0: none), and so many of each in a second. */
+export const REPORT_DROP_EVERY_OFFSET = 128; // u32
+export const REPORT_DROPS_PER_SECOND_OFFSET = 132; // u32
+export const REPORT_EVENTS_PER_SECOND_OFFSET = 136; // u32
+export const REPORT_DROP_EVERY = 100;
+export const REPORT_DROPS_PER_SECOND = 50;
+export const REPORT_EVENTS_PER_SECOND = 5000;
+
+/** A report: this head, then its content; a multiple of 8 bytes in all. */
+export const REPORT_HEAD_BYTES = 32;
+export const REPORT_BYTES = 0; // u32: with the head
+export const REPORT_KIND = 4; // u32: reportKinds
+export const REPORT_SEQUENCE = 8; // u64
+export const REPORT_NAMES = 16; // u32: which names its numbers stand for
+export const REPORT_FLOW = 20; // u32: its number in the table, 0: none
+export const REPORT_SERIAL = 24; // u32: of the flow
+
+/** "padding" fills a block, and has only the first two words. */
+export const reportKinds = ["padding", "flow", "drop", "event"] as const;
+
+/** A drop's content; up to REPORT_FRAME_BYTES of the frame follow. */
+export const REPORT_DROP_BYTES = 40;
+export const REPORT_FRAME_BYTES = 128;
+export const REPORT_DROP_TIME = 0; // u64 ns
+export const REPORT_DROP_DETAIL = 8; // u32
+export const REPORT_DROP_LENGTH = 12; // u32: on the wire
+export const REPORT_DROP_HOP = 16; // i16, -1: the engine
+export const REPORT_DROP_REASON = 18; // u16
+export const REPORT_DROP_KIND = 20; // u8: outcomeKinds
+export const REPORT_DROP_PORT = 21; // u8
+export const REPORT_DROP_ENGINE = 22; // u8: the reason is the engine's
+export const REPORT_DROP_LINK = 23; // u8
+export const REPORT_DROP_KEPT = 24; // u32: bytes of the frame that follow
+export const REPORT_DROP_ONE_OF = 28; // u32: one of so many was to be reported
+export const REPORT_DROP_NUMBER = 32; // u64: of the frame, among all that the lane received
+
+/** An event's content; the flow follows, as FLOW_REPORT_BYTES. */
+export const REPORT_EVENT_BYTES = 16;
+export const REPORT_EVENT_BIT = 0; // u32
+export const REPORT_EVENT_VALUE = 4; // u32
+export const REPORT_EVENT_FUNCTION = 8; // u32: index of the function that raised it
+
+/**
  * A flow that ended: u32 serial, u32 reply (0: no second key; 1, 2: the endpoint of it that sends replies, plus 1), u64 time,
  * two keys, its record; then exported columns.
  */

@@ -119,6 +119,8 @@ export interface NativeHop {
   readonly branches: readonly TargetCode[];
   /** Index of the first of this hop's counters: hopCounters, then one per reason (REASONS_CAPACITY). */
   readonly counters: number;
+  /** Index of the first of its CALL_COUNTERS. */
+  readonly calls: number;
   /** onFault: true lets the batch go on unchanged, false drops it. */
   readonly bypass: boolean;
   /** The function's frames are writable: results may resize. */
@@ -135,6 +137,10 @@ export interface ProgramOptions {
   readonly shared: Segment;
   /** Index of each port's first counter (portCounters each). */
   readonly portCounters: readonly number[];
+  /** Index of each port's first gauge (portGauges each). */
+  readonly portGauges: readonly number[];
+  /** What the numbers in its reports mean: written into each of them. */
+  readonly reportNames: number;
   readonly paths: readonly NativePath[];
   readonly functions: readonly NativeFunction[];
   readonly hops: readonly NativeHop[];
@@ -160,6 +166,10 @@ export interface LaneOptions extends ProgramOptions {
   readonly framesAddress: number;
   /** Index of the lane's own counters (laneCounters). */
   readonly laneCounters: number;
+  /** Index of its laneUseCounters. */
+  readonly laneUse: number;
+  /** Where flows that end, drops and events are reported; null: nowhere. */
+  readonly reports: Segment | null;
   /** Keep one outcome per frame in `outcomes` (replay, tests, trace). */
   readonly keepOutcomes: boolean;
   /** Note results that do not hold, for takeBadResult. */
@@ -487,7 +497,7 @@ export interface NativeAddon {
   /** Bytes of the flow table for so many flows, and where in them their FLOW_BYTES records begin. */
   flowTableBytes(capacity: number): number;
   flowStatesOffset(capacity: number): number;
-  /** Ticks per second of the clock that hopCounters "ticks" counts in; takes 20 ms. */
+  /** Ticks per second of the clock that hopCounters "ticks" counts in; takes 20 ms at most. */
   measureTickHz(): number;
   /** Wakes the lane that has this descriptor. */
   wake(descriptor: number): void;

@@ -53,6 +53,7 @@ export class ShadowLane {
       ...generation.describeProgram(),
       ...{ umem: memory.umem, counters: memory.counters, slotBytes, framesAddress: FRAMES_ADDRESS },
       laneCounters: generation.counterLayout.lane,
+      ...{ laneUse: generation.counterLayout.laneUse, reports: null },
       ...{ keepOutcomes: true, keepBadResults: false, virtualClock: true, batchLimit: BATCH_LIMIT },
     });
     this.#names = shareNames(

@@ -29,6 +29,8 @@ export interface WorkerSetup {
   /** For the first: how an engine that died had numbered what it left, and what keeps its XDP programs. */
   readonly before?: Numbering | undefined;
   readonly keeper?: LinkKeeper | undefined;
+  /** The number under which readers of its reports find its names. */
+  readonly reportNames: number;
   /** Indices of functions that are not to be called. */
   readonly quarantined: readonly number[];
 }

@@ -58,13 +58,13 @@ function run(setup: WorkerSetup): void {
 }
 
 function open(setup: WorkerSetup, control: Int32Array): Lane {
-  const { plan, packages, slots, slotBytes, quarantined, generation } = setup;
+  const { plan, packages, slots, slotBytes, quarantined, generation, reportNames } = setup;
   const native = loadAddon();
   const traps = new TrapCount();
   let turns = 0;
   let isGone = false;
   const common = {
-    ...{ native, plan, packages, slots, slotBytes, quarantined },
+    ...{ native, plan, packages, slots, slotBytes, quarantined, reportNames },
     batchLimit: 256,
     keepOutcomes: false,
     virtualClock: false,

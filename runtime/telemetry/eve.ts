@@ -47,14 +47,16 @@ export function formatAddress(address: Uint8Array): string {
 }
 
 export interface DropSubject {
-  /** 1-based number of the input frame. */
-  readonly number: number;
+  /** 1-based number of the input frame, if they come from a capture. */
+  readonly number?: number;
   readonly timeNs: bigint;
   readonly port: string;
   readonly reason: string | undefined;
   /** The function that dropped it; none if it was the engine. */
   readonly function: string | undefined;
   readonly flow: number;
+  /** Only one of so many drops is told of. */
+  readonly oneOf?: number;
 }
 
 /** A line for a frame that was dropped. */
@@ -68,7 +70,13 @@ export function formatDrop(subject: DropSubject, frame: FrameReader): string {
     vlan: frame.vlanIds.length === 0 ? undefined : frame.vlanIds,
     ...describeTuple(frame),
     pkt_src: "wire/pcap",
-    drop: { ...describeIp(frame), ...describeTransport(frame), reason: subject.reason, function: subject.function },
+    drop: {
+      ...describeIp(frame),
+      ...describeTransport(frame),
+      reason: subject.reason,
+      function: subject.function,
+      sampled: subject.oneOf,
+    },
   };
   return `${JSON.stringify(event)}\n`;
 }

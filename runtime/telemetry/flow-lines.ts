@@ -37,8 +37,16 @@ export function formatFlow(flow: FlowReport, columns: readonly ExportedColumn[],
     invalid: flow.invalid,
     ...(flow.labels === 0 ? {} : { labels: labels.filter((_, bit) => (flow.labels >>> bit) & 1) }),
     reason: flow.end,
-    ...Object.fromEntries(columns.map(({ name, type }, index) => [name, readColumn(flow.columns[index], type)])),
+    ...describeColumns(flow, columns),
   });
+}
+
+/** Values of exported columns, by their names. */
+export function describeColumns(
+  flow: Pick<FlowReport, "columns">,
+  columns: readonly ExportedColumn[],
+): Readonly<Record<string, number>> {
+  return Object.fromEntries(columns.map(({ name, type }, index) => [name, readColumn(flow.columns[index], type)]));
 }
 
 const TCP = 6;

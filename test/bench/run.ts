@@ -1,4 +1,4 @@
-// `npm run bench [-- --only twins|hops|shadow|recorder|flows|veth|faults|upgrades]`: what the engine costs, each figure beside a peer measured in the same run.
+// `npm run bench [-- --only twins|hops|shadow|recorder|reports|flows|veth|faults|upgrades|control]`: what the engine costs, each figure beside a peer measured in the same run.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, tmpdir } from "node:os";
@@ -8,10 +8,12 @@ import { afxdpObstacle } from "../support/afxdp.ts";
 import { backgroundObstacle } from "../support/background-traffic.ts";
 import { makeCountingFunctions } from "../support/counting-function.ts";
 import { compareTwins, formatComparison } from "./classifier.bench.ts";
+import { measureControl } from "./control-rounds.ts";
 import { benchFaults } from "./fault-rounds.ts";
 import { compareFlowLookups, flowPeerObstacle, printFlowComparisons } from "./flow-rounds.ts";
 import type { HopComparison } from "./hop-rounds.ts";
 import type { RecorderComparison } from "./recorder-rounds.ts";
+import type { ReportComparison } from "./report-rounds.ts";
 import type { ShadowComparison } from "./shadow-rounds.ts";
 import { printDependence, printUpgrades } from "./upgrade-report.ts";
 import { compareUpgrades, type UpgradeComparison } from "./upgrade-rounds.ts";
@@ -58,6 +60,15 @@ function benchRecorder(folder: string): void {
   for (const { frameBytes, batch, keepBatches, turnNs, addedNs } of JSON.parse(text) as RecorderComparison[]) {
     const shape = `${String(frameBytes).padStart(4)} bytes   batch ${String(batch).padStart(3)}   keepBatches ${String(keepBatches).padStart(4)}`;
     console.log(`  ${shape}   ${addedNs.toFixed(1).padStart(6)} ns/packet on ${turnNs.toFixed(1).padStart(6)}`);
+  }
+}
+
+function benchReports(folder: string): void {
+  console.log("\nreports to other processes, memory port, batch 256, with a ring and without, interleaved");
+  for (const { what, withoutNs, withNs } of runRounds("report-rounds.ts", folder) as ReportComparison[]) {
+    const pad = (value: number) => value.toFixed(1).padStart(6);
+    const ratio = (withoutNs / withNs).toFixed(3);
+    console.log(`  ${what.padEnd(40)} ratio ${ratio}   ${pad(withoutNs)} → ${pad(withNs)} ns`);
   }
 }
 
@@ -123,6 +134,36 @@ async function benchUpgrades(): Promise<void> {
   printDependence(comparisons);
 }
 
+async function benchControl(): Promise<void> {
+  console.log(
+    "\nfrom a PUT of a chain to its new generation carrying traffic, against nft -f of as many rules, in turn",
+  );
+  console.log("(aim: under 300 ms; control under 1 % of a core when idle)");
+  const obstacle = afxdpObstacle() ?? commandObstacle("nft");
+  if (obstacle !== null) return console.log(`  skipped: ${obstacle}`);
+  const { rounds, idlePercent } = await measureControl();
+  for (const { rules, putMs, pauseUs, nftMs } of rounds) {
+    const [put, nft, pause] = [putMs, nftMs, pauseUs].map((values) => values.toSorted((a, b) => a - b));
+    const at = (values: readonly number[] | undefined, share: number) =>
+      (values?.[Math.floor((values.length - 1) * share)] ?? Number.NaN) as number;
+    console.log(
+      `  ${String(rules).padStart(4)} rules   PUT median ${at(put, 0.5).toFixed(0)} ms, longest ${at(put, 1).toFixed(0)} ms   ` +
+        `nft median ${at(nft, 0.5).toFixed(0)} ms   ratio ${(at(put, 0.5) / at(nft, 0.5)).toFixed(1)}   ` +
+        `traffic paused for ${at(pause, 0.5).toFixed(0)} µs, longest ${at(pause, 1).toFixed(0)} µs`,
+    );
+  }
+  console.log(`  control idle, one chain: ${idlePercent.toFixed(2)} % of a core`);
+}
+
+function commandObstacle(command: string): string | null {
+  try {
+    execFileSync("sh", ["-c", `command -v ${command}`], { stdio: "ignore" });
+    return null;
+  } catch {
+    return `needs the command ${command}`;
+  }
+}
+
 function option(name: string): string | undefined {
   const at = process.argv.indexOf(`--${name}`);
   return at < 0 ? undefined : process.argv[at + 1];
@@ -138,11 +179,13 @@ try {
   if (only === undefined || only === "twins") await benchTwins();
   if (only === undefined || only === "hops") benchHops(folder);
   if (only === undefined || only === "recorder") benchRecorder(folder);
+  if (only === undefined || only === "reports") benchReports(folder);
   if (only === undefined || only === "shadow") benchShadow(folder);
   if (only === undefined || only === "flows") await benchFlows();
   if (only === undefined || only === "veth") await benchVeth(folder);
   if (only === undefined || only === "faults") await benchEachFault();
   if (only === undefined || only === "upgrades") await benchUpgrades();
+  if (only === undefined || only === "control") await benchControl();
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }

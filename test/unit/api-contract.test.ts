@@ -1,7 +1,9 @@
 // The API against its own description: every operation with success, every error that it announces.
 
+import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { promisify } from "node:util";
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { answers } from "../../runtime/control/answers.ts";
@@ -13,7 +15,9 @@ import { ApiDescription, type Operation, type OperationRequest, PROBLEM } from "
 import { soundRequests, tapDocument, wireDocument } from "../support/api-requests.ts";
 import { type BoxBetween, createBoxBetween } from "../support/box-between.ts";
 import { type HostingBox, startHost } from "../support/hosting-box.ts";
+import { sluicePath } from "../support/run-sluice.ts";
 import { type Answered, nextLoopback, RunningControl } from "../support/running-control.ts";
+import { makeFolder } from "../support/temporary-folder.ts";
 
 const obstacle = networkObstacle();
 let control: RunningControl;
@@ -431,6 +435,20 @@ describe.skipIf(obstacle !== null)(`with an engine${obstacle === null ? "" : ` (
     await expectStatus(on("restoreBackup", { body: bytes }), 200);
     await expect.poll(functions, { timeout: 20_000, interval: 500 }).toEqual(["count", "fw"]);
     await expectStatus(on("putChain"), 200);
+  });
+
+  it("what was changed at the engine is taken back by a restore, not adopted again", async () => {
+    const { bytes } = await on("getBackup");
+    const file = join(makeFolder({ "wire.json": JSON.stringify(other) }), "wire.json");
+    const args = ["upgrade", "run", file, "--chain", "wire", "--json"];
+    await promisify(execFile)(sluicePath, args, { env: real.environment });
+    const adopted = await on("listRevisions");
+    expect(adopted.body[0]).toMatchObject({ outcome: "committed at the engine", state: "confirmed" });
+    await expectStatus(on("restoreBackup", { body: bytes }), 200);
+    const functions = async () =>
+      (await on("getStats")).body.functions.map((each: { function: string }) => each.function);
+    await expect.poll(functions, { timeout: 20_000, interval: 500 }).toEqual(["count"]);
+    expect((await on("listRevisions")).body).toHaveLength(adopted.body.length - 1);
   });
 
   it("what has to be stopped for a change is not changed unasked", async () => {

@@ -153,6 +153,7 @@ describe("limits", () => {
     expect(new Set(statuses)).toEqual(new Set([401, 429]));
     expect(Number(guesses.find(({ status }) => status === 429)?.headers["retry-after"])).toBe(1);
     expect((await control.ask("/healthz", { from: nextLoopback() })).status).toBe(200);
+    expect(control.log).toContain(from);
   });
 
   it("of failed logins are ten a second, and then nobody from there is listened to until it is over", () => {

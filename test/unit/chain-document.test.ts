@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type DocumentOptions, parseDocument } from "../../runtime/chain/document.ts";
 import { parseOverride } from "../../runtime/chain/override.ts";
+import { parseSource } from "../../runtime/chain/source-text.ts";
 import { listFaults } from "../support/collect-faults.ts";
 
 const sound = `chain: edge
@@ -254,5 +255,36 @@ describe("an override", () => {
       'usage --set fw.list.7 "list" has no place for "7"',
       'usage --set fw.rules.x "rules" has no place for "x"',
     ]);
+  });
+});
+
+describe("a document in plain JSON", () => {
+  const text = JSON.stringify({
+    chain: "edge",
+    ports: { lan: { device: "lan0" } },
+    paths: [{ from: "lam", to: "none" }],
+  });
+
+  it("is read as the same in YAML is, with the same places", () => {
+    const plain = parseSource(text, "a.json");
+    const spaced = parseSource(` ${text}`, "a.json");
+    expect(plain.value).toEqual(spaced.value);
+    expect(plain.locate("/paths/0/from")).toBe(`a.json:1:${text.indexOf('"lam"') + 1}`);
+    expect(spaced.locate("/paths/0/from")).toBe(`a.json:1:${text.indexOf('"lam"') + 2}`);
+  });
+
+  it.each([
+    ['{"chain":"a","chain":"b"}', "stands twice"],
+    ['{"chain":1e999}', "finite"],
+    [`{"chain":${"[".repeat(100)}${"]".repeat(100)}}`, "nested"],
+  ])("is not read faster than its faults are found: %s", (wrong, what) => {
+    const complain = () => parseSource(wrong, "a.json").faults.map((fault) => fault.what);
+    let found: string;
+    try {
+      found = complain().join();
+    } catch (error) {
+      found = (error as Error).message;
+    }
+    expect(found).toContain(what);
   });
 });

@@ -17,7 +17,10 @@ const chainOf = (file: string): CommittedChain => ({
   source: { file, set: [], functions: [], use: [] },
   plan,
   packages: [],
-  numbering: { layout: { lane: 0, functions: [], ports: [], hops: [], count: 0, places: {} }, functions: [] },
+  numbering: {
+    layout: { lane: 0, functions: [], ports: [], rings: [], hops: [], calls: [], laneUse: 0, count: 0, places: {} },
+    functions: [],
+  },
 });
 
 describe("what is committed", () => {

@@ -9,6 +9,7 @@ import { permissions } from "../../runtime/control/roles.ts";
 import { engineDropReasons } from "../../runtime/dataplane/layout.ts";
 import * as memoryMap from "../../runtime/dataplane/memory-map.ts";
 import { errorKinds, warningCodes } from "../../runtime/errors.ts";
+import { metricTable } from "../../runtime/telemetry/metric-table.ts";
 import { encodePacket } from "../../runtime/testing/packet-text.ts";
 import { encodePcap } from "../support/capture.ts";
 import { projectRoot, runSluice, sluicePath } from "../support/run-sluice.ts";
@@ -146,14 +147,19 @@ describe("README.md", () => {
     expect(shown?.trim()).toBe(table);
   });
 
+  it("lists every metric with its type and what it says, and no other", () => {
+    const rows = [...readme.matchAll(/^\| `(sluice_\w+)` \| (\w+) \| [^|]* \| (.*) \|$/gm)];
+    expect(rows.map(([, name, type, help]) => [name, { type, help }])).toEqual(Object.entries(metricTable));
+  });
+
   it("lists every reason for which the engine drops a frame, and no other", () => {
     expect(readFirstColumn(readme, "| reason | verdict |")).toEqual([...engineDropReasons]);
   });
 });
 
-/** These want devices, or a box that runs on some; test/integration and the API's own tests run them. */
+/** These want devices, an engine that runs on some, or the API; test/integration runs them. */
 const needsDevices =
-  /^\.\/sluice (up|upgrade|top|doctor|trace|capture|dataplane|control|chain apply|token|audit|backup|restore)\b/;
+  /^\.\/sluice (up|upgrade|top|doctor|trace|capture|control|dataplane|token|audit|backup|restore|chain (?!plan)|function (push|inspect|delete|list$))\b/;
 
 interface Run {
   readonly command: string;

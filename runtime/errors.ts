@@ -43,6 +43,12 @@ export const errorKinds = {
   "module-forbidden": { exit: 2, http: 422, summary: "The module uses an instruction that a function may not use." },
   "abi-version": { exit: 2, http: 422, summary: "The function was built for another ABI version." },
   "memory-limit": { exit: 2, http: 422, summary: "The function needs more memory than its manifest declares." },
+  "package-invalid": { exit: 2, http: 422, summary: "The file is not a function package." },
+  "function-unsound": {
+    exit: 1,
+    http: 422,
+    summary: "The function trapped, hung or left results that do not hold when it was tried.",
+  },
   "build-failed": { exit: 1, http: 422, summary: "The function's source does not compile." },
   "function-fault": { exit: 1, http: 500, summary: "A function trapped outside the packet path." },
 

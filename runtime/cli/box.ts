@@ -6,11 +6,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { ControlOptions, NamedChain } from "../control/control.ts";
 import { dropAllMaterials } from "../control/materials.ts";
+import { controlPrivileges, withPrivileges } from "../dataplane/privileges.ts";
 import { type Fault, SluiceError } from "../errors.ts";
 import type { ControlMessage, ControlOrder } from "./control-protocol.ts";
 import { ChainHost, type HostOptions } from "./host.ts";
 import { printLine } from "./output.ts";
-import { controlPrivileges, withPrivileges } from "./privileges.ts";
 
 const PAUSE_MS = 1000;
 const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;

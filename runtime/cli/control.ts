@@ -13,6 +13,7 @@ export interface ControlArguments {
   readonly tlsCert?: string;
   readonly tlsKey?: string;
   readonly clientCa?: string;
+  readonly allowUnsigned?: boolean;
   readonly logLevel: string;
   readonly requestRate: string;
 }
@@ -27,6 +28,7 @@ export function addControlArguments(command: Command): Command {
     .option("--tls-cert <file>", "the API's certificate (PEM)")
     .option("--tls-key <file>", "its key (PEM)")
     .option("--client-ca <file>", "clients need a certificate of this authority (PEM)")
+    .option("--allow-unsigned", "admit function packages that nobody signed")
     .option("--request-rate <n>", "requests per second from one address at the most", "200")
     .option("--log-level <level>", `of control: ${logLevels.join(", ")}`, "warn");
 }
@@ -43,7 +45,8 @@ export function readControlOptions(given: ControlArguments): ControlOptions {
     throw new SluiceError({ code: "usage", where: "--request-rate", what });
   }
   const files = { tls, tlsCert, tlsKey, clientCa };
-  return { listen, listenOrFail: true, ...files, logLevel, requestsPerSecond, version: readVersion() };
+  const rules = { requestsPerSecond, allowUnsigned: given.allowUnsigned };
+  return { listen, listenOrFail: true, ...files, ...rules, logLevel, version: readVersion() };
 }
 
 export function registerControl(program: Command): void {

@@ -2,9 +2,9 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { LinkKeeper } from "../dataplane/native.ts";
+import { type Capability, withPrivileges } from "../dataplane/privileges.ts";
 import type { Fault } from "../errors.ts";
 import type { EngineMessage, EngineOrder, EngineStart } from "./engine-protocol.ts";
-import { type Capability, withPrivileges } from "./privileges.ts";
 
 const stdio = ["inherit", "inherit", "inherit"] as const;
 

@@ -11,7 +11,8 @@ import { parse } from "yaml";
 import { type Fault, SluiceError } from "../errors.ts";
 import { buildFunction } from "../function/build.ts";
 import { projectRoot } from "../function/compile.ts";
-import type { BenchAnswer, BenchOrder, BenchResult } from "../testing/function-bench.ts";
+import type { BenchAnswer, BenchOrder } from "../testing/function-bench.ts";
+import type { CostResult } from "../testing/function-cost.ts";
 import { printJson, printLine, printTable } from "./output.ts";
 
 interface BenchOptions {
@@ -64,7 +65,7 @@ async function benchCommand(dir: string, options: BenchOptions): Promise<void> {
   }
 }
 
-function print(name: string, results: readonly BenchResult[]): void {
+function print(name: string, results: readonly CostResult[]): void {
   printLine(`${name}, in the function per packet, with the host's call`);
   printTable(
     ["batch", "ns/packet", "best round", "worst round"],
@@ -91,7 +92,7 @@ function read(file: string): string {
   }
 }
 
-async function measure(order: BenchOrder): Promise<readonly BenchResult[]> {
+async function measure(order: BenchOrder): Promise<readonly CostResult[]> {
   // V8 takes these only at its start.
   const flags = ["--disable-warning=ExperimentalWarning", "--no-liftoff", "--no-wasm-lazy-compilation"];
   const script = join(projectRoot, "runtime/testing/function-bench.ts");

@@ -7,19 +7,23 @@ import { join, relative, resolve } from "node:path";
 import type { Command } from "commander";
 import { SluiceError } from "../errors.ts";
 import { type BuiltFunction, buildFunction, packFunction } from "../function/build.ts";
-import { openCatalog } from "../function/catalog.ts";
 import { projectRoot } from "../function/compile.ts";
+import { readPrivateKeyFile } from "../function/key-files.ts";
 import { decodeModule } from "../function/module.ts";
 import { newFunction } from "../function/new-function.ts";
 import { registerFunctionBench } from "./function-bench.ts";
-import { printJson, printLine, printTable, printWarnings } from "./output.ts";
+import { registerFunctionKeys } from "./function-keys.ts";
+import { registerFunctionRegistry } from "./function-registry.ts";
+import { printJson, printLine, printWarnings } from "./output.ts";
 
 interface JsonOption {
   readonly json?: boolean;
 }
 
 export function registerFunction(program: Command): void {
-  const command = program.command("function").description("make, build, test, measure and list network functions");
+  const command = program
+    .command("function")
+    .description("make, build, test and measure network functions; sign them, and give them to boxes");
   command
     .command("new")
     .description("make a working function with a test")
@@ -31,6 +35,7 @@ export function registerFunction(program: Command): void {
     .command("build")
     .description("compile a function and pack it into DIR/build")
     .argument("[dir]", "the function's folder", ".")
+    .option("--sign <key>", "sign the package with this private key (PEM)")
     .option("--json", "print JSON")
     .action(buildCommand);
   command
@@ -40,12 +45,8 @@ export function registerFunction(program: Command): void {
     .option("--json", "print JSON")
     .action(testCommand);
   registerFunctionBench(command);
-  command
-    .command("list")
-    .description("list the built-in functions and those in --functions")
-    .option("--functions <dir...>", "look for functions in this folder too")
-    .option("--json", "print JSON")
-    .action(listCommand);
+  registerFunctionRegistry(command);
+  registerFunctionKeys(command);
 }
 
 function newCommand(name: string, options: JsonOption & { readonly into: string }): void {
@@ -55,11 +56,12 @@ function newCommand(name: string, options: JsonOption & { readonly into: string 
   else printLine(`made ${shown}; next: sluice function test ${shown}`);
 }
 
-async function buildCommand(dir: string, options: JsonOption): Promise<void> {
+async function buildCommand(dir: string, options: JsonOption & { readonly sign?: string }): Promise<void> {
+  const key = options.sign === undefined ? undefined : readPrivateKeyFile(options.sign);
   const built = await buildFunction(dir, join(dir, "build"));
-  const packed = packFunction(built.folder);
+  const packed = packFunction(built.folder, key);
   printWarnings(built.warnings.map((warning) => ({ code: "build", ...splitWarning(warning) })));
-  const result = { ...describeBuild(built), package: packed };
+  const result = { ...describeBuild(built), package: packed, signed: key !== undefined };
   if (options.json) {
     printJson(result);
     return;
@@ -67,7 +69,7 @@ async function buildCommand(dir: string, options: JsonOption): Promise<void> {
   printLine(`${result.function}: ABI ${result.abi}, frames ${result.frames}`);
   printLine(`  module   ${result.moduleBytes} bytes, code ${result.codeBytes}, memory ${result.memoryBytes >> 10} KiB`);
   printLine(`  exports  ${result.exports.join(", ")}`);
-  printLine(`  package  ${showPath(packed)}`);
+  printLine(`  package  ${showPath(packed)}${result.signed ? ", signed" : ""}`);
 }
 
 function describeBuild({ manifest, wasm }: BuiltFunction) {
@@ -117,18 +119,6 @@ function runTests(dir: string, options: readonly string[], stdout: "inherit" | 2
   const args = [vitest, "run", "--root", resolve(dir), "--config", config, ...options];
   const child = spawn(process.execPath, args, { stdio: ["inherit", stdout, "inherit"] });
   return new Promise((resolve, reject) => child.once("error", reject).once("exit", resolve));
-}
-
-function listCommand(options: JsonOption & { readonly functions?: readonly string[] }): void {
-  const { packages } = openCatalog({ folders: options.functions ?? [] });
-  const found = packages
-    .toSorted((a, b) => a.manifest.name.localeCompare(b.manifest.name))
-    .map(({ manifest: { name, version, frames, description }, origin }) => ({
-      ...{ name, version, frames, description, origin },
-    }));
-  const rows = found.map(({ name, version, frames, description }) => [name, version, frames, description]);
-  if (options.json) printJson(found);
-  else printTable(["function", "version", "frames", "description"], rows);
 }
 
 /** As short as it can be typed from here. */

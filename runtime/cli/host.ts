@@ -1,6 +1,7 @@
 // The host: starts an engine for each chain that it is told to run, and starts it again when it dies. It knows nothing
 // of what is declared: that is the control process's, which may come and go.
 import { existsSync, mkdirSync } from "node:fs";
+import { enginePrivileges } from "../dataplane/privileges.ts";
 import { stateRoot } from "../dataplane/state-folder.ts";
 import { type Fault, SluiceError } from "../errors.ts";
 import {
@@ -13,7 +14,6 @@ import {
   type RunRequest,
 } from "../generation/host-socket.ts";
 import type { LineServer } from "../generation/line-socket.ts";
-import { enginePrivileges } from "./privileges.ts";
 import { Supervisor } from "./supervise.ts";
 
 interface Hosted extends HostedChain {

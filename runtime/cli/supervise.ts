@@ -3,10 +3,10 @@
 import { closeSync, rmSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { loadAddon } from "../dataplane/load-addon.ts";
+import { type Capability, readingEnginePrivileges } from "../dataplane/privileges.ts";
 import { type Fault, SluiceError } from "../errors.ts";
 import { type EngineEnd, EngineProcess } from "./engine-child.ts";
 import type { Death, EngineOptions } from "./engine-protocol.ts";
-import { type Capability, readingEnginePrivileges } from "./privileges.ts";
 
 /** Deaths within DEATHS_WITHIN_MS. */
 export const GIVE_UP_AFTER = "10";

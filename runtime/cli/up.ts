@@ -95,7 +95,7 @@ function readNamed(file: string, options: EngineOptions): NamedChain {
   return {
     chain: plan.chain,
     text,
-    packages: packages.map(({ manifest, wasm, origin }) => ({ manifest, wasm, origin })),
+    packages: packages.map(({ manifest, manifestText, wasm, origin }) => ({ manifest, manifestText, wasm, origin })),
   };
 }
 

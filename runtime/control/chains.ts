@@ -156,14 +156,20 @@ export class Chains {
     if (revision === undefined && this.#revisions.underWay(chain) !== undefined) {
       await this.abort(chain, actor);
       const current = this.#revisions.confirmed(chain);
-      return current === undefined ? [] : this.apply([declare(chain, current.pinned)], options, actor);
+      return current === undefined ? [] : this.#applyAgain(current, options, actor);
     }
     const current = this.#require(chain);
     const target =
       revision === undefined ? this.#revisions.before(chain, current.revision) : this.#revisions.find(chain, revision);
-    if (target !== undefined) return this.apply([declare(chain, target.pinned)], options, actor);
+    if (target !== undefined) return this.#applyAgain(target, options, actor);
     const what = revision === undefined ? "there is no revision before" : `there is no revision ${revision}`;
     throw new SluiceError({ code: "not-found", where: chain, what });
+  }
+
+  /** With the packages that it had, whatever has become of them in the registry. */
+  #applyAgain({ chain, pinned, packages }: Revision, options: ApplyOptions, actor: string): Promise<Applied[]> {
+    const catalog = this.#packages.catalogOf(Object.values(packages));
+    return this.apply([declare(chain, pinned)], { ...options, catalog }, actor);
   }
 
   /** Stops it. Its revisions stay. */

@@ -14,10 +14,14 @@ import { Chains } from "./chains.ts";
 import { controlSocket } from "./control-socket.ts";
 import { Convergence } from "./convergence.ts";
 import { Database } from "./database.ts";
+import { KnownFunctions } from "./known-functions.ts";
 import { Packages } from "./packages.ts";
+import { Registry, type RegistrySetup } from "./registry.ts";
 import { Revisions } from "./revisions.ts";
 import { addBackupRoutes } from "./routes/backup.ts";
 import { addChainRoutes } from "./routes/chains.ts";
+import { addFunctionRoutes } from "./routes/functions.ts";
+import { addKeyRoutes } from "./routes/keys.ts";
 import { addLiveRoutes } from "./routes/live.ts";
 import { addPacketRoutes } from "./routes/packets.ts";
 import { addSystemRoutes } from "./routes/system.ts";
@@ -26,6 +30,7 @@ import { type Api, createServer } from "./server.ts";
 import { Settlement } from "./settlement.ts";
 import { readTls, type TlsFiles } from "./tls.ts";
 import { Tokens } from "./tokens.ts";
+import { TrustedKeys } from "./trusted-keys.ts";
 
 export interface ControlOptions extends TlsFiles {
   /** ADDRESS:PORT, [ADDRESS]:PORT. */
@@ -35,6 +40,8 @@ export interface ControlOptions extends TlsFiles {
   readonly logLevel: string;
   readonly requestsPerSecond: number;
   readonly version: string;
+  /** Packages that nobody signed are admitted, too. */
+  readonly allowUnsigned?: boolean | undefined;
 }
 
 /** A chain that is named on the command line, with the packages that it was planned with. */
@@ -77,6 +84,7 @@ export async function startControl(options: ControlOptions, named: readonly Name
     addUpgradeRoutes(app, chains);
     addLiveRoutes(app);
     addPacketRoutes(app);
+    addRegistry(app, { database, packages, revisions, chains }, options.allowUnsigned === true);
     addSystemRoutes(app, { tokens, audit, isReady: () => convergence.isReady, renderMetrics: async () => "" });
     addBackupRoutes(app, { backup: new Backup(database, tokens, root), chains, revisions, settlement });
     undo.push(() => app.close());
@@ -99,14 +107,24 @@ export async function startControl(options: ControlOptions, named: readonly Name
   }
 }
 
+interface RegistryParts extends Pick<RegistrySetup, "packages" | "revisions" | "chains"> {
+  readonly database: Database;
+}
+
+function addRegistry(app: Api, { database, ...parts }: RegistryParts, allowUnsigned: boolean): void {
+  const keys = new TrustedKeys(database);
+  const known = new KnownFunctions(parts.packages, parts.revisions);
+  addFunctionRoutes(app, { known, registry: new Registry({ ...parts, known, keys, allowUnsigned }) });
+  addKeyRoutes(app, keys);
+}
+
 async function unwind(undo: readonly (() => unknown)[]): Promise<void> {
   for (const step of undo.toReversed()) await step();
 }
 
 /** Built-in functions and those that were uploaded, which win between equal versions. */
 function openStoredCatalog(packages: Packages): Catalog {
-  const registered = packages.registered().filter(({ origin }) => origin !== "built-in");
-  return new Catalog([...registered.map((stored) => packages.open(stored)), ...openCatalog().packages]);
+  return new Catalog([...packages.registered().map((stored) => packages.open(stored)), ...openCatalog().packages]);
 }
 
 /** What the operator of the box names at the start is declared like anything else, with the packages that it came with. */

@@ -96,6 +96,22 @@ export class Revisions {
     return row === undefined ? undefined : readRevision(row);
   }
 
+  /** By digest: what runs in each chain, or is about to. */
+  packagesInUse(): { readonly chain: string; readonly digest: string }[] {
+    const current = this.chains().flatMap(({ name }) => [this.confirmed(name), this.underWay(name)]);
+    return current.flatMap((revision) =>
+      revision === undefined
+        ? []
+        : Object.values(revision.packages).map((digest) => ({ chain: revision.chain, digest })),
+    );
+  }
+
+  /** Whether any revision, of whatever time, has the package. */
+  hasPackage(digest: string): boolean {
+    const sql = "SELECT 1 AS found FROM revisions, json_each(revisions.packages) AS each WHERE each.value = ? LIMIT 1";
+    return this.#database.first(sql, digest) !== undefined;
+  }
+
   /** Notes a change before anything is done about it. */
   begin(revisions: readonly NewRevision[], actor: string, origin: Origin): Revision[] {
     return this.#database.transaction(() => {

@@ -219,6 +219,58 @@ export const tokenName = Type.String({ pattern: "^[A-Za-z0-9][A-Za-z0-9._-]{0,62
 export const roleName = Type.Enum([...roles]);
 export const token = Type.Object({ name: tokenName, role: roleName, at: time });
 
+export const functionParams = Type.Object({
+  name: Type.String({ pattern: "^[a-z][a-z0-9-]{0,62}$", title: "a function's name" }),
+  version: Type.String({ format: "semver", title: "a version such as 1.4.2 (semver)" }),
+});
+
+export const functionSummary = Type.Object({
+  name: Type.String(),
+  version: Type.String(),
+  origin: Type.Enum(["registry", "built-in", "local"], {
+    description: "registry: uploaded; local: of a chain that was named on the command line of the box",
+  }),
+  description: Type.String(),
+  digest: nullable(
+    Type.String({ description: "SHA-256 of manifest and module; null if it is built in and not built." }),
+  ),
+  signedBy: nullable(Type.String({ description: "The name of the trusted key." })),
+  measured: nullable(
+    Type.Object(
+      {
+        smoke: Type.String({ description: "`passed`, or `skipped: WHY`" }),
+        configurations: Type.Integer(),
+        frames: Type.Integer({ description: "Malformed frames that each of them was tried with." }),
+        cost: nullable(
+          Type.Object({
+            frameBytes: Type.Integer(),
+            batch: Type.Integer(),
+            nsPerPacket: Type.Number({ description: "Median of the rounds, with the host's call." }),
+            best: Type.Number(),
+            worst: Type.Number(),
+            rounds: Type.Integer(),
+          }),
+        ),
+      },
+      { description: "When it was admitted; null for functions that never were." },
+    ),
+  ),
+  usedBy: Type.Array(Type.String(), { description: "Chains that run it, or are about to." }),
+  at: nullable(time),
+});
+
+export const functionDetails = Type.Intersect([
+  functionSummary,
+  Type.Object({ manifest: Type.Unsafe<unknown>({ type: "object" }) }),
+]);
+
+export const trustedKeyParams = Type.Object({ name: tokenName });
+export const trustedKeyBody = Type.Object(
+  { key: Type.String({ description: "An Ed25519 public key in PEM." }) },
+  { additionalProperties: false },
+);
+export const trustedKey = Type.Object({ name: tokenName, key: Type.String(), at: time });
+
 export const auditEntry = Type.Object({
   id: Type.Integer(),
   at: time,

@@ -1,11 +1,13 @@
 // From a folder with index.ts and manifest.json to a function package.
-import { spawnSync } from "node:child_process";
+import type { KeyObject } from "node:crypto";
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { SluiceError } from "../errors.ts";
 import { admit } from "./admission.ts";
 import { compileFunction } from "./compile.ts";
 import { type Manifest, validateManifest } from "./manifest.ts";
+import { readPackage, writePackage } from "./package-archive.ts";
+import { signPackage } from "./signature.ts";
 
 export interface BuiltFunction {
   readonly manifest: Manifest;
@@ -31,24 +33,32 @@ export async function buildFunction(folder: string, outFolder: string): Promise<
   return { manifest, folder: resolve(outFolder), wasm, warnings };
 }
 
-/** Packs a built function as `name-version.tar` beside its files; the same package gives the same bytes. */
-export function packFunction(outFolder: string): string {
+/**
+ * Packs a built function as `name-version.tar` beside its files, signed if there is a key to do it with; the same package
+ * gives the same bytes.
+ */
+export function packFunction(outFolder: string, key?: KeyObject): string {
   const manifestFile = join(outFolder, "manifest.json");
-  const { name, version } = validateManifest(readText(manifestFile), manifestFile);
+  const manifestText = readText(manifestFile);
+  const { name, version } = validateManifest(manifestText, manifestFile);
+  const contents = { manifestText, wasm: readBytes(join(outFolder, "function.wasm")) };
   const tar = join(resolve(outFolder), `${name}-${version}.tar`);
-  const owner = ["--owner=0", "--group=0", "--numeric-owner", "--mode=0644", "--mtime=@0"];
-  const members = ["function.wasm", "manifest.json"];
-  const { status, stderr, error } = spawnSync(
-    "tar",
-    ["--create", "--format=ustar", ...owner, "--file", tar, "--directory", outFolder, ...members],
-    { encoding: "utf8" },
-  );
-  if (status === 0) return tar;
-  throw new SluiceError({
-    code: "file-unwritable",
-    where: tar,
-    what: `tar failed: ${error?.message ?? stderr.trim()}`,
-  });
+  writeWhole(tar, writePackage({ ...contents, signature: key && signPackage(contents, key) }));
+  return tar;
+}
+
+/** Adds a signature to a package, or replaces the one that it has. */
+export function signTar(tar: string, key: KeyObject): void {
+  const { manifestText, wasm } = readPackage(readBytes(tar), tar);
+  writeWhole(tar, writePackage({ manifestText, wasm, signature: signPackage({ manifestText, wasm }, key) }));
+}
+
+function writeWhole(file: string, content: Uint8Array): void {
+  try {
+    replaceFile(file, content);
+  } catch (error) {
+    throw new SluiceError({ code: "file-unwritable", where: file, what: (error as Error).message });
+  }
 }
 
 /** All or nothing: who reads the file meanwhile sees the old one or the new one. */
@@ -59,8 +69,12 @@ function replaceFile(file: string, content: Uint8Array | string): void {
 }
 
 function readText(file: string): string {
+  return readBytes(file).toString("utf8");
+}
+
+function readBytes(file: string): Buffer {
   try {
-    return readFileSync(file, "utf8");
+    return readFileSync(file);
   } catch (error) {
     throw new SluiceError({ code: "file-unreadable", where: file, what: (error as Error).message });
   }

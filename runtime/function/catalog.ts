@@ -14,6 +14,8 @@ export interface FunctionPackage {
   readonly wasm: Uint8Array;
   /** The folder or tar file that it came from. */
   readonly origin: string;
+  /** As it was packed, if that is known. */
+  readonly manifestText?: string | undefined;
 }
 
 export interface CatalogOptions {
@@ -30,6 +32,10 @@ interface DamagedPackage {
 }
 
 const projectRoot = resolve(import.meta.dirname, "../..");
+
+export function isBuiltIn({ origin }: Pick<FunctionPackage, "origin">): boolean {
+  return origin.startsWith(`${join(projectRoot, "nfs")}/`);
+}
 
 export class Catalog implements FunctionSource {
   /** Highest version first. */
@@ -111,8 +117,8 @@ function listNamed(folder: string): PackageSource[] {
 
 /** Where the module of a source folder may lie, best first. */
 function listBuilt(folder: string): string[] {
-  const isBuiltIn = folder === join(projectRoot, "nfs", basename(folder));
-  return [folder, isBuiltIn ? join(projectRoot, "build/functions", basename(folder)) : join(folder, "build")];
+  const isOurs = folder === join(projectRoot, "nfs", basename(folder));
+  return [folder, isOurs ? join(projectRoot, "build/functions", basename(folder)) : join(folder, "build")];
 }
 
 function listEntries(folder: string): string[] {

@@ -19,8 +19,9 @@ export function openFolder(folder: string, built: readonly string[]): FunctionPa
   const place = built.find((candidate) => existsSync(join(candidate, "function.wasm")));
   // The manifest that was built with the module is the one that holds for it.
   const manifestFile = join(place !== undefined && isPackageFolder(place) ? place : folder, "manifest.json");
-  const manifest = validateManifest(readFile(manifestFile).toString("utf8"), manifestFile);
-  return new LazyPackage(manifest, folder, () => {
+  const text = readFile(manifestFile).toString("utf8");
+  const manifest = validateManifest(text, manifestFile);
+  return new LazyPackage(manifest, text, folder, () => {
     if (place === undefined) throw describeUnbuilt(manifest, folder);
     return readFile(join(place, "function.wasm"));
   });
@@ -28,18 +29,22 @@ export function openFolder(folder: string, built: readonly string[]): FunctionPa
 
 /** `name-version.tar`, as `sluice function build` packs it. Throws what is wrong with the archive or the manifest. */
 export function openTar(file: string): FunctionPackage {
-  const manifest = validateManifest(readMember(file, "manifest.json").toString("utf8"), `${file}/manifest.json`);
-  return new LazyPackage(manifest, file, () => readMember(file, "function.wasm"));
+  const text = readMember(file, "manifest.json").toString("utf8");
+  return new LazyPackage(validateManifest(text, `${file}/manifest.json`), text, file, () =>
+    readMember(file, "function.wasm"),
+  );
 }
 
 class LazyPackage implements FunctionPackage {
   readonly manifest: Manifest;
+  readonly manifestText: string;
   readonly origin: string;
   readonly #read: () => Buffer;
   #wasm: Uint8Array | undefined;
 
-  constructor(manifest: Manifest, origin: string, read: () => Buffer) {
+  constructor(manifest: Manifest, manifestText: string, origin: string, read: () => Buffer) {
     this.manifest = manifest;
+    this.manifestText = manifestText;
     this.origin = origin;
     this.#read = read;
   }

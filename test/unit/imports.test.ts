@@ -19,7 +19,7 @@ const allowedRooms: Readonly<Record<string, readonly string[]>> = {
   "runtime/web": ["runtime/control"],
   "runtime/control": [
     ...["runtime/generation", "runtime/dataplane", "runtime/function", "runtime/chain", "runtime/telemetry"],
-    "runtime/errors.ts",
+    ...["runtime/testing", "runtime/errors.ts"],
   ],
   "runtime/generation": [
     ...["runtime/dataplane", "runtime/function", "runtime/chain", "runtime/telemetry", "runtime/errors.ts"],

@@ -157,9 +157,9 @@ describe("README.md", () => {
   });
 });
 
-/** These want devices, an engine that runs on some, or the API; test/integration runs them. */
-const needsDevices =
-  /^\.\/sluice (up|upgrade|top|doctor|trace|capture|control|dataplane|token|audit|backup|restore|chain (?!plan)|function (push|inspect|delete|list$))\b/;
+/** These want devices, an engine that runs on some, or a box's API; test/integration runs them. */
+const needsBox =
+  /^\.\/sluice (up|upgrade|top|doctor|trace|capture|control|dataplane|token|audit|backup|restore|chain (?!plan)|function (trust|push|inspect|delete|list$))\b/;
 
 interface Run {
   readonly command: string;
@@ -184,7 +184,7 @@ function runCommands(): Run[] {
   const shell = readBlocks(readme)
     .filter(({ language }) => language === "sh")
     .flatMap(({ code }) => readCommands(`\`\`\`\n${code}\`\`\``, "./sluice"))
-    .filter((command) => !needsDevices.test(command));
+    .filter((command) => !needsBox.test(command));
   return shell.map((command) => {
     const options = { cwd: folder, env: { ...process.env, HOME: folder }, encoding: "utf8", timeout: 60_000 } as const;
     const { status, stderr } = spawnSync("sh", ["-c", command], options);

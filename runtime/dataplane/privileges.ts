@@ -23,11 +23,16 @@ export const controlPrivileges: readonly Capability[] = [];
 
 /** For `fork`: the process, and what it starts, has these privileges of ours at the most, for good. */
 export function withPrivileges(kept: readonly Capability[]): { execPath?: string; execArgv?: string[] } {
+  const [setpriv, ...args] = privilegeArguments(kept);
+  return setpriv === undefined ? {} : { execPath: setpriv, execArgv: [...args, process.execPath, ...process.execArgv] };
+}
+
+/** The same, before a command line; empty if there is nothing to take away. */
+export function privilegeArguments(kept: readonly Capability[]): string[] {
   const setpriv = process.getuid?.() === 0 ? findSetpriv() : undefined;
-  if (setpriv === undefined) return {};
+  if (setpriv === undefined) return [];
   const bounding = ["-all", ...kept.map((name) => `+${name}`)].join(",");
-  const args = [`--bounding-set=${bounding}`, "--inh-caps=-all", "--no-new-privs", process.execPath];
-  return { execPath: setpriv, execArgv: [...args, ...process.execArgv] };
+  return [setpriv, `--bounding-set=${bounding}`, "--inh-caps=-all", "--no-new-privs"];
 }
 
 function findSetpriv(): string | undefined {

@@ -1,6 +1,7 @@
 // The telemetry of all chains that run: metrics on request; logs, exports and what clients listen to as it happens.
-import { planTelemetry, type TelemetrySettings } from "../chain/telemetry.ts";
+
 import type { ChainDocument } from "../chain/schema.ts";
+import { planTelemetry, type TelemetrySettings } from "../chain/telemetry.ts";
 import { loadAddon } from "../dataplane/load-addon.ts";
 import { findEngines } from "../dataplane/state-folder.ts";
 import { upgradeStates } from "../generation/history.ts";

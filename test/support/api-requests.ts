@@ -1,4 +1,5 @@
 // One request for every operation of the API that is sound, for a chain and a token of these names.
+import { makeKeyPair } from "../../runtime/function/signature.ts";
 import type { OperationRequest } from "./api-description.ts";
 
 export interface Named {
@@ -8,6 +9,9 @@ export interface Named {
 }
 
 const revision = "1";
+const used = { name: "sound", version: "1.0.0" };
+/** Of no private key that anybody has kept. */
+const PUBLIC_KEY = makeKeyPair().publicKey;
 
 export function soundRequests({ chain, document }: Named): Readonly<Record<string, OperationRequest>> {
   const path = { name: chain };
@@ -30,6 +34,17 @@ export function soundRequests({ chain, document }: Named): Readonly<Record<strin
     getStats: { path, query: "interval=0.1" },
     getFlows: { path },
     listPorts: {},
+    getTrace: { path, query: "seconds=0.2" },
+    traceFrames: { path, body: { seconds: 0.2 } },
+    getCapture: { path, query: "seconds=0.2" },
+    listFunctions: {},
+    getFunction: { path: used },
+    putFunction: { path: used, headers: { "content-type": "application/x-tar" }, body: "no package" },
+    deleteFunction: { path: used },
+    listKeys: {},
+    getKey: { path: { name: "signer" } },
+    putKey: { path: { name: "signer" }, body: { key: PUBLIC_KEY } },
+    deleteKey: { path: { name: "signer" } },
     getHealth: {},
     getReadiness: {},
     getMetrics: {},

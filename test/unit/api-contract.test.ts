@@ -9,12 +9,14 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { answers } from "../../runtime/control/answers.ts";
 import { createServer } from "../../runtime/control/server.ts";
 import { SluiceError } from "../../runtime/errors.ts";
+import { writePackage } from "../../runtime/function/package-archive.ts";
 import { networkObstacle } from "../../runtime/testing/network.ts";
 import { type AnsweringHost, startAnsweringHost } from "../support/answering-host.ts";
 import { ApiDescription, type Operation, type OperationRequest, PROBLEM } from "../support/api-description.ts";
 import { soundRequests, tapDocument, wireDocument } from "../support/api-requests.ts";
 import { type BoxBetween, createBoxBetween } from "../support/box-between.ts";
 import { type HostingBox, startHost } from "../support/hosting-box.ts";
+import { buildContents, makeSigner } from "../support/registry-bed.ts";
 import { sluicePath } from "../support/run-sluice.ts";
 import { type Answered, nextLoopback, RunningControl } from "../support/running-control.ts";
 import { makeFolder } from "../support/temporary-folder.ts";
@@ -53,8 +55,8 @@ async function expectStatus(answer: Promise<Answered>, status: number, code?: st
 
 const hasBody = ({ method }: Operation) => method !== "GET";
 const announces = (status: number) => (operation: Operation) => operation.responses[String(status)] !== undefined;
-/** A backup is none, whatever is wrong with it. */
-const takesDocuments = ({ operationId }: Operation) => operationId !== "restoreBackup";
+/** What else is sent is bytes. */
+const takesDocuments = ({ operationId }: Operation) => !["restoreBackup", "putFunction"].includes(operationId);
 /** Whatever the operation needs to be found, and nothing that could be done. */
 const elsewhere = ({ operationId }: Operation): OperationRequest => {
   const { path = {}, ...request } = absent[operationId] as OperationRequest;
@@ -172,7 +174,7 @@ describe("every operation", () => {
       const wrong = { ...elsewhere(operation), path: { ...elsewhere(operation).path, name: "%21" } };
       await expectStatus(ask(operationId, wrong), 400, "request-invalid");
       if (announces(404)(operation)) await expectStatus(ask(operationId, elsewhere(operation)), 404, "not-found");
-      if (announces(503)(operation) && !announces(404)(operation) && operation.method === "GET") {
+      if (announces(503)(operation) && !announces(404)(operation) && operation.method !== "PUT") {
         await expectStatus(ask(operationId, elsewhere(operation)), 503, "not-running");
       }
     }
@@ -293,6 +295,39 @@ describe("without an engine", () => {
     await expect.poll(async () => (await ask("getReadiness")).status, { timeout: 10_000 }).toBe(200);
   });
 
+  it("keys are trusted and not any more", async () => {
+    await expectStatus(ask("putKey"), 201);
+    await expectStatus(ask("putKey"), 200);
+    await expectStatus(ask("listKeys"), 200);
+    await expectStatus(ask("getKey"), 200);
+    await expectStatus(ask("deleteKey"), 204);
+  });
+
+  it("functions are uploaded once, used, and deleted when they are not used", async () => {
+    const [sound, changed] = [
+      await buildContents({ name: "sound" }),
+      await buildContents({ name: "sound", configure: "json.length;" }),
+    ];
+    const signer = makeSigner();
+    const push = (contents: typeof sound) =>
+      ask("putFunction", { ...requests.putFunction, body: writePackage(signer.sign(contents)) });
+    await expectStatus(push(sound), 422, "signature-invalid");
+    await ask("putKey", { path: { name: "signer" }, body: { key: signer.publicKey } });
+    await expectStatus(push(sound), 201);
+    await expectStatus(push(sound), 200);
+    await expectStatus(push(changed), 409, "function-exists");
+    await expectStatus(ask("listFunctions"), 200);
+    await expectStatus(ask("getFunction"), 200);
+    await expectStatus(ask("getFunction", { ...requests.getFunction, headers: { accept: "application/x-tar" } }), 200);
+    await ask("putChain", {
+      ...requests.putChain,
+      body: tapDocument("edge", { functions: { count: { use: "sound@1" } } }),
+    });
+    await expectStatus(ask("deleteFunction"), 409, "function-in-use");
+    await expectStatus(ask("putChain"), 200);
+    await expectStatus(ask("deleteFunction"), 204);
+  }, 120_000);
+
   it("a backup is made and restored, and nothing else is", async () => {
     const { bytes } = await expectStatus(ask("getBackup"), 200);
     await expectStatus(ask("restoreBackup", { ...requests.restoreBackup, body: bytes }), 200);
@@ -404,6 +439,15 @@ describe.skipIf(obstacle !== null)(`with an engine${obstacle === null ? "" : ` (
     await expectStatus(on("getUpgrade", { path: { name: "nowhere" } }), 503, "not-running");
   });
 
+  it("packets are traced and captured", async () => {
+    const match = "{ colour: red }";
+    for (const name of ["getTrace", "traceFrames", "getCapture"]) {
+      await expectStatus(on(name), 200);
+      const wrong = name === "traceFrames" ? { body: { match } } : { query: `match=${encodeURIComponent(match)}` };
+      await expectStatus(on(name, wrong), 422);
+    }
+  });
+
   it("a change waits to be confirmed, and nothing else is done meanwhile", async () => {
     await expectStatus(on("putChain", { body: other, query: "confirmWithin=60s" }), 200);
     await expectStatus(on("putChain"), 409, "upgrade-state");
@@ -479,6 +523,7 @@ const unmet: readonly { readonly status: number; readonly operations: RegExp; re
   },
 ];
 const needsEngine = [
+  ...["getTrace", "traceFrames", "getCapture"].flatMap((name) => [`${name} 200`, `${name} 422`]),
   ...["confirmChain 200", "getStats 200", "getFlows 200", "getUpgrade 200", "loadUpgrade 200", "switchoverUpgrade 200"],
   ...["commitUpgrade 200", "abortUpgrade 200", "getStats 400", "getFlows 400"],
 ];

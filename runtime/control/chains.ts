@@ -6,6 +6,7 @@ import { CommittedStore } from "../generation/committed.ts";
 import type { HostedChain } from "../generation/host-socket.ts";
 import type { UpgradeStatus } from "../generation/upgrade.ts";
 import { Deployment, type DeploymentOptions, type Part, type SwitchOptions } from "./deployment.ts";
+import { diffDocuments } from "./diff.ts";
 import * as engines from "./engines.ts";
 import { materialize } from "./materials.ts";
 import type { Packages } from "./packages.ts";
@@ -108,6 +109,7 @@ export class Chains {
   /** Builds the next generation of one running chain; the other steps are asked for one by one. */
   load(declaration: Declaration, options: ApplyOptions, actor: string): Promise<UpgradeStatus> {
     return this.exclusively(async () => {
+      this.#require(declaration.chain);
       const [planned] = (await this.#plan([declaration], options)) as [Planned];
       requireGeneration(planned.plan);
       const revisions = this.#begin([planned], options, actor);
@@ -179,7 +181,8 @@ export class Chains {
       // What is to run is decided first: if this process dies now, the next one stops it.
       this.#revisions.remove(chain);
       if (underWay !== undefined) this.#revisions.move(underWay, "rolled-back", "the chain was deleted");
-      await engines.stop(chain);
+      // Without a host nothing runs, and the next one is not told to.
+      await engines.stop(chain).catch(ignoreAbsentHost);
     });
   }
 
@@ -311,6 +314,20 @@ export class Chains {
     }
   }
 
+  /** For the audit: what the change is about that is under way, or what taking it back means; "" if none is. */
+  diffUnderWay(chain: string, isTakenBack = false): string {
+    const next = this.#revisions.underWay(chain);
+    if (next === undefined) return "";
+    const current = this.#revisions.confirmed(chain)?.pinned;
+    const [before, after] = isTakenBack ? [next.pinned, current] : [current, next.pinned];
+    return diffDocuments(chain, before, after);
+  }
+
+  /** Throws upgrade-state if a change of any chain is under way. */
+  requireAllAtRest(): void {
+    for (const { chain } of this.#revisions.allUnderWay()) this.#requireNothingUnderWay(chain);
+  }
+
   #require(chain: string): Revision {
     const current = this.#revisions.confirmed(chain) ?? this.#revisions.underWay(chain);
     if (current !== undefined) return current;
@@ -333,6 +350,10 @@ export class Chains {
     const what = `revision ${revision.revision} is ${revision.state}`;
     throw new SluiceError({ code: "upgrade-state", where: chain, what, help: "confirm it, or roll it back, first" });
   }
+}
+
+function ignoreAbsentHost(error: unknown): void {
+  if (!(error instanceof SluiceError && error.code === "not-running")) throw error;
 }
 
 function extendFault(fault: Fault, { pointer = "" }: Declaration): Fault {

@@ -1,5 +1,5 @@
 // The files that engines read: a revision's document and its packages, in memory. All of it can be made again.
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { stateRoot } from "../dataplane/state-folder.ts";
 import { SluiceError } from "../errors.ts";
@@ -16,7 +16,9 @@ export function materialize(
 ): Pick<ChainSource, "file" | "functions"> {
   const file = documentFile(revision);
   try {
-    if (!existsSync(file)) writeWhole(file, JSON.stringify(revision.pinned));
+    const text = JSON.stringify(revision.pinned);
+    // After a restore another document may have the number.
+    if (!existsSync(file) || readFileSync(file, "utf8") !== text) writeWhole(file, text);
     const digests = [...new Set(Object.values(revision.packages))];
     return { file, functions: digests.map((digest) => packages.materialize(digest)) };
   } catch (error) {

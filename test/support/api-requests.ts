@@ -33,6 +33,7 @@ export function soundRequests({ chain, document }: Named): Readonly<Record<strin
     abortUpgrade: { path },
     getStats: { path, query: "interval=0.1" },
     getFlows: { path },
+    getAlerts: { path },
     listPorts: {},
     getTrace: { path, query: "seconds=0.2" },
     traceFrames: { path, body: { seconds: 0.2 } },

@@ -428,7 +428,15 @@ describe.skipIf(obstacle !== null)(`with an engine${obstacle === null ? "" : ` (
 
   it("a chain runs, and is seen", async () => {
     await expectStatus(on("putChain"), 201);
-    for (const name of ["getChain", "getStats", "getFlows", "listPorts", "getUpgrade", "getUpgradeHistory"]) {
+    for (const name of [
+      "getChain",
+      "getStats",
+      "getFlows",
+      "getAlerts",
+      "listPorts",
+      "getUpgrade",
+      "getUpgradeHistory",
+    ]) {
       await expectStatus(on(name), 200);
     }
     for (const name of ["getStats", "getFlows", "getUpgradeHistory"]) {
@@ -524,7 +532,15 @@ const unmet: readonly { readonly status: number; readonly operations: RegExp; re
 ];
 const needsEngine = [
   ...["getTrace", "traceFrames", "getCapture"].flatMap((name) => [`${name} 200`, `${name} 422`]),
-  ...["confirmChain 200", "getStats 200", "getFlows 200", "getUpgrade 200", "loadUpgrade 200", "switchoverUpgrade 200"],
+  ...[
+    "confirmChain 200",
+    "getStats 200",
+    "getFlows 200",
+    "getAlerts 200",
+    "getUpgrade 200",
+    "loadUpgrade 200",
+    "switchoverUpgrade 200",
+  ],
   ...["commitUpgrade 200", "abortUpgrade 200", "getStats 400", "getFlows 400"],
 ];
 

@@ -7,6 +7,7 @@ import { SluiceError } from "../errors.ts";
 import { ApiClient, addServerOptions, readNamed, type ServerOptions } from "./api-client.ts";
 import { addFormat, type FormatOptions, printAs } from "./format.ts";
 import { printLine } from "./output.ts";
+import { withProgress } from "./progress.ts";
 
 type Options = ServerOptions & FormatOptions;
 
@@ -29,7 +30,10 @@ async function backup(file: string, options: Options): Promise<void> {
 async function restore(file: string, options: Options): Promise<void> {
   const body = readNamed("backup", file);
   const headers = { "content-type": BACKUP_TYPE };
-  const restored = await new ApiClient(options).call<Restored>("/api/v1/backup", { method: "PUT", headers, body });
+  const restored = await withProgress(
+    "restoring",
+    new ApiClient(options).call<Restored>("/api/v1/backup", { method: "PUT", headers, body }),
+  );
   printAs(options, restored, () => {
     const { chains, revisions, tokens } = restored;
     printLine(`to run: ${chains.join(" ") || "nothing"} (${revisions} revisions, ${tokens} tokens)`);

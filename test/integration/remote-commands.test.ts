@@ -55,7 +55,9 @@ describe.skipIf(obstacle !== null)(`another box${obstacle === null ? "" : ` (ski
       join(box.dataFolder, "token"),
     ];
     const env = { ...process.env, SLUICE_STATE_DIR: join(folder, "none"), SLUICE_DATA_DIR: join(folder, "none") };
-    const child = spawn(sluicePath, [...args.slice(0, 2), ...named, ...args.slice(2)], {
+    // The last of an option counts: what the test names.
+    const words = [...args, "--"].findIndex((word) => word.startsWith("--"));
+    const child = spawn(sluicePath, [...args.slice(0, words), ...named, ...args.slice(words)], {
       cwd: folder,
       env,
       stdio: ["pipe", "pipe", "pipe"],

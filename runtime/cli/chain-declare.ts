@@ -1,7 +1,7 @@
 // sluice chain apply|get|list|delete|confirm|rollback|revisions: what is declared to a box.
 import type { Command } from "commander";
 import type { ChainResource } from "../control/chain-view.ts";
-import type { Applied } from "../control/chains.ts";
+import type { Applied } from "../control/declarations.ts";
 import { diffDocuments } from "../control/diff.ts";
 import type { Revision } from "../control/revisions.ts";
 import { SluiceError } from "../errors.ts";

@@ -8,7 +8,7 @@ import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ApiClient } from "../../runtime/cli/api-client.ts";
 import type { ChainResource } from "../../runtime/control/chain-view.ts";
-import type { Applied } from "../../runtime/control/chains.ts";
+import type { Applied } from "../../runtime/control/declarations.ts";
 import { findEngines } from "../../runtime/dataplane/state-folder.ts";
 import type { Namespace } from "../../runtime/testing/network.ts";
 import { type Outcome, sluicePath } from "./run-sluice.ts";

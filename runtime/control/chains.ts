@@ -52,6 +52,7 @@ export class Chains {
       const planned = await this.#planner.plan(declarations, options);
       const changing = planned.filter(({ plan, current }) => plan.way !== "none" || current === undefined);
       if (options.dryRun === true || changing.length === 0) {
+        if (options.dryRun !== true) this.#noteOrigins(planned, options);
         return planned.map((each) => describe(each, each.current, false));
       }
       const applied = await this.#deploy(changing, options, actor);
@@ -171,6 +172,10 @@ export class Chains {
       revisions: revisions.map(({ chain, revision }) => this.#revisions.find(chain, revision) as Revision),
       pauseUs,
     };
+  }
+
+  #noteOrigins(planned: readonly Planned[], { origin = "api" }: ApplyOptions): void {
+    for (const { plan } of planned) this.#revisions.noteOrigin(plan.chain, origin);
   }
 
   #begin(planned: readonly Planned[], { origin = "api" }: ApplyOptions, actor: string): Revision[] {

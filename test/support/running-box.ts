@@ -61,6 +61,12 @@ export class RunningBox {
     this.#control = await untilSaid(spawn(sluicePath, args, this.#how()), '"listening"');
   }
 
+  /** Of the API, outside of any namespace. */
+  get address(): string {
+    const line = this.#control?.said.split("\n").find((each) => each.includes('"listening"')) ?? "{}";
+    return (JSON.parse(line) as { address: string }).address;
+  }
+
   get controlPid(): number {
     return this.#control?.child.pid as number;
   }

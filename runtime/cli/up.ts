@@ -1,5 +1,6 @@
 // sluice up: runs chains on real devices until it is interrupted.
 
+import { resolve } from "node:path";
 import type { Command } from "commander";
 import { detachDocument } from "../chain/document.ts";
 import type { NamedChain } from "../control/control.ts";
@@ -75,6 +76,7 @@ function readNamed(file: string, options: EngineOptions): NamedChain {
   return {
     chain: plan.chain,
     text,
+    functions: (options.functions ?? []).map((folder) => resolve(folder)),
     packages: packages.map(({ manifest, manifestText, wasm, origin }) => ({ manifest, manifestText, wasm, origin })),
   };
 }

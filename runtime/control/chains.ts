@@ -21,6 +21,8 @@ import type { Settlement } from "./settlement.ts";
 
 export interface ChainsSetup extends PlannerSetup {
   readonly packages: Packages;
+  /** That were named on the command line for the chain. */
+  readonly foldersOf?: (chain: string) => readonly string[];
 }
 
 export class Chains {
@@ -28,9 +30,11 @@ export class Chains {
   readonly #packages: Packages;
   readonly #settlement: Settlement;
   readonly #planner: ChangePlanner;
+  readonly #foldersOf: (chain: string) => readonly string[];
   #busy: Promise<unknown> = Promise.resolve();
 
-  constructor({ packages, ...setup }: ChainsSetup) {
+  constructor({ packages, foldersOf = () => [], ...setup }: ChainsSetup) {
+    this.#foldersOf = foldersOf;
     const { revisions, settlement } = setup;
     this.#planner = new ChangePlanner(setup);
     this.#revisions = revisions;
@@ -200,7 +204,7 @@ export class Chains {
 
   /** What the engine is told to run for it. */
   hosted(revision: Revision): HostedChain {
-    return { chain: revision.chain, ...materialize(revision, this.#packages) };
+    return { chain: revision.chain, ...materialize(revision, this.#packages, this.#foldersOf(revision.chain)) };
   }
 
   /** Of a change that is under way already. */

@@ -50,6 +50,8 @@ export interface NamedChain {
   readonly chain: string;
   readonly text: string;
   readonly packages: readonly FunctionPackage[];
+  /** Folders of other functions; absolute. */
+  readonly functions: readonly string[];
 }
 
 export interface Control {
@@ -75,7 +77,8 @@ export async function startControl(options: ControlOptions, named: readonly Name
     const tokenFile = tokens.ensureFirst(root);
     const settlement = new Settlement(revisions, packages);
     const openWhole = () => openStoredCatalog(packages);
-    const chains = new Chains({ revisions, packages, settlement, openCatalog: openWhole });
+    const foldersOf = (chain: string) => named.find((each) => each.chain === chain)?.functions ?? [];
+    const chains = new Chains({ revisions, packages, settlement, openCatalog: openWhole, foldersOf });
     const names = new Set(named.map(({ chain }) => chain));
     const report = (text: string) => logger.warn(text);
     const documentOf = (chain: string) => revisions.confirmed(chain)?.pinned;

@@ -9,10 +9,11 @@ import type { Revision } from "./revisions.ts";
 
 const FOLDER = ".declared";
 
-/** What an engine needs to know to run the revision. Throws file-unwritable. */
+/** What an engine needs to know to run the revision; `folders`: others that hold functions. Throws file-unwritable. */
 export function materialize(
   revision: Pick<Revision, "chain" | "revision" | "pinned" | "packages">,
   packages: Packages,
+  folders: readonly string[] = [],
 ): Pick<ChainSource, "file" | "functions"> {
   const file = documentFile(revision);
   try {
@@ -20,7 +21,10 @@ export function materialize(
     // After a restore another document may have the number.
     if (!existsSync(file) || readFileSync(file, "utf8") !== text) writeWhole(file, text);
     const digests = [...new Set(Object.values(revision.packages))];
-    return { file, functions: digests.map((digest) => packages.materialize(digest)) };
+    const own = digests.map((digest) => packages.materialize(digest));
+    // What `sluice upgrade` may name at the engine: of equal versions, the first counts.
+    for (const { digest } of packages.registered()) packages.materialize(digest);
+    return { file, functions: [...own, join(stateRoot(), PACKAGES_FOLDER), ...folders] };
   } catch (error) {
     if (error instanceof SluiceError) throw error;
     throw new SluiceError({ code: "file-unwritable", where: file, what: (error as Error).message });

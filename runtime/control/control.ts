@@ -1,12 +1,14 @@
 // The control process, whole: store, planner, API. It sees no packet, and packets do not need it.
-import { chmodSync, mkdirSync, rmSync } from "node:fs";
+import { chmodSync, rmSync } from "node:fs";
 import { createServer as createHttpServer, type Server } from "node:http";
 import { pino } from "pino";
-import { stateRoot } from "../dataplane/state-folder.ts";
+import { ensureStateRoot } from "../dataplane/state-folder.ts";
 import { SluiceError } from "../errors.ts";
 import { Catalog, type FunctionPackage, openCatalog } from "../function/catalog.ts";
 import { dataRoot } from "../generation/history.ts";
 import { Audit } from "./audit.ts";
+import { Backup } from "./backup.ts";
+import { answerBrokenRequests } from "./broken-requests.ts";
 import { ChainView } from "./chain-view.ts";
 import { Chains } from "./chains.ts";
 import { controlSocket } from "./control-socket.ts";
@@ -16,6 +18,7 @@ import { KnownFunctions } from "./known-functions.ts";
 import { Packages } from "./packages.ts";
 import { Registry, type RegistrySetup } from "./registry.ts";
 import { Revisions } from "./revisions.ts";
+import { addBackupRoutes } from "./routes/backup.ts";
 import { addChainRoutes } from "./routes/chains.ts";
 import { addFunctionRoutes } from "./routes/functions.ts";
 import { addKeyRoutes } from "./routes/keys.ts";
@@ -47,6 +50,8 @@ export interface NamedChain {
   readonly chain: string;
   readonly text: string;
   readonly packages: readonly FunctionPackage[];
+  /** Folders of other functions; absolute. */
+  readonly functions: readonly string[];
 }
 
 export interface Control {
@@ -57,7 +62,11 @@ export interface Control {
 }
 
 /** Throws control-running, store-failed, usage, system-call (the address) …; nothing is left behind then. */
-export async function startControl(options: ControlOptions, named: readonly NamedChain[] = []): Promise<Control> {
+export async function startControl(
+  options: ControlOptions,
+  named: readonly NamedChain[] = [],
+  isFirst = true,
+): Promise<Control> {
   const root = dataRoot();
   const logger = pino({ level: options.logLevel, redact: ["req.headers.authorization"] }, pino.destination(2));
   const { host, port } = readAddress(options.listen);
@@ -72,7 +81,8 @@ export async function startControl(options: ControlOptions, named: readonly Name
     const tokenFile = tokens.ensureFirst(root);
     const settlement = new Settlement(revisions, packages);
     const openWhole = () => openStoredCatalog(packages);
-    const chains = new Chains({ revisions, packages, settlement, openCatalog: openWhole });
+    const foldersOf = (chain: string) => named.find((each) => each.chain === chain)?.functions ?? [];
+    const chains = new Chains({ revisions, packages, settlement, openCatalog: openWhole, foldersOf });
     const names = new Set(named.map(({ chain }) => chain));
     const report = (text: string) => logger.warn(text);
     const documentOf = (chain: string) => revisions.confirmed(chain)?.pinned;
@@ -93,6 +103,7 @@ export async function startControl(options: ControlOptions, named: readonly Name
       isReady: () => convergence.isReady,
       renderMetrics: () => telemetry.render(),
     });
+    addBackupRoutes(app, { backup: new Backup(database, tokens, root), chains, revisions, settlement });
     undo.push(() => app.close());
     const listening = await listen(app, host, port).catch((error: SluiceError) => {
       if (options.listenOrFail) throw error;
@@ -102,7 +113,7 @@ export async function startControl(options: ControlOptions, named: readonly Name
     const local = await listenLocally(app);
     undo.push(() => closeServer(local));
     await convergence.recover();
-    await applyNamed(named, chains);
+    if (isFirst) await applyNamed(named, chains);
     await convergence.start();
     undo.push(() => convergence.stop());
     const address = listening === undefined ? addressOf(app, tls !== null) : null;
@@ -158,10 +169,11 @@ async function listen(app: Api, host: string, port: number): Promise<undefined> 
 
 /** The same API for commands on the box, whatever network namespace they run in; never encrypted. */
 async function listenLocally(app: Api): Promise<Server> {
-  mkdirSync(stateRoot(), { recursive: true, mode: 0o700 });
+  ensureStateRoot();
   const file = controlSocket();
   rmSync(file, { force: true });
   const server = createHttpServer((request, response) => app.routing(request, response));
+  answerBrokenRequests(server, app);
   await new Promise<void>((resolve, reject) => server.once("error", reject).listen(file, resolve));
   chmodSync(file, 0o600);
   return server;

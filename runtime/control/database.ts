@@ -16,6 +16,8 @@ const SCHEMA = `
     chain TEXT NOT NULL, revision INTEGER NOT NULL,
     -- those of one change are applied together or not at all
     change INTEGER NOT NULL,
+    -- how it is brought to the engine: 'generation', 'start', 'restart', 'settings'
+    way TEXT NOT NULL,
     state TEXT NOT NULL, outcome TEXT NOT NULL,
     -- JSON: as it was declared, and with exact versions
     declared TEXT NOT NULL, pinned TEXT NOT NULL,
@@ -89,6 +91,36 @@ export class Database {
       // A full disk has rolled it back already.
       if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
       throw error;
+    }
+  }
+
+  /** Several statements that have no values. */
+  script(sql: string): void {
+    this.#guard(() => this.#database.exec(sql));
+  }
+
+  /** What the store consists of. */
+  schema(): Row[] {
+    return this.all("SELECT type, name, sql FROM main.sqlite_schema");
+  }
+
+  tables(): string[] {
+    const names = this.schema().filter(({ type }) => type === "table");
+    return names.map(({ name }) => String(name)).filter((name) => !name.startsWith("sqlite_"));
+  }
+
+  /** Everything that is in it at this moment. */
+  copyTo(file: string): void {
+    this.run("VACUUM INTO ?", file);
+  }
+
+  /** While it works, the file's tables are there as `other.NAME`. */
+  attached<Result>(file: string, work: () => Result): Result {
+    this.run("ATTACH ? AS other", file);
+    try {
+      return work();
+    } finally {
+      this.run("DETACH other");
     }
   }
 

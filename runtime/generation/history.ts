@@ -80,29 +80,42 @@ export class History {
     try {
       mkdirSync(root, { recursive: true, mode: 0o700 });
       this.#database = new DatabaseSync(file, { timeout: 5000 });
-      this.#database.exec(`
-        PRAGMA journal_mode = WAL;
-        PRAGMA synchronous = FULL;
-        CREATE TABLE IF NOT EXISTS transitions (
-          id INTEGER PRIMARY KEY, chain TEXT NOT NULL, upgrade INTEGER NOT NULL, state TEXT NOT NULL, at TEXT NOT NULL,
-          actor TEXT NOT NULL, before TEXT NOT NULL, after TEXT NOT NULL, durationMs REAL NOT NULL, outcome TEXT NOT NULL
-        ) STRICT;
-        CREATE INDEX IF NOT EXISTS transitions_by_chain ON transitions (chain, id);
-      `);
-      this.#addColumns();
+      this.#database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
+      if (!this.#isComplete()) this.#create();
     } catch (error) {
       const help = "let SLUICE_DATA_DIR name a folder that can be written";
       throw new SluiceError({ code: "file-unwritable", where: file, what: (error as Error).message, help });
     }
   }
 
-  /** Files of earlier versions lack these. */
-  #addColumns(): void {
-    const known = this.#database.prepare("PRAGMA table_info(transitions)").all();
+  #listColumns(): string[] {
+    return this.#database
+      .prepare("PRAGMA table_info(transitions)")
+      .all()
+      .map(({ name }) => String(name));
+  }
+
+  #isComplete(): boolean {
+    const known = this.#listColumns();
+    return Object.keys(addedColumns).every((name) => known.includes(name));
+  }
+
+  /** Engines of several chains may begin at the same moment. */
+  #create(): void {
+    this.#database.exec(`
+      BEGIN IMMEDIATE;
+      CREATE TABLE IF NOT EXISTS transitions (
+        id INTEGER PRIMARY KEY, chain TEXT NOT NULL, upgrade INTEGER NOT NULL, state TEXT NOT NULL, at TEXT NOT NULL,
+        actor TEXT NOT NULL, before TEXT NOT NULL, after TEXT NOT NULL, durationMs REAL NOT NULL, outcome TEXT NOT NULL
+      ) STRICT;
+      CREATE INDEX IF NOT EXISTS transitions_by_chain ON transitions (chain, id);
+    `);
+    // Files of earlier versions lack these.
+    const known = this.#listColumns();
     for (const [name, type] of Object.entries(addedColumns)) {
-      if (known.some((column) => column.name === name)) continue;
-      this.#database.exec(`ALTER TABLE transitions ADD COLUMN ${name} ${type}`);
+      if (!known.includes(name)) this.#database.exec(`ALTER TABLE transitions ADD COLUMN ${name} ${type}`);
     }
+    this.#database.exec("COMMIT");
   }
 
   /** Durable when it returns. Throws file-unwritable. */
@@ -148,6 +161,35 @@ export class History {
 
   last(chain: string): Transition | undefined {
     return this.list(chain, 1)[0];
+  }
+
+  /** As a table of another database. */
+  copyInto(file: string): void {
+    this.#attached(file, `CREATE TABLE other.transitions AS SELECT ${COLUMNS} FROM main.transitions ORDER BY id`);
+  }
+
+  /** With those of such a copy, each once, in the order of their times. */
+  mergeFrom(file: string): void {
+    this.#attached(
+      file,
+      `BEGIN IMMEDIATE;
+       CREATE TEMP TABLE merged AS
+         SELECT ${COLUMNS} FROM main.transitions UNION SELECT ${COLUMNS} FROM other.transitions;
+       DELETE FROM main.transitions;
+       INSERT INTO main.transitions (${COLUMNS}) SELECT ${COLUMNS} FROM merged ORDER BY at;
+       DROP TABLE temp.merged;
+       COMMIT`,
+    );
+  }
+
+  #attached(file: string, sql: string): void {
+    this.#database.prepare("ATTACH ? AS other").run(file);
+    try {
+      this.#database.exec(sql);
+    } finally {
+      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
+      this.#database.exec("DETACH other");
+    }
   }
 
   close(): void {

@@ -77,7 +77,7 @@ function follow(packet: Packet, ip: Ipv4, session: Session): void {
   if (!isExpected || (isPorted && (innerPort(packet) != sourcePort || outerPort(packet) != destinationPort))) {
     return packet.drop(mismatch);
   }
-  const l4 = packet.l4Offset == OFFSET_NONE ? 0 : packet.l4;
+  const l4: usize = packet.l4Offset == OFFSET_NONE ? 0 : packet.l4;
   if (forth) {
     const ports = session.newDestinationPort;
     rewrite(ip, l4, 20, session.newSource, session.newSourcePort, session.newDestination, ports);

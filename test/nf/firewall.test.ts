@@ -179,6 +179,7 @@ describe("rules", () => {
       { onLog: (...line) => void logged.push(JSON.stringify(line)) },
     );
     firewall.process(["tcp 10.0.0.1:1 > 10.0.0.2:23 syn", "tcp 10.0.0.1:1 > 10.0.0.2:23 syn"]);
+    firewall.lane.takeLog();
     expect(logged.filter((line) => line.includes("rule=1 telnet: drop"))).toHaveLength(1);
   });
 });

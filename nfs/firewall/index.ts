@@ -1,6 +1,6 @@
 // A stateful firewall: zones, rules and limits. README.md has the semantics; passage.ts is a batch's way through.
 
-import { Config, EVENT_CLOSED, EVENT_EVICTED, EVENT_RESET, EVENT_TIMEOUT, events, log } from "../sdk";
+import { batch, Config, EVENT_CLOSED, EVENT_EVICTED, EVENT_RESET, EVENT_TIMEOUT, events, log } from "../sdk";
 import { Classifier } from "../sdk/classifier/classifier";
 import { ROOT } from "../sdk/classifier/frame-rows";
 import { readChecks } from "./checks";
@@ -12,7 +12,7 @@ import { buildPolicies } from "./policies";
 import { beginRules, readRule } from "./rules";
 import { readSchedules } from "./schedules";
 import { SetConditions } from "./sets";
-import { closeConnection, recount } from "./sources";
+import { closeConnection, recount, recountIfDoubtful } from "./sources";
 import { readVerdicts } from "./verdicts";
 import { readZones } from "./zones";
 export { nf_abi } from "../sdk/exports";
@@ -69,4 +69,8 @@ export function nf_events(): void {
     if (events.at(i).kind & ends) closeConnection(events.at(i).flow);
   }
   if (events.missed != 0) recount();
+}
+
+export function nf_tick(): void {
+  recountIfDoubtful(batch.time);
 }

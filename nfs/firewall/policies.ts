@@ -19,7 +19,7 @@ export let keptOutcome: u32 = 0;
 
 /** u16 per pair of zones: its outcome. */
 const SIDE: usize = ZONES_LIMIT + 1;
-const outcomeOfPair = memory.data(131072, 8);
+const outcomeOfPair = heap.alloc(SIDE * SIDE * 2);
 
 export function buildPolicies(config: Config, rules: Outcome[]): void {
   const all = rules;

@@ -25,6 +25,10 @@ const entries: u32 = segment.bytes / <u32>ENTRY_BYTES;
 const countedBy = new Column<u32>("firewall.source");
 const tableFull = new Counter("sources_full");
 
+const RECOUNT_NS: u64 = 10_000_000_000;
+let isDoubtful = false;
+let recountedAt: u64 = 0;
+
 /** The entry, or 0 if there is no room. */
 function entryOf(high: u64, low: u64, rule: u32, now: u64): usize {
   const isIpv4 = high == 0 && low >> 32 == 0xffff;
@@ -71,10 +75,14 @@ export function takeOfSource(high: u64, low: u64, rule: u32, rate: Rate, now: u6
 
 /** Counts the flow as one of its source's; false if that has as many as it may. */
 export function openConnection(high: u64, low: u64, rule: u32, limit: u32, flow: Flow, now: u64): bool {
+  if (countedBy.get(flow) != 0) return true;
   const entry = entryOf(high, low, rule, now);
   if (entry == 0) return false;
   const connections = load<u32>(entry, CONNECTIONS);
-  if (connections >= limit) return false;
+  if (connections >= limit) {
+    isDoubtful = true;
+    return false;
+  }
   store<u32>(entry, connections + 1, CONNECTIONS);
   countedBy.set(flow, <u32>((entry - segment.address) / ENTRY_BYTES) + 1);
   return true;
@@ -90,7 +98,18 @@ export function closeConnection(flow: Flow): void {
   if (connections != 0) store<u32>(entry, connections - 1, CONNECTIONS);
 }
 
-/** After events were missed: from the flows themselves. */
+/**
+ * Not every end is told of in time: a number may belong to a new flow by then, or a function closed the flow. So where a
+ * source has as many connections as it may, they are counted anew from time to time.
+ */
+export function recountIfDoubtful(now: u64): void {
+  if (!isDoubtful || now < recountedAt + RECOUNT_NS) return;
+  isDoubtful = false;
+  recountedAt = now;
+  recount();
+}
+
+/** From the flows themselves. */
 export function recount(): void {
   for (let i: u32 = 0; i < entries; i++) store<u32>(segment.address + <usize>i * ENTRY_BYTES, 0, CONNECTIONS);
   for (let number: u32 = 1; number <= flowCapacity; number++) {

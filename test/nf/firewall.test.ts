@@ -280,6 +280,11 @@ describe("the largest segment", () => {
 });
 
 describe("the configuration of a firewall", () => {
+  it("has examples that are accepted", async () => {
+    const { examples } = (await compileFirewall()).manifest.config as { examples: Record<string, unknown>[] };
+    expect(examples.map(refusal)).toEqual(examples.map(() => "accepted"));
+  });
+
   it("is refused with the place of what is wrong", () => {
     const rule = { action: "accept" };
     expect(refusal({ rules: [{ ...rule, from: ["nowhere"] }] })).toMatch(/rules\/0\/from\/0.*no zone 'nowhere'/s);

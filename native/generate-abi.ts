@@ -2,8 +2,8 @@
 // `node native/generate-abi.ts FOLDER`.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import * as aclTables from "../nfs/sdk/classifier/tables.ts";
 import * as abi from "../nfs/sdk/abi.ts";
+import * as aclTables from "../nfs/sdk/classifier/tables.ts";
 import * as layout from "../runtime/dataplane/layout.ts";
 
 type Constants = Record<string, number | readonly string[]>;

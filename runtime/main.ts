@@ -1,8 +1,11 @@
 // Composition root of the command line.
 
 import { CommanderError } from "commander";
+import { registerAudit } from "./cli/audit.ts";
+import { registerBackup } from "./cli/backup.ts";
 import { registerCapture } from "./cli/capture.ts";
 import { registerChain } from "./cli/chain.ts";
+import { registerCompletion } from "./cli/completion.ts";
 import { registerControl } from "./cli/control.ts";
 import { registerDoctor } from "./cli/doctor.ts";
 import { registerFlows } from "./cli/flows.ts";
@@ -25,11 +28,14 @@ for (const register of [
   registerChain,
   registerFunction,
   registerToken,
+  registerAudit,
+  registerBackup,
   registerTop,
   registerFlows,
   registerTrace,
   registerCapture,
   registerDoctor,
+  registerCompletion,
 ])
   register(program);
 

@@ -128,7 +128,8 @@ function readToken({ tokenFile }: ServerOptions): string {
   return readNamed("--token-file", file).toString("utf8").trim();
 }
 
-function readNamed(option: string, file: string): Buffer {
+/** Throws file-unreadable. */
+export function readNamed(option: string, file: string): Buffer {
   try {
     return readFileSync(file);
   } catch (error) {

@@ -44,6 +44,7 @@ export async function runHost(options: HostOptions): Promise<void> {
   for (const signal of signals) process.once(signal, () => ended.abort());
   await new Promise((resolve) => ended.signal.addEventListener("abort", resolve));
   await host.close();
+  dropAllMaterials();
 }
 
 async function keepControl(order: ControlOrder, signal: AbortSignal, json: boolean): Promise<void> {

@@ -1,5 +1,6 @@
 // sluice capture: packets of a running chain as pcapng.
 import { createWriteStream } from "node:fs";
+import type { Readable } from "node:stream";
 import { finished, pipeline } from "node:stream/promises";
 import type { Command } from "commander";
 import type { CaptureRequest } from "../dataplane/observe/requests.ts";
@@ -8,6 +9,7 @@ import { openCapture } from "../generation/observe-client.ts";
 import { PcapngTally } from "../telemetry/pcapng-tally.ts";
 import { findEngine } from "./find-engine.ts";
 import { collect } from "./program.ts";
+import { findRemote } from "./remote.ts";
 import { addWatchOptions, readCount, readFilter, untilInterrupted, type WatchOptions } from "./watch-options.ts";
 
 interface CaptureOptions extends WatchOptions {
@@ -43,8 +45,7 @@ async function captureCommand(chain: string | undefined, options: CaptureOptions
     });
   }
   const request = readRequest(options);
-  const { path } = findEngine(chain, "sluice capture");
-  const stream = await openCapture(path, request, untilInterrupted());
+  const stream = await openHereOrThere(chain, options, request);
   const tally = new PcapngTally();
   stream.on("data", (piece: Buffer) => tally.add(piece));
   stream.pause();
@@ -52,10 +53,28 @@ async function captureCommand(chain: string | undefined, options: CaptureOptions
   else await writeFile(stream, options.write);
   if (tally.why === "") {
     const what = `the engine ended in the middle of the capture, after ${tally.packets} packets`;
-    throw new SluiceError({ code: "not-running", where: path, what });
+    throw new SluiceError({ code: "not-running", where: chain ?? "sluice capture", what });
   }
   const missing = tally.missing === 0 ? "" : `, ${tally.missing} MISSING`;
   process.stderr.write(`${tally.packets} packets${missing} (${tally.why})\n`);
+}
+
+async function openHereOrThere(
+  chain: string | undefined,
+  options: CaptureOptions,
+  request: CaptureRequest,
+): Promise<Readable> {
+  const signal = untilInterrupted();
+  const remote = await findRemote(chain, options, "sluice capture");
+  if (remote === null) return openCapture(findEngine(chain, "sluice capture").path, request, signal);
+  const { client, path } = remote;
+  return client.open(`${path}/capture?${writeQuery(request)}`, { signal });
+}
+
+/** A list is a key that stands several times. */
+function writeQuery(request: CaptureRequest): string {
+  const pairs = Object.entries(request).flatMap(([key, value]) => [value].flat().map((each) => [key, String(each)]));
+  return new URLSearchParams(pairs).toString();
 }
 
 function readRequest(options: CaptureOptions): CaptureRequest {

@@ -1,7 +1,7 @@
 // sluice chain apply|get|list|delete|confirm|rollback|revisions: what is declared to a box.
 import type { Command } from "commander";
 import type { ChainResource } from "../control/chain-view.ts";
-import type { Applied } from "../control/chains.ts";
+import type { Applied } from "../control/declarations.ts";
 import { diffDocuments } from "../control/diff.ts";
 import type { Revision } from "../control/revisions.ts";
 import { SluiceError } from "../errors.ts";
@@ -10,6 +10,7 @@ import { type DeclaredDocument, readDeclared, relocate } from "./declared-docume
 import { addFormat, type FormatOptions, printAs } from "./format.ts";
 import { paint, printLine, printTable, printWarnings } from "./output.ts";
 import { collect } from "./program.ts";
+import { withProgress } from "./progress.ts";
 
 interface ApplyOptions extends ServerOptions, FormatOptions {
   readonly set?: readonly string[];
@@ -69,7 +70,7 @@ async function apply(paths: readonly string[], options: ApplyOptions): Promise<v
     const planned = await send(true);
     const isText = options.json !== true && (options.output ?? "table") === "table";
     if (isText) for (const each of planned) printChange(each, before.get(each.chain));
-    const applied = options.dryRun === true ? planned : await send(false);
+    const applied = options.dryRun === true ? planned : await withProgress("applying", send(false));
     printAs(options, documents.length === 1 ? applied[0] : applied, () => {
       for (const each of applied) printApplied(each, options);
     });

@@ -7,7 +7,7 @@ import { type Fault, SluiceError } from "../errors.ts";
 import { CommittedStore } from "../generation/committed.ts";
 import { type EngineMessage, type EngineOrder, type EngineStart, KEEPER } from "./engine-protocol.ts";
 import { printError } from "./output.ts";
-import { RestoreAsked, runEngine } from "./up.ts";
+import { RestoreAsked, runEngine } from "./run-engine.ts";
 
 /** Whoever started it is gone, or it is to stop before it runs; a second signal then ends it at once. */
 const stopping = new AbortController();

@@ -18,6 +18,7 @@ import type { FunctionCheck } from "../testing/function-check.ts";
 import { ApiClient, addServerOptions, type ServerOptions } from "./api-client.ts";
 import { addFormat, type FormatOptions, printAs } from "./format.ts";
 import { printLine, printTable } from "./output.ts";
+import { withProgress } from "./progress.ts";
 
 type Options = ServerOptions & FormatOptions;
 type ListOptions = Options & { readonly functions?: readonly string[] };
@@ -51,7 +52,8 @@ async function push(from: string, options: Options & { readonly sign?: string })
   const { name, version } = validateManifest(packed.manifestText, `${from}/manifest.json`);
   const headers = { "content-type": "application/x-tar" };
   const body = writePackage(packed);
-  const response = await new ApiClient(options).open(addressOf(name, version), { method: "PUT", headers, body });
+  const sent = new ApiClient(options).open(addressOf(name, version), { method: "PUT", headers, body });
+  const response = await withProgress(`${name}@${version} is tried`, sent);
   const pushed = { ...((await json(response)) as Details), created: response.statusCode === 201 };
   printAs(options, pushed, () => {
     printLine(`${name}@${version} ${pushed.created ? "admitted" : "was there already"}`);

@@ -7,19 +7,19 @@ import { type EngineDescription, type FoundEngine, findEngines, findFallenEngine
 import { SluiceError } from "../errors.ts";
 import { Observer } from "../telemetry/observer.ts";
 import { computeRates, type Rates } from "../telemetry/rates.ts";
+import { addServerOptions, type ServerOptions } from "./api-client.ts";
 import { findEngine } from "./find-engine.ts";
 import { formatTable, paint } from "./output.ts";
+import { findRemote } from "./remote.ts";
 
-interface TopOptions {
+interface TopOptions extends ServerOptions {
   readonly interval: string;
   readonly count?: string;
   readonly json?: boolean;
 }
 
 export function registerTop(program: Command): void {
-  program
-    .command("top")
-    .description("show live counters per port, function and drop reason")
+  addServerOptions(program.command("top").description("show live counters per port, function and drop reason"))
     .argument("[chain]", "the chain; needed if several are running")
     .option("--interval <seconds>", "time between two views", "1")
     .option("--count <n>", "stop after n views (without a terminal: 1)")
@@ -31,7 +31,12 @@ async function topCommand(chain: string | undefined, options: TopOptions): Promi
   const seconds = positive(options.interval, "--interval");
   const live = process.stdout.isTTY === true && options.json !== true;
   const views = options.count === undefined ? (live ? Infinity : 1) : positive(options.count, "--count");
-  await watch(chain, { seconds, views, show: options.json ? showJson : (rates) => showText(rates, live) });
+  const show = options.json ? showJson : (rates: Rates) => showText(rates, live);
+  const remote = await findRemote(chain, options, "sluice top");
+  if (remote === null) return watch(chain, { seconds, views, show });
+  for (let view = 0; view < views; view++) {
+    show(await remote.client.call<Rates>(`${remote.path}/stats`, { query: { interval: seconds } }));
+  }
 }
 
 export interface Watch {

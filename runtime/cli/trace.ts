@@ -9,6 +9,7 @@ import { encodePacket } from "../testing/packet-text.ts";
 import { findEngine } from "./find-engine.ts";
 import { printLine } from "./output.ts";
 import { collect } from "./program.ts";
+import { findRemote, readEvents } from "./remote.ts";
 import { formatTraced } from "./trace-text.ts";
 import { addWatchOptions, readCount, readFilter, untilInterrupted, type WatchOptions } from "./watch-options.ts";
 
@@ -37,15 +38,35 @@ export function registerTrace(program: Command): void {
 async function traceCommand(chain: string | undefined, options: TraceOptions): Promise<void> {
   const frames = readFrames(options);
   const request = frames.length === 0 ? readLive(options) : { frames };
-  const { path } = findEngine(chain, "sluice trace");
+  const events = await openEvents(chain, options, request);
   let end: Extract<TraceEvent, { kind: "end" }> | undefined;
-  for await (const event of openTrace(path, request, untilInterrupted())) {
+  for await (const event of events) {
     if (options.json) printLine(JSON.stringify(event));
     else if (event.kind === "packet") for (const line of formatTraced(event)) printLine(line);
     if (event.kind === "end") end = event;
   }
-  if (end?.packets === 0) throw nothingCame(path, end);
+  if (end?.packets === 0) throw nothingCame(chain ?? "sluice trace", end);
   if (!options.json && end !== undefined && end.missed > 0) printLine(`${end.missed} frames could not be looked at`);
+}
+
+async function openEvents(
+  chain: string | undefined,
+  options: TraceOptions,
+  request: TraceRequest,
+): Promise<AsyncIterable<TraceEvent>> {
+  const signal = untilInterrupted();
+  const remote = await findRemote(chain, options, "sluice trace");
+  if (remote === null) return openTrace(findEngine(chain, "sluice trace").path, request, signal);
+  const headers = { accept: "text/event-stream" };
+  const response = await remote.client.open(`${remote.path}/trace`, { method: "POST", body: request, headers, signal });
+  return untilEnd(readEvents<TraceEvent>(response), () => response.destroy());
+}
+
+async function* untilEnd(events: AsyncIterable<{ data: TraceEvent }>, close: () => void): AsyncGenerator<TraceEvent> {
+  for await (const { data } of events) {
+    yield data;
+    if (data.kind === "end") return close();
+  }
 }
 
 function readLive(options: TraceOptions): TraceRequest {

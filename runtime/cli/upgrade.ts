@@ -10,15 +10,19 @@ import { describeRollback } from "../generation/rollback.ts";
 import { parseTime } from "../generation/time-text.ts";
 import { MIGRATION_LOOK_MS, type UpgradeStatus } from "../generation/upgrade.ts";
 import { type CanaryRequest, requestUpgrade, type UpgradeRequest } from "../generation/upgrade-socket.ts";
+import { addServerOptions, type ServerOptions } from "./api-client.ts";
 import { findEngine } from "./find-engine.ts";
-import { printJson, printLine, printTable } from "./output.ts";
+import { addFormat, type FormatOptions, printAs } from "./format.ts";
+import { printLine, printTable } from "./output.ts";
 import { collect } from "./program.ts";
+import { withProgress } from "./progress.ts";
+import { findRemote } from "./remote.ts";
 import { describeShadow } from "./shadow-text.ts";
 import { registerUpgradePlan } from "./upgrade-plan.ts";
+import { askRemote, type Step } from "./upgrade-remote.ts";
 
-interface StepOptions {
+interface StepOptions extends ServerOptions, FormatOptions {
   readonly chain?: string;
-  readonly json?: boolean;
 }
 
 interface SwitchoverOptions extends StepOptions {
@@ -92,7 +96,7 @@ export function registerUpgrade(program: Command): void {
 }
 
 function addCommon(command: Command): Command {
-  return command.option("--chain <name>", "the chain; needed if several are running").option("--json", "print JSON");
+  return addServerOptions(addFormat(command)).option("--chain <name>", "the chain; needed if several are running");
 }
 
 function addLoad(command: Command): Command {
@@ -113,10 +117,10 @@ function addShadow(command: Command): Command {
     .addHelpText("after", CONDITIONS_HELP);
 }
 
-type Step = UpgradeRequest extends infer Request ? (Request extends unknown ? Omit<Request, "actor"> : never) : never;
-
-async function ask({ chain }: StepOptions, step: Step): Promise<UpgradeStatus> {
-  const { path } = findEngine(chain, "sluice upgrade");
+async function ask(options: StepOptions, step: Step): Promise<UpgradeStatus> {
+  const remote = await findRemote(options.chain, options, "sluice upgrade");
+  if (remote !== null) return askRemote(remote, step);
+  const { path } = findEngine(options.chain, "sluice upgrade");
   return requestUpgrade(path, { ...step, actor: userInfo().username } as UpgradeRequest);
 }
 
@@ -134,7 +138,8 @@ async function load(file: string | undefined, options: LoadOptions): Promise<Upg
     ...{ use, cold, dryRun },
   };
   const shadow = options.shadow === true ? { abortOn } : undefined;
-  return ask(options, { step: "load", change, commitWithinMs: readTime(options.commitWithin ?? "60s"), shadow });
+  const commitWithinMs = readTime(options.commitWithin ?? "60s");
+  return withProgress("loading", ask(options, { step: "load", change, commitWithinMs, shadow }));
 }
 
 /** `@file` is relative to where the command runs, not to where the engine does. */
@@ -185,9 +190,8 @@ function readTime(text: string): number {
   throw new SluiceError({ code: "usage", where: "--commit-within", what });
 }
 
-function printStatus(status: UpgradeStatus, { json }: StepOptions): void {
-  if (json) printJson(status);
-  else describeStatus(status);
+function printStatus(status: UpgradeStatus, options: StepOptions): void {
+  printAs(options, status, () => describeStatus(status));
 }
 
 function describeStatus(status: UpgradeStatus): void {
@@ -227,12 +231,22 @@ function describeCanary({ share, match }: NonNullable<UpgradeStatus["canary"]>):
   return match === null ? `${share * 100} % of the flows` : "the flows that match";
 }
 
-function history({ chain, json }: StepOptions): void {
+async function history(options: StepOptions): Promise<void> {
+  const remote = await findRemote(options.chain, options, "sluice upgrade history");
+  const transitions =
+    remote === null
+      ? readHistory(options.chain)
+      : await remote.client.call<Transition[]>(`${remote.path}/upgrade/history`);
+  printAs(options, transitions, () => printHistory(transitions));
+}
+
+function readHistory(chain: string | undefined): Transition[] {
   const store = new History(dataRoot());
-  const transitions = store.list(chain ?? findEngine(undefined, "sluice upgrade history").engine.chain);
-  store.close();
-  if (json) printJson(transitions);
-  else printHistory(transitions);
+  try {
+    return store.list(chain ?? findEngine(undefined, "sluice upgrade history").engine.chain);
+  } finally {
+    store.close();
+  }
 }
 
 function printHistory(transitions: readonly Transition[]): void {

@@ -2,9 +2,10 @@
 import type { Command } from "commander";
 import type { FilterRequest } from "../dataplane/observe/requests.ts";
 import { SluiceError } from "../errors.ts";
+import { addServerOptions, type ServerOptions } from "./api-client.ts";
 import { collect } from "./program.ts";
 
-export interface WatchOptions {
+export interface WatchOptions extends ServerOptions {
   readonly match?: string;
   readonly flow?: string;
   readonly port?: readonly string[];
@@ -14,7 +15,7 @@ export interface WatchOptions {
 }
 
 export function addWatchOptions(command: Command): Command {
-  return command
+  return addServerOptions(command)
     .option("--match <conditions>", "frames that these take: a path's match, as YAML: '{ ipProtos: [udp] }'")
     .option("--flow <flow>", "one flow: its number, or 'udp 10.0.0.1:5000 > 10.0.0.2:53' for both directions")
     .option("--port <name>", "frames of this port; repeatable", collect)

@@ -1,82 +1,45 @@
 // The declared chains: what operators ask for, one request after the other.
-import type { ChainDocument } from "../chain/schema.ts";
-import { type Fault, SluiceError } from "../errors.ts";
-import type { Catalog } from "../function/catalog.ts";
-import { CommittedStore } from "../generation/committed.ts";
+import { SluiceError } from "../errors.ts";
 import type { HostedChain } from "../generation/host-socket.ts";
 import type { UpgradeStatus } from "../generation/upgrade.ts";
+import { ChangePlanner, type Planned, type PlannerSetup, requireNothingUnderWay } from "./change-planner.ts";
+import {
+  type Applied,
+  type ApplyOptions,
+  type Declaration,
+  declare,
+  requireGeneration,
+  requireMatch,
+} from "./declarations.ts";
 import { Deployment, type DeploymentOptions, type Part, type SwitchOptions } from "./deployment.ts";
+import { diffDocuments } from "./diff.ts";
 import * as engines from "./engines.ts";
 import { materialize } from "./materials.ts";
 import type { Packages } from "./packages.ts";
-import { type ChangePlan, compareWithRunning, type PlannedDocument, planDocument, type Running } from "./planning.ts";
-import type { NewRevision, Origin, Revision, Revisions } from "./revisions.ts";
+import type { NewRevision, Revision, Revisions } from "./revisions.ts";
 import type { Settlement } from "./settlement.ts";
 
-export interface Declaration {
-  readonly chain: string;
-  /** YAML or JSON. */
-  readonly text: string;
-  /** What the text is called in errors. */
-  readonly where: string;
-  /** Where it stands in a larger document; "" if it is the whole. */
-  readonly pointer?: string;
-}
-
-export interface ApplyOptions extends Omit<DeploymentOptions, "actor"> {
-  readonly dryRun?: boolean;
-  /** The chain may be stopped for what cannot be changed while it runs. */
-  readonly restart?: boolean;
-  /** Of the chain's current revision; `*`: there is one. */
-  readonly ifMatch?: string | undefined;
-  /** `*`: there is none yet. */
-  readonly ifNoneMatch?: string | undefined;
-  readonly origin?: Origin;
-  /** Where functions come from; those that are built in and registered unless said. */
-  readonly catalog?: Catalog;
-}
-
-export interface Applied {
-  readonly chain: string;
-  /** The one that runs now; of a dry run, the one that runs as before; 0 if there is none. */
-  readonly revision: number;
-  readonly created: boolean;
-  readonly changed: boolean;
-  readonly state: Revision["state"];
-  readonly confirmUntil: string | null;
-  readonly plan: ChangePlan;
-  /** Between two batches; null if nothing was switched over. */
-  readonly pauseUs: number | null;
-  /** From the request until everything carried traffic. */
-  readonly tookMs: number;
-  readonly document: ChainDocument;
-}
-
-interface Planned {
-  readonly planned: PlannedDocument;
-  readonly plan: ChangePlan;
-  readonly current: Revision | undefined;
-}
-
-export interface ChainsSetup {
-  readonly revisions: Revisions;
+export interface ChainsSetup extends PlannerSetup {
   readonly packages: Packages;
-  readonly settlement: Settlement;
-  readonly openCatalog: () => Catalog;
+  /** That were named on the command line for the chain. */
+  readonly foldersOf?: (chain: string) => readonly string[];
 }
 
 export class Chains {
   readonly #revisions: Revisions;
   readonly #packages: Packages;
   readonly #settlement: Settlement;
-  readonly #openCatalog: () => Catalog;
+  readonly #planner: ChangePlanner;
+  readonly #foldersOf: (chain: string) => readonly string[];
   #busy: Promise<unknown> = Promise.resolve();
 
-  constructor({ revisions, packages, settlement, openCatalog }: ChainsSetup) {
+  constructor({ packages, foldersOf = () => [], ...setup }: ChainsSetup) {
+    this.#foldersOf = foldersOf;
+    const { revisions, settlement } = setup;
+    this.#planner = new ChangePlanner(setup);
     this.#revisions = revisions;
     this.#packages = packages;
     this.#settlement = settlement;
-    this.#openCatalog = openCatalog;
   }
 
   /** One change after the other, whoever asks. */
@@ -90,9 +53,10 @@ export class Chains {
   apply(declarations: readonly Declaration[], options: ApplyOptions, actor: string): Promise<Applied[]> {
     return this.exclusively(async () => {
       const started = performance.now();
-      const planned = await this.#plan(declarations, options);
+      const planned = await this.#planner.plan(declarations, options);
       const changing = planned.filter(({ plan, current }) => plan.way !== "none" || current === undefined);
       if (options.dryRun === true || changing.length === 0) {
+        if (options.dryRun !== true) this.#noteOrigins(planned, options);
         return planned.map((each) => describe(each, each.current, false));
       }
       const applied = await this.#deploy(changing, options, actor);
@@ -108,7 +72,8 @@ export class Chains {
   /** Builds the next generation of one running chain; the other steps are asked for one by one. */
   load(declaration: Declaration, options: ApplyOptions, actor: string): Promise<UpgradeStatus> {
     return this.exclusively(async () => {
-      const [planned] = (await this.#plan([declaration], options)) as [Planned];
+      this.#require(declaration.chain);
+      const [planned] = (await this.#planner.plan([declaration], options)) as [Planned];
       requireGeneration(planned.plan);
       const revisions = this.#begin([planned], options, actor);
       const deployment = this.#deployment([planned], revisions, { ...options, actor });
@@ -179,7 +144,8 @@ export class Chains {
       // What is to run is decided first: if this process dies now, the next one stops it.
       this.#revisions.remove(chain);
       if (underWay !== undefined) this.#revisions.move(underWay, "rolled-back", "the chain was deleted");
-      await engines.stop(chain);
+      // Without a host nothing runs, and the next one is not told to.
+      await engines.stop(chain).catch(ignoreAbsentHost);
     });
   }
 
@@ -189,61 +155,6 @@ export class Chains {
     await new Deployment(this.partsOf(revisions), { actor, cold: false }, true).undo();
     this.#revisions.moveAll(revisions, "rolled-back", `aborted by ${actor}`);
     return revisions;
-  }
-
-  async #plan(declarations: readonly Declaration[], options: ApplyOptions): Promise<Planned[]> {
-    const catalog = options.catalog ?? this.#openCatalog();
-    const faults: Fault[] = [];
-    const planned: Planned[] = [];
-    for (const declaration of declarations) {
-      try {
-        planned.push(await this.#planOne(declaration, options, catalog));
-      } catch (error) {
-        if (!(error instanceof SluiceError)) throw error;
-        faults.push(...error.faults.map((fault) => extendFault(fault, declaration)));
-      }
-    }
-    if (faults.length === 0) faults.push(...this.#findSharedDevices(planned));
-    if (faults.length > 0) throw new SluiceError(...(faults as [Fault, ...Fault[]]));
-    return planned;
-  }
-
-  async #planOne({ chain, text, where }: Declaration, options: ApplyOptions, catalog: Catalog): Promise<Planned> {
-    await this.#settlement.settle(chain);
-    const current = this.#revisions.confirmed(chain);
-    requireMatch(chain, current, options);
-    this.#requireNothingUnderWay(chain);
-    const running = findRunning(chain, current);
-    const planned = planDocument(text, where, catalog, running?.plan);
-    requireName(chain, planned, where);
-    const plan = compareWithRunning(planned, running);
-    if (plan.way === "restart" && options.restart !== true && options.dryRun !== true) {
-      throw refuseRestart(chain, plan.restartFor);
-    }
-    return { planned, plan, current };
-  }
-
-  /** A device belongs to one chain. */
-  #findSharedDevices(planned: readonly Planned[]): Fault[] {
-    const documents = new Map(
-      this.#revisions.chains().map(({ name }) => [name, this.#revisions.confirmed(name)?.pinned]),
-    );
-    for (const { plan, planned: next } of planned) documents.set(plan.chain, next.pinned);
-    const owners = new Map<string, string>();
-    for (const [chain, document] of documents) {
-      if (planned.some(({ plan }) => plan.chain === chain)) continue;
-      for (const { device } of Object.values(document?.ports ?? {}))
-        if (device !== undefined) owners.set(device, chain);
-    }
-    return planned.flatMap(({ plan: { chain }, planned: { pinned } }) =>
-      Object.entries(pinned.ports).flatMap(([name, { device = "" }]): Fault[] => {
-        const owner = owners.get(device);
-        owners.set(device, chain);
-        if (owner === undefined || owner === chain) return [];
-        const what = `the device ${device} is a port of the chain "${owner}"`;
-        return [{ code: "device-busy", where: `${chain}: ports.${name}`, what, pointer: `/ports/${name}/device` }];
-      }),
-    );
   }
 
   async #deploy(planned: readonly Planned[], options: ApplyOptions, actor: string) {
@@ -265,6 +176,10 @@ export class Chains {
       revisions: revisions.map(({ chain, revision }) => this.#revisions.find(chain, revision) as Revision),
       pauseUs,
     };
+  }
+
+  #noteOrigins(planned: readonly Planned[], { origin = "api" }: ApplyOptions): void {
+    for (const { plan } of planned) this.#revisions.noteOrigin(plan.chain, origin);
   }
 
   #begin(planned: readonly Planned[], { origin = "api" }: ApplyOptions, actor: string): Revision[] {
@@ -289,7 +204,7 @@ export class Chains {
 
   /** What the engine is told to run for it. */
   hosted(revision: Revision): HostedChain {
-    return { chain: revision.chain, ...materialize(revision, this.#packages) };
+    return { chain: revision.chain, ...materialize(revision, this.#packages, this.#foldersOf(revision.chain)) };
   }
 
   /** Of a change that is under way already. */
@@ -311,6 +226,20 @@ export class Chains {
     }
   }
 
+  /** For the audit: what the change is about that is under way, or what taking it back means; "" if none is. */
+  diffUnderWay(chain: string, isTakenBack = false): string {
+    const next = this.#revisions.underWay(chain);
+    if (next === undefined) return "";
+    const current = this.#revisions.confirmed(chain)?.pinned;
+    const [before, after] = isTakenBack ? [next.pinned, current] : [current, next.pinned];
+    return diffDocuments(chain, before, after);
+  }
+
+  /** Throws upgrade-state if a change of any chain is under way. */
+  requireAllAtRest(): void {
+    for (const { chain } of this.#revisions.allUnderWay()) requireNothingUnderWay(this.#revisions, chain);
+  }
+
   #require(chain: string): Revision {
     const current = this.#revisions.confirmed(chain) ?? this.#revisions.underWay(chain);
     if (current !== undefined) return current;
@@ -326,67 +255,10 @@ export class Chains {
       revision === undefined ? "no change of it is under way" : `revision ${revision.revision} is ${revision.state}`;
     throw new SluiceError({ code: "upgrade-state", where: chain, what });
   }
-
-  #requireNothingUnderWay(chain: string): void {
-    const revision = this.#revisions.underWay(chain);
-    if (revision === undefined) return;
-    const what = `revision ${revision.revision} is ${revision.state}`;
-    throw new SluiceError({ code: "upgrade-state", where: chain, what, help: "confirm it, or roll it back, first" });
-  }
 }
 
-function extendFault(fault: Fault, { pointer = "" }: Declaration): Fault {
-  return fault.pointer === undefined ? fault : { ...fault, pointer: pointer + fault.pointer };
-}
-
-/** For clients: changes with every revision. */
-export function etagOf({ chain, revision }: Pick<Revision, "chain" | "revision">): string {
-  return `"${chain}-${revision}"`;
-}
-
-function declare(chain: string, document: ChainDocument): Declaration {
-  return { chain, text: JSON.stringify(document), where: chain };
-}
-
-function findRunning(chain: string, current: Revision | undefined): Running | null {
-  const engine = engines.findRunning(chain);
-  const plan = engine === undefined ? undefined : new CommittedStore(engine.path).peek()?.plan;
-  return current === undefined || engine === undefined || plan === undefined
-    ? null
-    : { document: current.pinned, plan, engine };
-}
-
-function requireMatch(
-  chain: string,
-  current: Revision | undefined,
-  { ifMatch, ifNoneMatch }: Pick<ApplyOptions, "ifMatch" | "ifNoneMatch">,
-): void {
-  const etag = current === undefined ? undefined : etagOf(current);
-  const refuse = (what: string) => {
-    throw new SluiceError({ code: "revision-conflict", where: chain, what, help: "read it again, and decide anew" });
-  };
-  if (ifNoneMatch === "*" && etag !== undefined) refuse(`it is there already, at ${etag}`);
-  if (ifMatch === undefined || (ifMatch === "*" && etag !== undefined)) return;
-  const asked = ifMatch.split(",").map((each) => each.trim());
-  if (etag === undefined || !asked.includes(etag)) refuse(`it is at ${etag ?? "no revision"}, not at ${ifMatch}`);
-}
-
-function requireName(chain: string, { plan }: PlannedDocument, where: string): void {
-  if (plan.chain === chain) return;
-  const what = `the document is of the chain "${plan.chain}", the address of "${chain}"`;
-  throw new SluiceError({ code: "document-schema", where, what, pointer: "/chain" });
-}
-
-function requireGeneration({ chain, way, restartFor }: ChangePlan): void {
-  if (way === "generation") return;
-  if (way === "restart") throw refuseRestart(chain, restartFor);
-  const what = way === "start" ? "the chain does not run" : "there is nothing that a generation would change";
-  throw new SluiceError({ code: "upgrade-state", where: chain, what });
-}
-
-function refuseRestart(chain: string, reasons: readonly string[]): SluiceError {
-  const help = "say `restart` to have it stopped and started for that; its flows are lost then";
-  return new SluiceError({ code: "change-refused", where: chain, what: reasons.join("; "), help });
+function ignoreAbsentHost(error: unknown): void {
+  if (!(error instanceof SluiceError && error.code === "not-running")) throw error;
 }
 
 function isSettings(planned: readonly Planned[], chain: string): boolean {

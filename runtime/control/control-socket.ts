@@ -3,5 +3,9 @@ import { join } from "node:path";
 import { stateRoot } from "../dataplane/state-folder.ts";
 
 export function controlSocket(): string {
-  return join(stateRoot(), "control.sock");
+  return controlSocketIn(stateRoot());
+}
+
+export function controlSocketIn(stateFolder: string): string {
+  return join(stateFolder, "control.sock");
 }

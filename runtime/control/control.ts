@@ -7,6 +7,8 @@ import { SluiceError } from "../errors.ts";
 import { Catalog, type FunctionPackage, openCatalog } from "../function/catalog.ts";
 import { dataRoot } from "../generation/history.ts";
 import { Audit } from "./audit.ts";
+import { Backup } from "./backup.ts";
+import { answerBrokenRequests } from "./broken-requests.ts";
 import { ChainView } from "./chain-view.ts";
 import { Chains } from "./chains.ts";
 import { controlSocket } from "./control-socket.ts";
@@ -16,6 +18,7 @@ import { KnownFunctions } from "./known-functions.ts";
 import { Packages } from "./packages.ts";
 import { Registry, type RegistrySetup } from "./registry.ts";
 import { Revisions } from "./revisions.ts";
+import { addBackupRoutes } from "./routes/backup.ts";
 import { addChainRoutes } from "./routes/chains.ts";
 import { addFunctionRoutes } from "./routes/functions.ts";
 import { addKeyRoutes } from "./routes/keys.ts";
@@ -47,6 +50,8 @@ export interface NamedChain {
   readonly chain: string;
   readonly text: string;
   readonly packages: readonly FunctionPackage[];
+  /** Folders of other functions; absolute. */
+  readonly functions: readonly string[];
 }
 
 export interface Control {
@@ -72,7 +77,8 @@ export async function startControl(options: ControlOptions, named: readonly Name
     const tokenFile = tokens.ensureFirst(root);
     const settlement = new Settlement(revisions, packages);
     const openWhole = () => openStoredCatalog(packages);
-    const chains = new Chains({ revisions, packages, settlement, openCatalog: openWhole });
+    const foldersOf = (chain: string) => named.find((each) => each.chain === chain)?.functions ?? [];
+    const chains = new Chains({ revisions, packages, settlement, openCatalog: openWhole, foldersOf });
     const names = new Set(named.map(({ chain }) => chain));
     const report = (text: string) => logger.warn(text);
     const documentOf = (chain: string) => revisions.confirmed(chain)?.pinned;
@@ -93,6 +99,7 @@ export async function startControl(options: ControlOptions, named: readonly Name
       isReady: () => convergence.isReady,
       renderMetrics: () => telemetry.render(),
     });
+    addBackupRoutes(app, { backup: new Backup(database, tokens, root), chains, revisions, settlement });
     undo.push(() => app.close());
     const listening = await listen(app, host, port).catch((error: SluiceError) => {
       if (options.listenOrFail) throw error;
@@ -162,6 +169,7 @@ async function listenLocally(app: Api): Promise<Server> {
   const file = controlSocket();
   rmSync(file, { force: true });
   const server = createHttpServer((request, response) => app.routing(request, response));
+  answerBrokenRequests(server, app);
   await new Promise<void>((resolve, reject) => server.once("error", reject).listen(file, resolve));
   chmodSync(file, 0o600);
   return server;

@@ -92,6 +92,36 @@ export class Database {
     }
   }
 
+  /** Several statements that have no values. */
+  script(sql: string): void {
+    this.#guard(() => this.#database.exec(sql));
+  }
+
+  /** What the store consists of. */
+  schema(): Row[] {
+    return this.all("SELECT type, name, sql FROM main.sqlite_schema");
+  }
+
+  tables(): string[] {
+    const names = this.schema().filter(({ type }) => type === "table");
+    return names.map(({ name }) => String(name)).filter((name) => !name.startsWith("sqlite_"));
+  }
+
+  /** Everything that is in it at this moment. */
+  copyTo(file: string): void {
+    this.run("VACUUM INTO ?", file);
+  }
+
+  /** While it works, the file's tables are there as `other.NAME`. */
+  attached<Result>(file: string, work: () => Result): Result {
+    this.run("ATTACH ? AS other", file);
+    try {
+      return work();
+    } finally {
+      this.run("DETACH other");
+    }
+  }
+
   close(): void {
     this.#database.close();
     this.#lock.close();

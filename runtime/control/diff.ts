@@ -1,14 +1,9 @@
 // Documents side by side, as people read differences.
 import { createTwoFilesPatch } from "diff";
 import { stringify } from "yaml";
-import type { ChainDocument } from "../chain/schema.ts";
 
 /** Unified, of their YAML; "" if they are the same. */
-export function diffDocuments(
-  name: string,
-  before: ChainDocument | undefined,
-  after: ChainDocument | undefined,
-): string {
+export function diffDocuments(name: string, before: object | undefined, after: object | undefined): string {
   const [old, next] = [before, after].map((document) => (document === undefined ? "" : stringify(document)));
   if (old === next) return "";
   const patch = createTwoFilesPatch(

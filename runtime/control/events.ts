@@ -34,6 +34,8 @@ export function sendEvents(
     lost = 0;
     stream.push(format({ event, data }));
   };
+  // The head of the answer goes with the first byte.
+  stream.push(": begins\n\n");
   const alive = setInterval(() => stream.push(": alive\n\n"), ALIVE_EVERY_MS);
   const end = () => {
     clearInterval(alive);

@@ -1,5 +1,5 @@
 // The files that engines read: a revision's document and its packages, in memory. All of it can be made again.
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { stateRoot } from "../dataplane/state-folder.ts";
 import { SluiceError } from "../errors.ts";
@@ -9,16 +9,22 @@ import type { Revision } from "./revisions.ts";
 
 const FOLDER = ".declared";
 
-/** What an engine needs to know to run the revision. Throws file-unwritable. */
+/** What an engine needs to know to run the revision; `folders`: others that hold functions. Throws file-unwritable. */
 export function materialize(
   revision: Pick<Revision, "chain" | "revision" | "pinned" | "packages">,
   packages: Packages,
+  folders: readonly string[] = [],
 ): Pick<ChainSource, "file" | "functions"> {
   const file = documentFile(revision);
   try {
-    if (!existsSync(file)) writeWhole(file, JSON.stringify(revision.pinned));
+    const text = JSON.stringify(revision.pinned);
+    // After a restore another document may have the number.
+    if (!existsSync(file) || readFileSync(file, "utf8") !== text) writeWhole(file, text);
     const digests = [...new Set(Object.values(revision.packages))];
-    return { file, functions: digests.map((digest) => packages.materialize(digest)) };
+    const own = digests.map((digest) => packages.materialize(digest));
+    // What `sluice upgrade` may name at the engine: of equal versions, the first counts.
+    for (const { digest } of packages.registered()) packages.materialize(digest);
+    return { file, functions: [...own, join(stateRoot(), PACKAGES_FOLDER), ...folders] };
   } catch (error) {
     if (error instanceof SluiceError) throw error;
     throw new SluiceError({ code: "file-unwritable", where: file, what: (error as Error).message });

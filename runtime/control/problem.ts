@@ -62,9 +62,11 @@ const codesByStatus: Readonly<Record<number, ErrorCode>> = {
   401: "unauthenticated",
   403: "forbidden",
   404: "not-found",
+  408: "request-timeout",
   413: "body-too-large",
   415: "media-type",
   429: "rate-limited",
+  431: "headers-too-large",
 };
 
 /** Of the server's own errors, too. What is nobody's fault but ours says no more than that. */

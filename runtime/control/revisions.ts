@@ -119,7 +119,7 @@ export class Revisions {
       return revisions.map(({ chain, declared, pinned, packages }) => {
         const revision = this.#next("SELECT max(revision) AS last FROM revisions WHERE chain = ?", chain);
         this.#database.run("INSERT OR IGNORE INTO chains VALUES (?, ?, NULL)", chain, origin);
-        this.#database.run("UPDATE chains SET origin = ? WHERE name = ?", origin, chain);
+        this.noteOrigin(chain, origin);
         this.#database.run(
           `INSERT INTO revisions (chain, revision, change, state, outcome, declared, pinned, packages, actor, at)
            VALUES (?, ?, ?, 'applying', '', ?, ?, ?, ?, ?)`,
@@ -129,6 +129,11 @@ export class Revisions {
         return this.find(chain, revision) as Revision;
       });
     });
+  }
+
+  /** What was declared over the API once goes on without a file. */
+  noteOrigin(chain: string, origin: Origin): void {
+    if (origin === "api") this.#database.run("UPDATE chains SET origin = 'api' WHERE name = ?", chain);
   }
 
   move({ chain, revision }: Pick<Revision, "chain" | "revision">, state: RevisionState, outcome = "ok"): void {
@@ -157,7 +162,7 @@ export class Revisions {
 
   /** The chain is not to run any more; its revisions stay. */
   remove(chain: string): void {
-    this.#database.run("UPDATE chains SET confirmed = NULL WHERE name = ?", chain);
+    this.#database.run("UPDATE chains SET confirmed = NULL, origin = 'file' WHERE name = ?", chain);
   }
 
   #next(sql: string, ...values: readonly string[]): number {

@@ -1,6 +1,6 @@
 // The shapes of the API's requests and answers: validation, OpenAPI and types follow from them.
 import { type Static, type TSchema, Type } from "typebox";
-import { chainSchema } from "../chain/schema.ts";
+import { type ChainDocument, chainSchema } from "../chain/schema.ts";
 import { upgradeStates } from "../generation/history.ts";
 import { roles } from "./roles.ts";
 
@@ -40,12 +40,24 @@ export const chainStatus = Type.Object({
   started: nullable(time),
   faults: Type.Array(fault),
 });
+const statusHolder = Type.Object({ status: chainStatus });
 
-/** The document, with exact versions, and what has become of it. `status` is ignored in what is put. */
-export const chainResource = Type.Intersect([Type.Ref("Chain"), Type.Object({ status: chainStatus })]);
+/** The document, with exact versions, and what has become of it. */
+export const chainResourceSchema = {
+  ...chainSchema,
+  $id: "ChainResource",
+  properties: { ...chainSchema.properties, status: chainStatus },
+  required: [...chainSchema.required, "status"],
+};
+export const chainResource = Type.Unsafe<ChainDocument & Static<typeof statusHolder>>({ $ref: "ChainResource" });
 
-/** `status` may stand in it, so that what was got can be put. */
-export const chainBody = Type.Unsafe<unknown>({ allOf: [{ $ref: "Chain" }] });
+/** `status` may stand in it, so that what was got can be put; it is ignored. */
+export const chainBodySchema = {
+  ...chainSchema,
+  $id: "ChainBody",
+  properties: { ...chainSchema.properties, status: Type.Unknown({ description: "Ignored." }) },
+};
+export const chainBody = Type.Unsafe<unknown>({ $ref: "ChainBody" });
 
 export const applyQuery = Type.Object(
   {
@@ -172,7 +184,7 @@ export const transition = Type.Object({
 
 export const loadBody = Type.Object(
   {
-    document: Type.Unsafe<unknown>({ $ref: "Chain" }),
+    document: chainBody,
     cold: Type.Optional(Type.Boolean()),
     commitWithin: Type.Optional(duration("After the switchover; 60s unless said.")),
     shadow: Type.Optional(
@@ -280,4 +292,4 @@ export const portResource = Type.Object({
 });
 
 /** What schemas refer to by name. */
-export const namedSchemas = { Chain: chainSchema } as const;
+export const namedSchemas = [{ ...chainSchema, $id: "Chain" }, chainResourceSchema, chainBodySchema];

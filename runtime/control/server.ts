@@ -3,20 +3,26 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import helmet from "@fastify/helmet";
 import rateLimit from "@fastify/rate-limit";
-import swagger, { type SwaggerOptions } from "@fastify/swagger";
+import swagger from "@fastify/swagger";
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
+  type FastifyReply,
   type FastifyRequest,
   LogController,
   type RawServerDefault,
 } from "fastify";
-import { chainSchema } from "../chain/schema.ts";
 import { SluiceError } from "../errors.ts";
 import type { Audit } from "./audit.ts";
-import { describeProblem, PROBLEM_TYPE, problemSchema, toSluiceError } from "./problem.ts";
-import { isAllowed, type Method, type Resource } from "./roles.ts";
+import { authorize, placeOf } from "./authorization.ts";
+import { answerBrokenRequests } from "./broken-requests.ts";
+import { describeApi } from "./description.ts";
+import { FailedLogins } from "./failed-logins.ts";
+import { describeProblem, PROBLEM_TYPE, type Problem, problemSchema, toSluiceError } from "./problem.ts";
+import type { Resource } from "./roles.ts";
+import { type Addresses, keepRules } from "./route-rules.ts";
+import { namedSchemas } from "./schemas.ts";
 import type { Identity, Tokens } from "./tokens.ts";
 import { compileRequestSchema } from "./validation.ts";
 
@@ -69,66 +75,46 @@ export async function createServer({ tls, logger, ...setup }: ServerSetup): Prom
     requestTimeout: REQUEST_TIMEOUT_MS,
     forceCloseConnections: true,
     routerOptions: { ignoreTrailingSlash: true },
+    // Before any route is found: whoever asks need not be known.
+    frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => {
+      return sendProblem(reply, describeProblem(toSluiceError(error, request.method)));
+    },
   } as object).withTypeProvider<TypeBoxTypeProvider>() as unknown as Api;
   app.setValidatorCompiler(compileRequestSchema);
   app.setSerializerCompiler(() => (value) => JSON.stringify(value));
+  const addresses = keepRules(app);
   answerErrors(app, setup.audit);
   app.decorateRequest("identity");
   app.decorateRequest("diff", "");
-  // Who does not say who he is may not try for long.
   await app.register(rateLimit, {
     max: setup.requestsPerSecond,
     timeWindow: 1000,
     hook: "onRequest",
-    // Over the box's own socket there is no address.
-    keyGenerator: ({ ip }: { readonly ip?: string }) => ip ?? "box",
+    keyGenerator: placeOf,
     errorResponseBuilder: (_, { after }) =>
       new SluiceError({ code: "rate-limited", where: "API", what: `too many requests; try again in ${after}` }),
   });
+  answerUnknownAddresses(app, addresses);
   await app.register(helmet, { contentSecurityPolicy: { directives: { defaultSrc: ["'none'"] } } });
-  app.addHook("onRequest", async (request) => authorize(request, setup.tokens));
-  app.addHook("onResponse", async (request, { statusCode }) => {
-    if (request.method !== "GET" && statusCode < 400) note(request, setup.audit, "ok");
+  const failures = new FailedLogins();
+  app.addHook("onRequest", async (request, reply) => authorize(request, reply, setup.tokens, failures));
+  // Before whoever asked is told: what he knows of is written down.
+  app.addHook("onSend", async (request, { statusCode }) => {
+    if (isChange(request) && statusCode < 400 && !isDryRun(request)) note(request, setup.audit, "ok");
   });
-  app.addSchema({ ...chainSchema, $id: "Chain" });
-  app.addSchema(problemSchema);
-  await app.register(swagger, describeApi(setup.version));
+  for (const schema of [...namedSchemas, problemSchema]) app.addSchema(schema);
+  await app.register(swagger, describeApi(setup.version, addresses));
+  answerBrokenRequests(app.server, app);
   return app;
 }
 
-function describeApi(version: string): SwaggerOptions {
-  return {
-    openapi: {
-      openapi: "3.1.0",
-      info: { title: "Sluice", version, description: "Chains of network functions, declared and watched." },
-      components: { securitySchemes: { token: { type: "http", scheme: "bearer" } } },
-      security: [{ token: [] }],
-    },
-    refResolver: {
-      buildLocalReference: (json, _base, _fragment, index) => {
-        return typeof json.$id === "string" ? json.$id : `schema-${index}`;
-      },
-    },
-  };
+/** Asked for by somebody who is known. */
+function isChange({ method, identity }: FastifyRequest): boolean {
+  return !["GET", "HEAD", "OPTIONS"].includes(method) && identity !== undefined;
 }
 
-/** Of every request, also of those that no route takes. */
-function authorize(request: FastifyRequest, tokens: Tokens): void {
-  const [, secret] = /^Bearer (\S+)$/i.exec(request.headers.authorization ?? "") ?? [];
-  const identity = secret === undefined ? undefined : tokens.identify(secret);
-  if (identity === undefined) {
-    const what = secret === undefined ? "the request has no bearer token" : "the token is not known";
-    throw new SluiceError({ code: "unauthenticated", where: "API", what });
-  }
-  request.identity = identity;
-  const { resource } = request.routeOptions.config;
-  if (resource === undefined || isAllowed(identity.role, resource, methodOf(request))) return;
-  const what = `the role ${identity.role} may not ${request.method} ${resource}`;
-  throw new SluiceError({ code: "forbidden", where: identity.name, what });
-}
-
-function methodOf({ method }: FastifyRequest): Method {
-  return (method === "HEAD" ? "GET" : method) as Method;
+function isDryRun({ query }: FastifyRequest): boolean {
+  return (query as { dryRun?: boolean }).dryRun === true;
 }
 
 function answerErrors(app: Api, audit: Audit): void {
@@ -136,17 +122,24 @@ function answerErrors(app: Api, audit: Audit): void {
     const known = toSluiceError(error, `${request.method} ${request.url.split("?")[0]}`);
     const problem = describeProblem(known);
     if (problem.status >= 500) request.log.error({ err: error, requestId: request.id }, "request failed");
-    if (request.method !== "GET" && request.identity !== undefined) note(request, audit, problem.code);
-    if (problem.status === 401) void reply.header("www-authenticate", 'Bearer realm="sluice"');
-    return reply.status(problem.status).type(PROBLEM_TYPE).send(problem);
+    if (isChange(request) && problem.status !== 429) note(request, audit, problem.code);
+    return sendProblem(reply, problem);
   });
-  app.setNotFoundHandler((request) => {
-    throw new SluiceError({
-      code: "not-found",
-      where: `${request.method} ${request.url}`,
-      what: "there is nothing there",
-    });
+}
+
+function answerUnknownAddresses(app: Api, addresses: Addresses): void {
+  app.setNotFoundHandler({ preHandler: app.rateLimit() }, (request, reply) => {
+    const where = `${request.method} ${request.url.split("?")[0]}`;
+    const allowed = addresses.methodsOf(request.url);
+    if (allowed.length === 0) throw new SluiceError({ code: "not-found", where, what: "there is nothing there" });
+    void reply.header("allow", allowed.join(", "));
+    throw new SluiceError({ code: "method-not-allowed", where, what: `it takes ${allowed.join(", ")}` });
   });
+}
+
+export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply {
+  if (problem.status === 401) void reply.header("www-authenticate", 'Bearer realm="sluice"');
+  return reply.status(problem.status).type(PROBLEM_TYPE).send(problem);
 }
 
 /** A store that fails is told to whoever asked, if anybody still listens. */

@@ -15,10 +15,17 @@ import type { Revision, Revisions } from "./revisions.ts";
 export class Settlement {
   readonly #revisions: Revisions;
   readonly #packages: Packages;
+  /** Chains whose engines may still run what was declared before the store was restored. */
+  readonly #restored = new Set<string>();
 
   constructor(revisions: Revisions, packages: Packages) {
     this.#revisions = revisions;
     this.#packages = packages;
+  }
+
+  /** The store is another one: what engines run beside it is not to be adopted, but to be changed. */
+  forget(): void {
+    for (const { name } of this.#revisions.chains()) this.#restored.add(name);
   }
 
   /** Leaves alone what this process is about to do. */
@@ -62,7 +69,8 @@ export class Settlement {
   /** A change that was committed at the engine is a revision like any other. */
   #adopt(chain: string, { path }: FoundEngine, { source }: UpgradeStatus): void {
     const current = this.#revisions.confirmed(chain);
-    if (current === undefined || readRevisionNumber(chain, source) !== undefined) return;
+    if (readRevisionNumber(chain, source) !== undefined) this.#restored.delete(chain);
+    if (current === undefined || readRevisionNumber(chain, source) !== undefined || this.#restored.has(chain)) return;
     const committed = new CommittedStore(path).peek();
     const document = committed?.source.document;
     if (committed == null || document === undefined || isKnown(current, document)) return;

@@ -3,7 +3,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { SluiceError } from "../errors.ts";
-import type { Database } from "./database.ts";
+import type { Database, Row } from "./database.ts";
 import type { Role } from "./roles.ts";
 
 export interface Identity {
@@ -49,6 +49,26 @@ export class Tokens {
     return isKnown;
   }
 
+  /** For keep(): all that is known of these. */
+  rows(names: readonly string[]): Row[] {
+    return this.#database.all("SELECT * FROM tokens").filter(({ name }) => names.includes(String(name)));
+  }
+
+  /** These are valid from now on, whatever others there were of their names. */
+  keep(rows: readonly Row[]): void {
+    for (const { name, role, hash, at } of rows as readonly Record<string, string>[]) {
+      this.#database.run("DELETE FROM tokens WHERE name = ? OR hash = ?", name as string, hash as string);
+      this.#database.run("INSERT INTO tokens VALUES (?, ?, ?, ?)", ...([name, role, hash, at] as string[]));
+    }
+  }
+
+  /** The name of the one that lies in the box's file; none if that is not valid. */
+  ofBox(root: string): string[] {
+    const file = join(root, TOKEN_FILE);
+    const found = existsSync(file) ? this.identify(readFileSync(file, "utf8").trim()) : undefined;
+    return found === undefined ? [] : [found.name];
+  }
+
   /** By its hash, so that how long it takes says nothing of the token. */
   identify(secret: string): Identity | undefined {
     return this.#database.first("SELECT name, role FROM tokens WHERE hash = ?", hashOf(secret)) as Identity | undefined;
@@ -57,7 +77,7 @@ export class Tokens {
   /** Whoever reads the file is an administrator: it is made on the first start, and whenever it is gone. */
   ensureFirst(root: string): string {
     const file = join(root, TOKEN_FILE);
-    if (existsSync(file) && this.identify(readFileSync(file, "utf8").trim()) !== undefined) return file;
+    if (this.ofBox(root).length > 0) return file;
     const secret = this.#database.transaction(() => {
       this.revoke(FIRST);
       return this.create(FIRST, "admin");

@@ -150,6 +150,35 @@ export class History {
     return this.list(chain, 1)[0];
   }
 
+  /** As a table of another database. */
+  copyInto(file: string): void {
+    this.#attached(file, `CREATE TABLE other.transitions AS SELECT ${COLUMNS} FROM main.transitions ORDER BY id`);
+  }
+
+  /** With those of such a copy, each once, in the order of their times. */
+  mergeFrom(file: string): void {
+    this.#attached(
+      file,
+      `BEGIN IMMEDIATE;
+       CREATE TEMP TABLE merged AS
+         SELECT ${COLUMNS} FROM main.transitions UNION SELECT ${COLUMNS} FROM other.transitions;
+       DELETE FROM main.transitions;
+       INSERT INTO main.transitions (${COLUMNS}) SELECT ${COLUMNS} FROM merged ORDER BY at;
+       DROP TABLE temp.merged;
+       COMMIT`,
+    );
+  }
+
+  #attached(file: string, sql: string): void {
+    this.#database.prepare("ATTACH ? AS other").run(file);
+    try {
+      this.#database.exec(sql);
+    } finally {
+      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
+      this.#database.exec("DETACH other");
+    }
+  }
+
   close(): void {
     this.#database.close();
   }

@@ -7,6 +7,7 @@ import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { networkObstacle } from "../../runtime/testing/network.ts";
 import { type BoxBetween, createBoxBetween } from "../support/box-between.ts";
+import { Prometheus, prometheusObstacle } from "../support/prometheus.ts";
 import { eventually, RunningBox } from "../support/running-box.ts";
 import { makeFolder } from "../support/temporary-folder.ts";
 
@@ -57,6 +58,22 @@ describe.skipIf(obstacle !== null)(
       expect((await box.get("edge")).status.generation).toBe(before);
       await eventually("the histograms are gone", async () => !(await metrics()).includes("_duration_seconds_bucket"));
     });
+
+    const missing = prometheusObstacle();
+    it.skipIf(missing !== null)(
+      `is scraped by Prometheus with a token${missing === null ? "" : ` (skipped: ${missing})`}`,
+      async () => {
+        await between.pingQuickly(3);
+        const port = Number(new URL(box.address).port);
+        const prometheus = await Prometheus.start(port, join(box.dataFolder, "token"));
+        try {
+          const dropped = await prometheus.query('sluice_drops_total{chain="edge",function="fw"} > 0');
+          expect(dropped.map(({ value }) => value)).toEqual([3]);
+        } finally {
+          await prometheus.stop();
+        }
+      },
+    );
 
     it.skipIf(!existsSync("/usr/bin/promtool"))(
       "writes metrics of which promtool has nothing to say (needs promtool)",

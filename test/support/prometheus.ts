@@ -34,12 +34,13 @@ export class Prometheus {
   readonly #child: ChildProcess;
   readonly #url: string;
 
-  /** Scrapes `/metrics` at 127.0.0.1 and that port each second. */
-  static async start(scraped: number): Promise<Prometheus> {
+  /** Scrapes `/metrics` at 127.0.0.1 and that port each second, with the token in the file if there is one. */
+  static async start(scraped: number, tokenFile?: string): Promise<Prometheus> {
     const folder = makeFolder();
     const config = join(folder, "prometheus.yml");
     const targets = [`127.0.0.1:${scraped}`];
-    const jobs = [{ job_name: "sluice", scrape_interval: "1s", static_configs: [{ targets }] }];
+    const authorization = tokenFile === undefined ? {} : { authorization: { credentials_file: tokenFile } };
+    const jobs = [{ job_name: "sluice", scrape_interval: "1s", ...authorization, static_configs: [{ targets }] }];
     writeFileSync(config, JSON.stringify({ scrape_configs: jobs }));
     const port = await findFreePort();
     const address = `127.0.0.1:${port}`;

@@ -8,7 +8,7 @@ import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ApiClient } from "../../runtime/cli/api-client.ts";
 import type { ChainResource } from "../../runtime/control/chain-view.ts";
-import type { Applied } from "../../runtime/control/chains.ts";
+import type { Applied } from "../../runtime/control/declarations.ts";
 import { findEngines } from "../../runtime/dataplane/state-folder.ts";
 import type { Namespace } from "../../runtime/testing/network.ts";
 import { type Outcome, sluicePath } from "./run-sluice.ts";
@@ -59,6 +59,12 @@ export class RunningBox {
   async startControl(): Promise<void> {
     const args = ["control", "--json", "--listen", "127.0.0.1:0", ...(this.#options.control ?? [])];
     this.#control = await untilSaid(spawn(sluicePath, args, this.#how()), '"listening"');
+  }
+
+  /** Of the API, outside of any namespace. */
+  get address(): string {
+    const line = this.#control?.said.split("\n").find((each) => each.includes('"listening"')) ?? "{}";
+    return (JSON.parse(line) as { address: string }).address;
   }
 
   get controlPid(): number {

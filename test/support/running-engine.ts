@@ -70,7 +70,7 @@ export class RunningEngine {
     const stateFolder = options.stateFolder ?? mkdtempSync("/dev/shm/sluice-test-");
     const dataFolder = options.dataFolder ?? mkdtempSync(join(tmpdir(), "sluice-test-data-"));
     const functions = options.functions === undefined ? [] : ["--functions", options.functions];
-    const life = options.supervised === true ? [] : ["--no-restart"];
+    const life = options.supervised === true ? ["--no-api"] : ["--no-restart"];
     const args = ["up", chainFile, "--json", ...functions, ...life, ...(options.options ?? [])];
     const child = namespace.spawn(sluicePath, args, {
       env: { ...process.env, SLUICE_STATE_DIR: stateFolder, SLUICE_DATA_DIR: dataFolder },

@@ -5,6 +5,7 @@ import { existsSync, globSync, readdirSync, readFileSync, symlinkSync, writeFile
 import { dirname, join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { MEMORY_BASE } from "../../nfs/sdk/abi.ts";
+import { permissions } from "../../runtime/control/roles.ts";
 import { engineDropReasons } from "../../runtime/dataplane/layout.ts";
 import * as memoryMap from "../../runtime/dataplane/memory-map.ts";
 import { errorKinds, warningCodes } from "../../runtime/errors.ts";
@@ -133,6 +134,16 @@ describe("README.md", () => {
     const warnings = warningCodes.map((code) => `\`${code}\``).join(", ");
     const table = ["| code | exit | |", "| --- | --- | --- |", ...rows, "", `Warnings: ${warnings}.`].join("\n");
     const shown = /<!-- errors:[^>]*-->\n(.*?)\n<!-- end -->/s.exec(readme)?.[1];
+    expect(shown?.trim()).toBe(table);
+  });
+
+  it("lists what each role may do", () => {
+    const verbs = ["GET", "PUT", "POST", "DELETE"] as const;
+    const rows = Object.entries(permissions).map(([resource, found]: [string, Partial<Record<string, string>>]) => {
+      return `| \`${resource}\` | ${verbs.map((verb) => found[verb] ?? "").join(" | ")} |`;
+    });
+    const table = [`| | ${verbs.join(" | ")} |`, "| --- | --- | --- | --- | --- |", ...rows].join("\n");
+    const shown = /<!-- roles:[^>]*-->\n(.*?)\n<!-- end -->/s.exec(readme)?.[1];
     expect(shown?.trim()).toBe(table);
   });
 

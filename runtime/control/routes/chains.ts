@@ -4,10 +4,12 @@ import { Type } from "typebox";
 import { parseSource } from "../../chain/source-text.ts";
 import { SluiceError } from "../../errors.ts";
 import { parseTime } from "../../generation/time-text.ts";
-import { answers, changeCodes, documentCodes } from "../answers.ts";
+import { answers, changeCodes, documentCodes, settleCodes, stepCodes } from "../answers.ts";
 import type { ChainView } from "../chain-view.ts";
-import { type Applied, type ApplyOptions, type Chains, type Declaration, etagOf } from "../chains.ts";
+import type { Chains } from "../chains.ts";
+import { type Applied, type ApplyOptions, type Declaration, etagOf } from "../declarations.ts";
 import { diffDocuments } from "../diff.ts";
+import { textOf, withoutStatus } from "../document-text.ts";
 import type { Revisions } from "../revisions.ts";
 import {
   type ApplyQuery,
@@ -31,6 +33,8 @@ export interface ChainRoutes {
   readonly settlement: Settlement;
 }
 
+const documentTypes = ["application/json", "application/yaml", "application/x-yaml", "text/yaml"] as const;
+
 const chain = { config: { resource: "chains" } } as const;
 const confirmation = { config: { resource: "confirmation" } } as const;
 const history = { config: { resource: "revisions" } } as const;
@@ -45,7 +49,10 @@ export function addChainRoutes(app: Api, setup: ChainRoutes): void {
 function addReads(app: Api, { view }: ChainRoutes): void {
   app.get(
     "/api/v1/chains",
-    { ...chain, schema: { operationId: "listChains", response: answers({ 200: Type.Array(chainResource) }) } },
+    {
+      ...chain,
+      schema: { operationId: "listChains", response: answers({ 200: Type.Array(chainResource) }, ...settleCodes) },
+    },
     async () => view.list(),
   );
   app.get(
@@ -55,7 +62,7 @@ function addReads(app: Api, { view }: ChainRoutes): void {
       schema: {
         operationId: "getChain",
         params: chainParams,
-        response: answers({ 200: chainResource }, "request-invalid", "not-found"),
+        response: answers({ 200: chainResource }, "request-invalid", "not-found", ...settleCodes),
       },
     },
     async ({ params: { name } }, reply) => {
@@ -66,12 +73,11 @@ function addReads(app: Api, { view }: ChainRoutes): void {
 }
 
 function addChanges(app: Api, setup: ChainRoutes): void {
-  const { chains } = setup;
+  const { chains, revisions } = setup;
   // Documents are read as text, so that faults have the places where they stand.
   void app.register(async (scope) => {
     scope.removeAllContentTypeParsers();
-    const types = ["application/json", "application/yaml", "application/x-yaml", "text/yaml"];
-    scope.addContentTypeParser(types, { parseAs: "string" }, (_, body, done) => done(null, body));
+    scope.addContentTypeParser([...documentTypes], { parseAs: "string" }, (_, body, done) => done(null, body));
     scope.put(
       "/api/v1/chains/:name",
       {
@@ -80,16 +86,17 @@ function addChanges(app: Api, setup: ChainRoutes): void {
           httpPart === "body" ? () => true : (app.validatorCompiler?.({ schema, httpPart } as never) as never),
         schema: {
           operationId: "putChain",
+          consumes: [...documentTypes],
           params: chainParams,
           querystring: applyQuery,
           headers: applyHeaders,
           body: chainBody,
-          response: answers({ 200: applied, 201: applied }, ...documentCodes, ...changeCodes),
+          response: answers({ 200: applied, 201: applied }, "revision-conflict", ...documentCodes, ...changeCodes),
         },
       },
       async (request, reply) => {
         const { name } = request.params as { name: string };
-        const declaration = { chain: name, text: withoutStatus(request.body as string), where: "body" };
+        const declaration = { chain: name, text: withoutStatus(textOf(request.body)), where: "body" };
         const [result] = await put(setup, request, [declaration]);
         return answer(reply, result as Applied);
       },
@@ -102,13 +109,15 @@ function addChanges(app: Api, setup: ChainRoutes): void {
           httpPart === "body" ? () => true : (app.validatorCompiler?.({ schema, httpPart } as never) as never),
         schema: {
           operationId: "putChains",
+          consumes: [...documentTypes],
           description: "Several chains at once: all of them are applied, or none.",
           querystring: applyQuery,
+          headers: applyHeaders,
           body: Type.Object({ chains: Type.Array(chainBody, { minItems: 1 }) }),
-          response: answers({ 200: Type.Array(applied) }, ...documentCodes, ...changeCodes),
+          response: answers({ 200: Type.Array(applied) }, "revision-conflict", ...documentCodes, ...changeCodes),
         },
       },
-      async (request) => put(setup, request, readDeclarations(request.body as string)),
+      async (request) => put(setup, request, readDeclarations(textOf(request.body))),
     );
   });
   app.delete(
@@ -118,15 +127,18 @@ function addChanges(app: Api, setup: ChainRoutes): void {
       schema: {
         operationId: "deleteChain",
         params: chainParams,
-        headers: applyHeaders,
+        headers: Type.Pick(applyHeaders, ["if-match"]),
         response: answers(
           { 204: Type.Null({ description: "It is stopped, its devices are released; its revisions stay." }) },
-          ...(["request-invalid", "not-found", "revision-conflict", "not-running", "store-failed"] as const),
+          ...(["request-invalid", "not-found", "revision-conflict", ...settleCodes] as const),
         ),
       },
     },
     async (request, reply) => {
-      await chains.delete(request.params.name, request.headers["if-match"]);
+      const { name } = request.params;
+      const before = revisions.confirmed(name)?.pinned;
+      await chains.delete(name, request.headers["if-match"]);
+      request.diff = diffDocuments(name, before, undefined);
       return reply.status(204).send(null);
     },
   );
@@ -150,10 +162,13 @@ function addConfirmation(app: Api, { chains, revisions }: ChainRoutes): void {
         operationId: "confirmChain",
         description: "The change that waits for it stays; so do all that were applied with it.",
         params: chainParams,
-        response: answers({ 200: Type.Array(revisionSummary) }, "request-invalid", "not-found", ...changeCodes),
+        response: answers({ 200: Type.Array(revisionSummary) }, ...stepCodes),
       },
     },
-    async (request) => (await chains.confirm(request.params.name, request.identity.name)).map(summarize),
+    async (request) => {
+      request.diff = chains.diffUnderWay(request.params.name);
+      return (await chains.confirm(request.params.name, request.identity.name)).map(summarize);
+    },
   );
   app.post(
     "/api/v1/chains/:name/rollback",
@@ -164,8 +179,12 @@ function addConfirmation(app: Api, { chains, revisions }: ChainRoutes): void {
         description: "Aborts the change that waits, or goes back to the revision before, or to the one that is named.",
         params: chainParams,
         querystring: applyQuery,
+        headers: applyHeaders,
         body: Type.Optional(rollbackBody),
-        response: answers({ 200: Type.Array(applied) }, "not-found", ...documentCodes, ...changeCodes),
+        response: answers(
+          { 200: Type.Array(applied) },
+          ...(["not-found", "revision-conflict", ...documentCodes, ...changeCodes] as const),
+        ),
       },
     },
     async (request) => {
@@ -194,7 +213,7 @@ function addRevisions(app: Api, { revisions, settlement }: ChainRoutes): void {
         operationId: "listRevisions",
         description: "Newest first.",
         params: chainParams,
-        response: answers({ 200: Type.Array(revisionSummary) }, "request-invalid", "not-found"),
+        response: answers({ 200: Type.Array(revisionSummary) }, "request-invalid", "not-found", ...settleCodes),
       },
     },
     async ({ params: { name } }) => (await requireKnown(name)).map(summarize),
@@ -209,7 +228,7 @@ function addRevisions(app: Api, { revisions, settlement }: ChainRoutes): void {
         querystring: Type.Object({
           against: Type.Optional(Type.Integer({ minimum: 1, description: "Answers with the difference to that one." })),
         }),
-        response: answers({ 200: revision }, "request-invalid", "not-found"),
+        response: answers({ 200: revision }, "request-invalid", "not-found", ...settleCodes),
       },
     },
     async ({ params, query }) => {
@@ -253,17 +272,6 @@ function readTime(text: string): number {
 function answer(reply: FastifyReply, result: Applied): FastifyReply {
   const status = result.created && result.changed ? 201 : 200;
   return reply.status(status).header("etag", etagOf(result)).send(result);
-}
-
-/** What was got can be put again. Other texts stay as they are, whatever they are. */
-function withoutStatus(text: string): string {
-  if (!/\bstatus\b/.test(text)) return text;
-  try {
-    const { status: _, ...document } = parseSource(text, "body").value as Record<string, unknown>;
-    return JSON.stringify(document);
-  } catch {
-    return text;
-  }
 }
 
 function readDeclarations(text: string): Declaration[] {

@@ -4,6 +4,7 @@ import { Type } from "typebox";
 import type { ErrorCode } from "../../errors.ts";
 import { PACKAGE_BYTES_MAX, writePackage } from "../../function/package-archive.ts";
 import { answers } from "../answers.ts";
+import { diffDocuments } from "../diff.ts";
 import type { KnownFunctions } from "../known-functions.ts";
 import type { Registry } from "../registry.ts";
 import { functionDetails, functionParams, functionSummary } from "../schemas.ts";
@@ -42,8 +43,10 @@ export function addFunctionRoutes(app: Api, setup: FunctionRoutes): void {
         ),
       },
     },
-    async ({ params: { name, version } }, reply) => {
+    async (request, reply) => {
+      const { name, version } = request.params;
       await setup.registry.remove(name, version);
+      request.diff = diffDocuments(name, { function: `${name}@${version}` }, undefined);
       return reply.status(204).send(null);
     },
   );
@@ -102,7 +105,9 @@ function addUpload(app: Api, { registry, known }: FunctionRoutes): void {
       },
       async (request: FastifyRequest, reply) => {
         const { name, version } = request.params as { name: string; version: string };
-        const isNew = await registry.upload(request.body as Buffer, name, version, request.identity.name);
+        const body = request.body instanceof Uint8Array ? Buffer.from(request.body) : Buffer.alloc(0);
+        const isNew = await registry.upload(body, name, version, request.identity.name);
+        if (isNew) request.diff = diffDocuments(name, undefined, { function: `${name}@${version}` });
         return reply.status(isNew ? 201 : 200).send(known.read(name, version));
       },
     );

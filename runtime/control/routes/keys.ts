@@ -2,6 +2,7 @@
 import { Type } from "typebox";
 import { SluiceError } from "../../errors.ts";
 import { answers } from "../answers.ts";
+import { diffDocuments } from "../diff.ts";
 import { trustedKey, trustedKeyBody, trustedKeyParams } from "../schemas.ts";
 import type { Api } from "../server.ts";
 import type { TrustedKey, TrustedKeys } from "../trusted-keys.ts";
@@ -26,8 +27,11 @@ export function addKeyRoutes(app: Api, keys: TrustedKeys): void {
         ),
       },
     },
-    async ({ params: { name }, body: { key } }, reply) => {
-      const isNew = keys.put(name, key);
+    async (request, reply) => {
+      const { name } = request.params;
+      const before = keys.find(name)?.key;
+      const isNew = keys.put(name, request.body.key);
+      request.diff = diffDocuments(name, describe(before), describe(keys.find(name)?.key));
       return reply.status(isNew ? 201 : 200).send(requireKey(keys, name));
     },
   );
@@ -42,9 +46,11 @@ export function addKeyRoutes(app: Api, keys: TrustedKeys): void {
         response: answers({ 204: Type.Null() }, "request-invalid", "not-found", "store-failed"),
       },
     },
-    async ({ params: { name } }, reply) => {
-      requireKey(keys, name);
+    async (request, reply) => {
+      const { name } = request.params;
+      const { key } = requireKey(keys, name);
       keys.remove(name);
+      request.diff = diffDocuments(name, describe(key), undefined);
       return reply.status(204).send(null);
     },
   );
@@ -68,6 +74,10 @@ function addReads(app: Api, keys: TrustedKeys): void {
     },
     async ({ params: { name } }) => requireKey(keys, name),
   );
+}
+
+function describe(key: string | undefined): object | undefined {
+  return key === undefined ? undefined : { key };
 }
 
 function requireKey(keys: TrustedKeys, name: string): TrustedKey {

@@ -125,7 +125,7 @@ export function addLiveRoutes(app: Api, telemetry: Telemetry): void {
     "/api/v1/ports",
     {
       config: { resource: "ports" },
-      schema: { operationId: "listPorts", response: answers({ 200: Type.Array(portResource) }) },
+      schema: { operationId: "listPorts", response: answers({ 200: Type.Array(portResource) }, "system-call") },
     },
     async () => findEngines().flatMap(describePorts),
   );

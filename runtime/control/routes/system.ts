@@ -4,6 +4,7 @@ import { SluiceError } from "../../errors.ts";
 import { METRICS_CONTENT_TYPE } from "../../telemetry/metrics.ts";
 import { answers, bytesOf } from "../answers.ts";
 import type { Audit } from "../audit.ts";
+import { diffDocuments } from "../diff.ts";
 import { auditEntry, roleName, token, tokenName } from "../schemas.ts";
 import type { Api } from "../server.ts";
 import type { Tokens } from "../tokens.ts";
@@ -95,12 +96,17 @@ function addTokens(app: Api, tokens: Tokens): void {
         body: Type.Object({ role: roleName }, { additionalProperties: false }),
         response: answers(
           { 201: Type.Object({ name: tokenName, role: roleName, token: Type.String() }) },
-          ...(["request-invalid", "token-exists", "media-type", "body-too-large", "store-failed"] as const),
+          ...(["request-invalid", "token-exists"] as const),
         ),
       },
     },
-    async ({ params: { name }, body: { role } }, reply) =>
-      reply.status(201).send({ name, role, token: tokens.create(name, role) }),
+    async (request, reply) => {
+      const { name } = request.params;
+      const { role } = request.body;
+      const secret = tokens.create(name, role);
+      request.diff = diffDocuments(name, undefined, { name, role });
+      return reply.status(201).send({ name, role, token: secret });
+    },
   );
   app.delete(
     "/api/v1/tokens/:name",
@@ -109,11 +115,16 @@ function addTokens(app: Api, tokens: Tokens): void {
       schema: {
         operationId: "revokeToken",
         params,
-        response: answers({ 204: Type.Null() }, "request-invalid", "not-found", "store-failed"),
+        response: answers({ 204: Type.Null() }, "request-invalid", "not-found"),
       },
     },
-    async ({ params: { name } }, reply) => {
-      if (tokens.revoke(name)) return reply.status(204).send(null);
+    async (request, reply) => {
+      const { name } = request.params;
+      const known = tokens.list().find((each) => each.name === name);
+      if (known !== undefined && tokens.revoke(name)) {
+        request.diff = diffDocuments(name, { name, role: known.role }, undefined);
+        return reply.status(204).send(null);
+      }
       throw new SluiceError({ code: "not-found", where: name, what: `there is no token "${name}"` });
     },
   );

@@ -4,8 +4,9 @@ import { SluiceError } from "../../errors.ts";
 import { History } from "../../generation/history.ts";
 import { parseTime } from "../../generation/time-text.ts";
 import type { UpgradeStatus } from "../../generation/upgrade.ts";
-import { answers, changeCodes, documentCodes, orEvents } from "../answers.ts";
+import { answers, changeCodes, documentCodes, orEvents, stepCodes } from "../answers.ts";
 import type { Chains } from "../chains.ts";
+import { withoutStatus } from "../document-text.ts";
 import * as engines from "../engines.ts";
 import { sendEvents, wantsEvents } from "../events.ts";
 import { chainParams, loadBody, switchBody, transition, upgradeStatus } from "../schemas.ts";
@@ -28,12 +29,20 @@ export function addUpgradeRoutes(app: Api, chains: Chains): void {
         response: answers({ 200: upgradeStatus }, "not-found", ...documentCodes, ...changeCodes),
       },
     },
-    async ({ params: { name }, body, identity }) => {
+    async (request) => {
+      const {
+        params: { name },
+        body,
+        identity,
+      } = request;
       const { document, cold = false, commitWithin, shadow } = body;
-      const declaration = { chain: name, text: JSON.stringify(document), where: "body/document" };
+      const text = withoutStatus(JSON.stringify(document));
+      const declaration = { chain: name, text, where: "body/document", pointer: "/document" };
       const confirmWithinMs = commitWithin === undefined ? undefined : readTime(commitWithin);
       const asked = shadow === undefined ? undefined : { abortOn: shadow.abortOn ?? [] };
-      return chains.load(declaration, { cold, confirmWithinMs, shadow: asked }, identity.name);
+      const status = await chains.load(declaration, { cold, confirmWithinMs, shadow: asked }, identity.name);
+      request.diff = chains.diffUnderWay(name);
+      return status;
     },
   );
   app.post(
@@ -45,10 +54,18 @@ export function addUpgradeRoutes(app: Api, chains: Chains): void {
         description: "Gives the traffic, or a canary's share of it, to the loaded generation.",
         params: chainParams,
         body: Type.Optional(switchBody),
-        response: answers({ 200: upgradeStatus }, "request-invalid", "not-found", "usage", ...changeCodes),
+        response: answers({ 200: upgradeStatus }, "usage", ...stepCodes),
       },
     },
-    async ({ params: { name }, body, identity }) => chains.switchover(name, body ?? {}, identity.name),
+    async (request) => {
+      const {
+        params: { name },
+        body,
+        identity,
+      } = request;
+      request.diff = chains.diffUnderWay(name);
+      return chains.switchover(name, body ?? {}, identity.name);
+    },
   );
   for (const step of ["commit", "abort"] as const) {
     app.post(
@@ -58,10 +75,19 @@ export function addUpgradeRoutes(app: Api, chains: Chains): void {
         schema: {
           operationId: `${step}Upgrade`,
           params: chainParams,
-          response: answers({ 200: upgradeStatus }, "request-invalid", "not-found", ...changeCodes),
+          response: answers(
+            { 200: upgradeStatus },
+            ...stepCodes,
+            ...(step === "abort" ? (["device-missing"] as const) : []),
+          ),
         },
       },
-      async ({ params: { name }, identity }) => {
+      async (request) => {
+        const {
+          params: { name },
+          identity,
+        } = request;
+        request.diff = chains.diffUnderWay(name, step === "abort");
         await (step === "commit" ? chains.confirm(name, identity.name) : chains.abort(name, identity.name));
         return engines.statusOf(name);
       },
@@ -79,7 +105,7 @@ function addStatus(app: Api): void {
         params: chainParams,
         response: answers(
           { 200: orEvents(upgradeStatus, "The status; as events: whenever it changes.") },
-          ...(["request-invalid", "not-running"] as const),
+          ...(["request-invalid", "not-running", "upgrade-failed"] as const),
         ),
       },
     },

@@ -36,7 +36,11 @@ const drops = Type.Object(
 
 const eve = Type.Object(
   {
-    file: Type.String({ pattern: "^/", title: "an absolute path", description: "Lines are appended." }),
+    file: Type.String({
+      pattern: "^/.*\\.(json|jsonl|log)$",
+      title: "an absolute path that ends with .json, .jsonl or .log",
+      description: "Lines are appended.",
+    }),
     types: Type.Optional(
       Type.Array(Type.Enum(["alert", "flow", "drop"]), {
         default: [...defaults.eve.types],

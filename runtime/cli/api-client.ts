@@ -47,7 +47,7 @@ export class ApiClient {
     const { server = process.env.SLUICE_SERVER, ca = process.env.SLUICE_CA, cert, key } = options;
     this.#server = server === undefined ? null : readUrl(server);
     if (this.#server === null && !existsSync(controlSocket())) throw notRunning("there is no API on this box");
-    this.#token = readToken(options);
+    this.#token = readToken(options, this.#server);
     this.#tls = {
       ...(ca !== undefined && { ca: readNamed("--ca", ca) }),
       ...(cert !== undefined && { cert: readNamed("--cert", cert) }),
@@ -121,11 +121,22 @@ function readUrl(server: string): URL {
   });
 }
 
-function readToken({ tokenFile }: ServerOptions): string {
+function readToken({ tokenFile }: ServerOptions, server: URL | null): string {
   const own = process.env.SLUICE_TOKEN;
   if (tokenFile === undefined && own !== undefined) return own;
-  const file = tokenFile ?? process.env.SLUICE_TOKEN_FILE ?? join(dataRoot(), "token");
-  return readNamed("--token-file", file).toString("utf8").trim();
+  const named = tokenFile ?? process.env.SLUICE_TOKEN_FILE;
+  // This box's own token is nobody else's business.
+  if (named === undefined && server !== null && !isLoopback(server)) {
+    const what = "another box wants a token of its own";
+    throw new SluiceError({ code: "usage", where: "--token-file", what, help: "or set SLUICE_TOKEN" });
+  }
+  return readNamed("--token-file", named ?? join(dataRoot(), "token"))
+    .toString("utf8")
+    .trim();
+}
+
+function isLoopback({ hostname }: URL): boolean {
+  return /^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);
 }
 
 /** Throws file-unreadable. */

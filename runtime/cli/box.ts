@@ -1,7 +1,6 @@
 // `sluice up`: the whole box. This process hosts the engines; control runs in another one, which may die and is started
 // again, and packets do not notice.
 import { type ChildProcess, fork } from "node:child_process";
-import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { ControlOptions, NamedChain } from "../control/control.ts";
@@ -10,9 +9,10 @@ import { controlPrivileges, withPrivileges } from "../dataplane/privileges.ts";
 import { type Fault, SluiceError } from "../errors.ts";
 import type { ControlMessage, ControlOrder } from "./control-protocol.ts";
 import { ChainHost, type HostOptions } from "./host.ts";
-import { printLine } from "./output.ts";
+import { outliveReaders, printLine } from "./output.ts";
 
 const PAUSE_MS = 1000;
+const ENDED_WITHIN_MS = 10_000;
 const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /** Until a signal comes. Throws what keeps control from starting; then nothing is left. */
@@ -22,6 +22,7 @@ export async function runBox(
 ): Promise<void> {
   const host = new ChainHost(options);
   await host.listen();
+  outliveReaders();
   const stopping = new AbortController();
   const stop = () => stopping.abort();
   for (const signal of signals) process.on(signal, stop);
@@ -38,6 +39,7 @@ export async function runBox(
 export async function runHost(options: HostOptions): Promise<void> {
   const host = new ChainHost(options);
   await host.listen();
+  outliveReaders();
   if (options.json) printLine(JSON.stringify({ state: "hosting", pid: process.pid }));
   else printLine(`hosting chains (process ${process.pid}); declare them with \`sluice control\``);
   const ended = new AbortController();
@@ -47,25 +49,53 @@ export async function runHost(options: HostOptions): Promise<void> {
   dropAllMaterials();
 }
 
-async function keepControl(order: ControlOrder, signal: AbortSignal, json: boolean): Promise<void> {
-  for (let isFirst = true; !signal.aborted; isFirst = false) {
-    const child = startControl();
-    const ended = once(child, "close");
-    const end = () => child.kill("SIGTERM");
-    signal.addEventListener("abort", end, { once: true });
-    child.send(order);
-    child.once("message", (message: ControlMessage) => announce(message, json, isFirst));
-    const refused = once(child, "message").then(
-      ([message]) => (message as ControlMessage).kind === "refused" && message,
-    );
-    await ended;
-    signal.removeEventListener("abort", end);
+async function keepControl(
+  order: Pick<ControlOrder, "options" | "named">,
+  signal: AbortSignal,
+  json: boolean,
+): Promise<void> {
+  for (let isFirst = true; !signal.aborted; ) {
+    const answer = await runControl({ ...order, isFirst }, signal, (message) => announce(message, json, isFirst));
     if (signal.aborted) return;
-    const answer = await Promise.race([refused, sleep(0, false as const)]);
-    if (isFirst && answer !== false) throw new SluiceError(...(answer.faults as [Fault, ...Fault[]]));
-    process.stderr.write(`control ended (process ${child.pid}); it is started again\n`);
+    if (answer?.kind === "refused" && isFirst) throw new SluiceError(...(answer.faults as [Fault, ...Fault[]]));
+    if (answer?.kind === "listening") isFirst = false;
+    process.stderr.write("control ended; it is started again\n");
     await sleep(PAUSE_MS, undefined, { signal }).catch(() => {});
   }
+}
+
+/** Until it ends. Resolves with what it said. */
+function runControl(
+  order: ControlOrder,
+  signal: AbortSignal,
+  tell: (message: ControlMessage) => void,
+): Promise<ControlMessage | undefined> {
+  const { promise, resolve, reject } = Promise.withResolvers<ControlMessage | undefined>();
+  let answer: ControlMessage | undefined;
+  try {
+    const child = startControl();
+    let killed: NodeJS.Timeout | undefined;
+    const end = () => {
+      child.kill("SIGTERM");
+      killed = setTimeout(() => child.kill("SIGKILL"), ENDED_WITHIN_MS);
+    };
+    signal.addEventListener("abort", end, { once: true });
+    // A process that cannot be started says so here, and closes.
+    child.on("error", (error) => process.stderr.write(`error control: ${error.message}\n`));
+    child.once("message", (message: ControlMessage) => {
+      answer = message;
+      tell(message);
+    });
+    child.once("close", () => {
+      clearTimeout(killed);
+      signal.removeEventListener("abort", end);
+      resolve(answer);
+    });
+    if (child.connected) child.send(order);
+  } catch (error) {
+    reject(error);
+  }
+  return promise;
 }
 
 function startControl(): ChildProcess {

@@ -30,7 +30,7 @@ export function registerDeclaring(chain: Command): void {
     .action(apply);
   addReading(chain.command("list").description("show the declared chains")).action(list);
   addReading(chain.command("get").description("show the document that runs")).argument("<chain>").action(get);
-  addServerOptions(chain.command("delete").description("stop chains, and forget that they were declared"))
+  addReading(chain.command("delete").description("stop chains, and forget that they were declared"))
     .argument("<chains...>")
     .action(remove);
   addReading(chain.command("confirm").description("keep a change that waits for it"))
@@ -149,12 +149,12 @@ async function get(chain: string, options: ReadOptions): Promise<void> {
   printAs(options, found, () => printAs({ output: "yaml" }, found, () => {}));
 }
 
-async function remove(chains: readonly string[], options: ServerOptions): Promise<void> {
+async function remove(chains: readonly string[], options: ReadOptions): Promise<void> {
   const client = new ApiClient(options);
-  for (const chain of chains) {
-    await client.call(`/api/v1/chains/${encodeURIComponent(chain)}`, { method: "DELETE" });
-    printLine(`${chain} deleted`);
-  }
+  for (const chain of chains) await client.call(`/api/v1/chains/${encodeURIComponent(chain)}`, { method: "DELETE" });
+  printAs(options, { deleted: chains }, () => {
+    for (const chain of chains) printLine(`${chain} deleted`);
+  });
 }
 
 async function confirm(chain: string, options: ReadOptions): Promise<void> {

@@ -13,9 +13,9 @@ function tell(message: ControlMessage): Promise<void> {
 
 let control: Control | undefined;
 
-async function start({ options, named }: ControlOrder): Promise<void> {
+async function start({ options, named, isFirst }: ControlOrder): Promise<void> {
   try {
-    control = await startControl(options, named);
+    control = await startControl(options, named, isFirst);
     await tell({ kind: "listening", address: control.address, tokenFile: control.tokenFile });
   } catch (error) {
     if (!(error instanceof SluiceError)) throw error;

@@ -5,6 +5,8 @@ import type { Fault } from "../errors.ts";
 export interface ControlOrder {
   readonly options: ControlOptions;
   readonly named: readonly NamedChain[];
+  /** Their documents are declared; otherwise they only go on running. */
+  readonly isFirst: boolean;
 }
 
 export type ControlMessage =

@@ -51,7 +51,8 @@ export class EngineProcess {
 
   start(start: Omit<EngineStart, "kind">): void {
     this.startedAt = performance.now();
-    this.#child.send({ kind: "start", ...start } satisfies EngineOrder);
+    // One that could not be started says so by its end.
+    if (this.#child.connected) this.#child.send({ kind: "start", ...start } satisfies EngineOrder);
   }
 
   kill(signal: NodeJS.Signals): void {

@@ -1,8 +1,8 @@
 // The host: starts an engine for each chain that it is told to run, and starts it again when it dies. It knows nothing
 // of what is declared: that is the control process's, which may come and go.
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { enginePrivileges } from "../dataplane/privileges.ts";
-import { stateRoot } from "../dataplane/state-folder.ts";
+import { ensureStateRoot } from "../dataplane/state-folder.ts";
 import { type Fault, SluiceError } from "../errors.ts";
 import {
   askHost,
@@ -44,7 +44,7 @@ export class ChainHost implements Host {
 
   /** Throws chain-running if there is a host on this machine's state folder already. */
   async listen(): Promise<void> {
-    mkdirSync(stateRoot(), { recursive: true, mode: 0o700 });
+    ensureStateRoot();
     if (await isHosted()) {
       const what = "another process hosts chains there";
       throw new SluiceError({ code: "chain-running", where: hostSocket(), what, help: "let SLUICE_STATE_DIR differ" });
@@ -61,6 +61,8 @@ export class ChainHost implements Host {
     try {
       hosted.folder = await hosted.supervisor.started;
     } catch (error) {
+      // One that dies again and again is not waited for.
+      hosted.supervisor.stop("SIGTERM");
       await hosted.ended;
       throw error;
     }
@@ -72,6 +74,9 @@ export class ChainHost implements Host {
 
   confirm(chain: string): HostedStatus {
     const hosted = this.#require(chain);
+    if (hosted.state !== "running") {
+      throw new SluiceError({ code: "upgrade-state", where: chain, what: `it is ${hosted.state}` });
+    }
     clearTimeout(hosted.deadline);
     hosted.confirmUntil = null;
     return describe(hosted);

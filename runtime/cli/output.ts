@@ -7,6 +7,14 @@ export function printLine(text = ""): void {
   process.stdout.write(`${text}\n`);
 }
 
+/** From now on the process goes on when nobody reads any more what it says. */
+export function outliveReaders(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.removeAllListeners("error");
+    stream.on("error", () => {});
+  }
+}
+
 /** One JSON document, indented, on stdout. */
 export function printJson(value: unknown): void {
   printLine(JSON.stringify(value, null, 2));

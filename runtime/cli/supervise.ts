@@ -20,6 +20,9 @@ const LONGEST_PAUSE_MS = 5000;
 /** The next process is made ready when the engine has settled. */
 const SPARE_AFTER_MS = 1000;
 
+/** An engine that is told to end. */
+const ENDED_WITHIN_MS = 15_000;
+
 const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /** Runs the chain until it is stopped or refuses to run, and leaves with the engine's exit status. Throws engine-died. */
@@ -94,9 +97,13 @@ export class Supervisor {
     }
   }
 
+  /** An engine that does not end by itself is killed. */
   stop(signal: NodeJS.Signals): void {
     this.#stopping.abort();
-    this.#engine?.kill(signal);
+    const engine = this.#engine;
+    engine?.kill(signal);
+    const timer = setTimeout(() => engine?.kill("SIGKILL"), ENDED_WITHIN_MS);
+    void engine?.ended.then(() => clearTimeout(timer));
   }
 
   /** When this has resolved, no process is left, and nothing is attached. */
@@ -120,13 +127,24 @@ export class Supervisor {
   }
 
   #makeSpare(): void {
-    const spare = new EngineProcess(this.#keeper, this.#privileges);
+    const spare = this.#tryToFork();
+    if (spare === undefined) return;
     this.#spare = spare;
     this.#prepareSpare();
     // Ctrl-C in a terminal reaches it, too.
     void spare.ended.then(() => {
       if (this.#spare === spare) this.#spare = undefined;
     });
+  }
+
+  /** Without a spare, the next engine takes longer to start. */
+  #tryToFork(): EngineProcess | undefined {
+    try {
+      return new EngineProcess(this.#keeper, this.#privileges);
+    } catch (error) {
+      process.stderr.write(`error spare engine: ${(error as Error).message}\n`);
+      return undefined;
+    }
   }
 
   #prepareSpare(): void {
@@ -160,6 +178,8 @@ export class Supervisor {
     }
     this.#quickDeaths = now - engine.startedAt < SOUND_AFTER_MS ? this.#quickDeaths + 1 : 0;
     if (this.#quickDeaths < 2) return;
+    const what = `its engine died at once, twice, at last by ${death.how}`;
+    this.#started.reject(new SluiceError({ code: "engine-died", where: this.#file, what }));
     const pauseMs = FIRST_PAUSE_MS * 2 ** (this.#quickDeaths - 2);
     await sleep(Math.min(pauseMs, LONGEST_PAUSE_MS), undefined, { signal: this.#stopping.signal }).catch(() => {});
   }

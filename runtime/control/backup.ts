@@ -67,8 +67,9 @@ export class Backup {
     try {
       writeFileSync(file, bytes, { mode: 0o600 });
       requireBackup(file, this.#database);
-      this.#database.attached(file, () => this.#database.transaction(() => this.#replace(asker)));
+      // It only adds: if what follows fails, nothing is lost.
       this.#withHistory((history) => history.mergeFrom(file));
+      this.#database.attached(file, () => this.#database.transaction(() => this.#replace(asker)));
     } finally {
       rmSync(file, { force: true });
     }

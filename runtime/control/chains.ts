@@ -97,6 +97,7 @@ export class Chains {
     return this.exclusively(async () => {
       const { change } = await this.#requireUnderWay(chain, "pending");
       const revisions = this.#revisions.ofChange(change);
+      requireWhole(revisions);
       await new Deployment(this.partsOf(revisions), { actor, cold: false }).commit();
       this.#revisions.moveAll(revisions, "confirmed");
       return revisions.map((revision) => this.#revisions.find(revision.chain, revision.revision) as Revision);
@@ -116,7 +117,10 @@ export class Chains {
     actor: string,
   ): Promise<Applied[]> {
     await this.#settlement.settle(chain);
-    if (revision === undefined && this.#revisions.underWay(chain) !== undefined) {
+    const underWay = this.#revisions.underWay(chain);
+    requireMatch(chain, this.#require(chain), options);
+    if (revision === undefined && underWay !== undefined) {
+      if (options.dryRun === true) throw wouldAbort(underWay);
       await this.abort(chain, actor);
       const current = this.#revisions.confirmed(chain);
       return current === undefined ? [] : this.#applyAgain(current, options, actor);
@@ -151,7 +155,8 @@ export class Chains {
 
   async #abort(chain: string, actor: string): Promise<Revision[]> {
     const { change } = await this.#requireUnderWay(chain, "loaded", "pending");
-    const revisions = this.#revisions.ofChange(change);
+    const isUnderWay = ({ state }: Revision) => state === "loaded" || state === "pending";
+    const revisions = this.#revisions.ofChange(change).filter(isUnderWay);
     await new Deployment(this.partsOf(revisions), { actor, cold: false }, true).undo();
     this.#revisions.moveAll(revisions, "rolled-back", `aborted by ${actor}`);
     return revisions;
@@ -163,7 +168,7 @@ export class Chains {
     const { confirmUntil, pauseUs } = await this.#orFail(revisions, async () => {
       await deployment.load();
       const switched = await deployment.switchover();
-      if (options.confirmWithinMs === undefined) await deployment.commit();
+      if (options.confirmWithinMs === undefined) await deployment.commitOrUndo();
       return switched;
     });
     const waits = revisions.filter(({ chain }) => options.confirmWithinMs !== undefined && !isSettings(planned, chain));
@@ -183,11 +188,11 @@ export class Chains {
   }
 
   #begin(planned: readonly Planned[], { origin = "api" }: ApplyOptions, actor: string): Revision[] {
-    const added = planned.map(({ planned: { declared, pinned, plan, packages } }): NewRevision => {
+    const added = planned.map(({ plan: { way }, planned: { declared, pinned, plan, packages } }): NewRevision => {
       const digests = plan.functions.map(({ name }, index) => {
         return [name, this.#packages.keep(packages[index] as (typeof packages)[number], actor)];
       });
-      return { chain: plan.chain, declared, pinned, packages: Object.fromEntries(digests) };
+      return { chain: plan.chain, way, declared, pinned, packages: Object.fromEntries(digests) };
     });
     return this.#revisions.begin(added, actor, origin);
   }
@@ -209,11 +214,11 @@ export class Chains {
 
   /** Of a change that is under way already. */
   partsOf(revisions: readonly Revision[]): Part[] {
-    return revisions.map((revision) => {
-      const current = this.#revisions.confirmed(revision.chain);
-      const way = current === undefined ? "start" : "generation";
-      const before = current === undefined ? undefined : this.hosted(current);
-      return { chain: revision.chain, way, next: this.hosted(revision), before };
+    return revisions.flatMap(({ chain, way, ...revision }): Part[] => {
+      if (way === "none" || way === "settings") return [];
+      const current = this.#revisions.confirmed(chain);
+      const before = way === "start" || current === undefined ? undefined : this.hosted(current);
+      return [{ chain, way, next: this.hosted({ chain, way, ...revision }), before }];
     });
   }
 
@@ -255,6 +260,19 @@ export class Chains {
       revision === undefined ? "no change of it is under way" : `revision ${revision.revision} is ${revision.state}`;
     throw new SluiceError({ code: "upgrade-state", where: chain, what });
   }
+}
+
+/** What was applied together is confirmed together. */
+function requireWhole(revisions: readonly Revision[]): void {
+  const left = revisions.find(({ state }) => state === "rolled-back" || state === "failed");
+  if (left === undefined) return;
+  const what = `revision ${left.revision} of "${left.chain}", which was applied with it, is ${left.state}`;
+  throw new SluiceError({ code: "upgrade-state", where: left.chain, what, help: "roll the change back" });
+}
+
+function wouldAbort({ chain, revision, state }: Revision): SluiceError {
+  const what = `revision ${revision} is ${state}: a rollback takes it back, and there is nothing else to plan`;
+  return new SluiceError({ code: "upgrade-state", where: chain, what });
 }
 
 function ignoreAbsentHost(error: unknown): void {

@@ -1,8 +1,8 @@
 // The control process, whole: store, planner, API. It sees no packet, and packets do not need it.
-import { chmodSync, mkdirSync, rmSync } from "node:fs";
+import { chmodSync, rmSync } from "node:fs";
 import { createServer as createHttpServer, type Server } from "node:http";
 import { pino } from "pino";
-import { stateRoot } from "../dataplane/state-folder.ts";
+import { ensureStateRoot } from "../dataplane/state-folder.ts";
 import { SluiceError } from "../errors.ts";
 import { Catalog, type FunctionPackage, openCatalog } from "../function/catalog.ts";
 import { dataRoot } from "../generation/history.ts";
@@ -62,7 +62,11 @@ export interface Control {
 }
 
 /** Throws control-running, store-failed, usage, system-call (the address) …; nothing is left behind then. */
-export async function startControl(options: ControlOptions, named: readonly NamedChain[] = []): Promise<Control> {
+export async function startControl(
+  options: ControlOptions,
+  named: readonly NamedChain[] = [],
+  isFirst = true,
+): Promise<Control> {
   const root = dataRoot();
   const logger = pino({ level: options.logLevel, redact: ["req.headers.authorization"] }, pino.destination(2));
   const { host, port } = readAddress(options.listen);
@@ -109,7 +113,7 @@ export async function startControl(options: ControlOptions, named: readonly Name
     const local = await listenLocally(app);
     undo.push(() => closeServer(local));
     await convergence.recover();
-    await applyNamed(named, chains);
+    if (isFirst) await applyNamed(named, chains);
     await convergence.start();
     undo.push(() => convergence.stop());
     const address = listening === undefined ? addressOf(app, tls !== null) : null;
@@ -165,7 +169,7 @@ async function listen(app: Api, host: string, port: number): Promise<undefined> 
 
 /** The same API for commands on the box, whatever network namespace they run in; never encrypted. */
 async function listenLocally(app: Api): Promise<Server> {
-  mkdirSync(stateRoot(), { recursive: true, mode: 0o700 });
+  ensureStateRoot();
   const file = controlSocket();
   rmSync(file, { force: true });
   const server = createHttpServer((request, response) => app.routing(request, response));

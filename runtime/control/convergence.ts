@@ -9,7 +9,7 @@ import { CommittedStore } from "../generation/committed.ts";
 import type { Chains } from "./chains.ts";
 import { Deployment, goBackTo } from "./deployment.ts";
 import * as engines from "./engines.ts";
-import { readRevisionNumber } from "./materials.ts";
+import { dropMaterials, readRevisionNumber } from "./materials.ts";
 import type { Revision, Revisions } from "./revisions.ts";
 import type { Settlement } from "./settlement.ts";
 
@@ -109,17 +109,23 @@ export class Convergence {
     const { revisions, settlement } = this.#setup;
     this.#looks += 1;
     const hosted = await engines.listHosted().catch(() => null);
-    this.#isReady = hosted !== null;
-    if (hosted === null) return;
+    if (hosted === null) {
+      this.#isReady = false;
+      return;
+    }
     // Nothing is being applied at this moment: what says so could not be written down.
-    await this.#recover();
-    for (const { name } of revisions.chains()) if (!this.#isUnchanged(name)) await settlement.settle(name);
+    await this.#recover().catch((error: Error) => this.#report(error));
+    for (const { name } of revisions.chains()) {
+      // What is wrong with one chain is no reason to leave the others.
+      if (!this.#isUnchanged(name)) await settlement.settle(name).catch((error: Error) => this.#report(error));
+    }
     const wanted = this.#listWanted();
     for (const revision of wanted) await this.#ensure(revision);
     for (const { chain, confirmUntil } of hosted) {
       const isWanted = wanted.some((revision) => revision.chain === chain) || revisions.underWay(chain) !== undefined;
-      if (!isWanted && confirmUntil === null) await engines.stop(chain);
+      if (!isWanted && confirmUntil === null) await engines.stop(chain).catch((error: Error) => this.#report(error));
     }
+    this.#isReady = true;
   }
 
   /** Nothing has happened to it since it was found to be as it should: to look closer every time costs more than a look. */
@@ -133,7 +139,9 @@ export class Convergence {
     if (found === undefined || this.#setup.revisions.underWay(chain) !== undefined) return undefined;
     const { pid, generation } = found.engine;
     const committed = statSync(join(found.path, COMMITTED), { throwIfNoEntry: false })?.mtimeMs;
-    return `${pid} ${generation} ${committed} ${this.#setup.revisions.chain(chain)?.confirmed}`;
+    const confirmed = this.#setup.revisions.confirmed(chain);
+    // A restored store may have another revision of the same number.
+    return `${pid} ${generation} ${committed} ${confirmed?.revision} ${confirmed?.at}`;
   }
 
   #listWanted(): Revision[] {
@@ -159,12 +167,24 @@ export class Convergence {
       }
       this.#problems.delete(chain);
       this.#seen.set(chain, this.#describeSeen(chain));
+      await this.#dropOldMaterials(revision);
     } catch (error) {
       if (!(error instanceof SluiceError)) throw error;
       const isNew = JSON.stringify(this.#problems.get(chain)) !== JSON.stringify(error.faults);
       this.#problems.set(chain, error.faults);
       if (isNew) this.#report(error);
     }
+  }
+
+  /** What may still be read: what is to run, what is under way, and what the engine's later changes begin at. */
+  async #dropOldMaterials({ chain, revision }: Revision): Promise<void> {
+    const { source, nextSource } = await engines.statusOf(chain);
+    const read = [source, nextSource].map((each) => (each === null ? undefined : readRevisionNumber(chain, each)));
+    const kept = [revision, this.#setup.revisions.underWay(chain)?.revision, ...read];
+    dropMaterials(
+      chain,
+      kept.filter((number) => number !== undefined),
+    );
   }
 
   #report(error: Error): void {

@@ -16,6 +16,8 @@ const SCHEMA = `
     chain TEXT NOT NULL, revision INTEGER NOT NULL,
     -- those of one change are applied together or not at all
     change INTEGER NOT NULL,
+    -- how it is brought to the engine: 'generation', 'start', 'restart', 'settings'
+    way TEXT NOT NULL,
     state TEXT NOT NULL, outcome TEXT NOT NULL,
     -- JSON: as it was declared, and with exact versions
     declared TEXT NOT NULL, pinned TEXT NOT NULL,

@@ -74,9 +74,25 @@ export class Deployment {
     };
   }
 
+  /** If it fails, what has been committed of it is taken back; what has not stays as it is, if nothing has. */
   async commit(): Promise<void> {
-    await this.#allOrNothing(this.#withTraffic().map(({ chain }) => engines.commit(chain, this.#options.actor)));
+    const commits = this.#withTraffic().map(({ chain }) => engines.commit(chain, this.#options.actor));
+    const results = await Promise.allSettled(commits);
+    const failed = results.find((result) => result.status === "rejected");
+    if (failed !== undefined) {
+      if (results.some((result) => result.status === "fulfilled")) await this.undo().catch(() => {});
+      throw failed.reason;
+    }
     for (const { chain, way } of this.#parts) if (way !== "generation") await engines.confirm(chain);
+  }
+
+  async commitOrUndo(): Promise<void> {
+    try {
+      await this.commit();
+    } catch (error) {
+      await this.undo().catch(() => {});
+      throw error;
+    }
   }
 
   /** Everything as it was. Throws what could not be taken back. */
@@ -105,8 +121,8 @@ export class Deployment {
     // Whoever sees to it that everything runs starts what does not.
     if (engines.findRunning(chain) === undefined) return;
     const status = await engines.statusOf(chain);
-    const isUnderWay = status.state === "loaded" || status.state === "switched";
-    if (isUnderWay) await engines.ask(chain, { step: "abort" }, this.#options.actor);
+    // Another change, which this one met, is none of its business.
+    if (status.nextSource?.file === next.file) await engines.ask(chain, { step: "abort" }, this.#options.actor);
     else if (status.source.file === next.file && before !== undefined) await goBackTo(before, this.#options.actor);
   }
 

@@ -1,6 +1,7 @@
 // Every revision of every chain that was ever applied, or was about to be.
 import type { ChainDocument } from "../chain/schema.ts";
 import type { Database, Row } from "./database.ts";
+import type { Way } from "./planning.ts";
 
 /**
  * applying → confirmed, failed; with a time to confirm it, or step by step: applying → loaded, pending → confirmed,
@@ -13,6 +14,8 @@ export interface Revision {
   /** Counted from 1 in its chain. */
   readonly revision: number;
   readonly change: number;
+  /** How it is brought to the engine. */
+  readonly way: Way;
   readonly state: RevisionState;
   /** `ok`, or what went wrong. */
   readonly outcome: string;
@@ -36,7 +39,7 @@ export interface DeclaredChain {
   readonly confirmed: number | null;
 }
 
-export type NewRevision = Pick<Revision, "chain" | "declared" | "pinned" | "packages">;
+export type NewRevision = Pick<Revision, "chain" | "declared" | "pinned" | "packages" | "way">;
 
 const underWay = "state IN ('applying', 'loaded', 'pending')";
 
@@ -116,14 +119,14 @@ export class Revisions {
   begin(revisions: readonly NewRevision[], actor: string, origin: Origin): Revision[] {
     return this.#database.transaction(() => {
       const change = this.#next("SELECT max(change) AS last FROM revisions");
-      return revisions.map(({ chain, declared, pinned, packages }) => {
+      return revisions.map(({ chain, way, declared, pinned, packages }) => {
         const revision = this.#next("SELECT max(revision) AS last FROM revisions WHERE chain = ?", chain);
         this.#database.run("INSERT OR IGNORE INTO chains VALUES (?, ?, NULL)", chain, origin);
         this.noteOrigin(chain, origin);
         this.#database.run(
-          `INSERT INTO revisions (chain, revision, change, state, outcome, declared, pinned, packages, actor, at)
-           VALUES (?, ?, ?, 'applying', '', ?, ?, ?, ?, ?)`,
-          ...[chain, revision, change, JSON.stringify(declared), JSON.stringify(pinned)],
+          `INSERT INTO revisions (chain, revision, change, way, state, outcome, declared, pinned, packages, actor, at)
+           VALUES (?, ?, ?, ?, 'applying', '', ?, ?, ?, ?, ?)`,
+          ...[chain, revision, change, way, JSON.stringify(declared), JSON.stringify(pinned)],
           ...[JSON.stringify(packages), actor, new Date().toISOString()],
         );
         return this.find(chain, revision) as Revision;

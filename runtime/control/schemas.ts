@@ -138,6 +138,7 @@ export const revisionSummary = Type.Object({
   chain: Type.String(),
   revision: Type.Integer(),
   change: Type.Integer({ description: "Those of one change were applied together." }),
+  way: Type.Enum(["none", "settings", "generation", "start", "restart"]),
   state: revisionState,
   outcome: Type.String(),
   actor: Type.String(),

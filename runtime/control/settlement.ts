@@ -8,7 +8,7 @@ import { History } from "../generation/history.ts";
 import type { HostedStatus } from "../generation/host-socket.ts";
 import type { UpgradeStatus } from "../generation/upgrade.ts";
 import * as engines from "./engines.ts";
-import { dropMaterials, readRevisionNumber } from "./materials.ts";
+import { readRevisionNumber } from "./materials.ts";
 import type { Packages } from "./packages.ts";
 import type { Revision, Revisions } from "./revisions.ts";
 
@@ -33,9 +33,14 @@ export class Settlement {
     const found = engines.findRunning(chain);
     const revision = this.#revisions.underWay(chain);
     if (revision?.state === "applying") return;
-    const hosted = (await listHosted()).find((each) => each.chain === chain);
+    const all = await listHosted();
+    // Without a host nobody knows what is to become of a chain that it started.
+    if (all === null) return;
+    const hosted = all.find((each) => each.chain === chain);
     if (found === undefined) {
-      if (revision !== undefined && hosted?.state !== "starting") this.#giveUp(revision, "its engine does not run");
+      // It may be about to be started again.
+      const isGone = hosted === undefined || hosted.state === "failed";
+      if (revision !== undefined && isGone) this.#giveUp(revision, "its engine does not run");
       return;
     }
     const status = await engines.statusOf(chain).catch(ignoreDeath);
@@ -62,8 +67,6 @@ export class Settlement {
 
   #giveUp(revision: Revision, why: string): void {
     this.#revisions.move(revision, "rolled-back", why);
-    const confirmed = this.#revisions.confirmed(revision.chain);
-    dropMaterials(revision.chain, confirmed === undefined ? [] : [confirmed.revision]);
   }
 
   /** A change that was committed at the engine is a revision like any other. */
@@ -79,7 +82,13 @@ export class Settlement {
       const used = committed.packages[index] as (typeof committed.packages)[number];
       return [name, this.#packages.keep(used, actor)];
     });
-    const added = { chain, declared: document, pinned: document, packages: Object.fromEntries(digests) };
+    const added = {
+      chain,
+      way: "generation" as const,
+      declared: document,
+      pinned: document,
+      packages: Object.fromEntries(digests),
+    };
     const origin = this.#revisions.chain(chain)?.origin ?? "api";
     const [revision] = this.#revisions.begin([added], actor, origin) as [Revision];
     this.#revisions.move(revision, "confirmed", "committed at the engine");
@@ -109,9 +118,9 @@ function lastTransitions(chain: string) {
   }
 }
 
-/** Without a host, nothing is hosted. */
-async function listHosted(): Promise<HostedStatus[]> {
-  return (await engines.listHosted().catch(ignoreDeath)) ?? [];
+/** Null: there is no host. */
+async function listHosted(): Promise<HostedStatus[] | null> {
+  return (await engines.listHosted().catch(ignoreDeath)) ?? null;
 }
 
 function ignoreDeath(error: unknown): undefined {

@@ -1,6 +1,6 @@
 // Certificates: the operator's, or one that is made for this box.
 import { spawnSync } from "node:child_process";
-import { chmodSync, existsSync, readFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { SluiceError } from "../errors.ts";
@@ -37,6 +37,7 @@ export function readTls({ tls, tlsCert, tlsKey, clientCa }: TlsFiles, root: stri
 function makeCertificate(root: string): { cert: string; key: string } {
   const [cert, key] = [join(root, "tls.crt"), join(root, "tls.key")];
   if (existsSync(cert) && existsSync(key)) return { cert, key };
+  mkdirSync(root, { recursive: true, mode: 0o700 });
   const names = `subjectAltName=DNS:${hostname()},DNS:localhost,IP:127.0.0.1,IP:::1`;
   const args = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", VALID_DAYS];
   const made = spawnSync(

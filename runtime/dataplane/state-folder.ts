@@ -2,6 +2,7 @@
 // crash the next engine of the same chain takes over what it has a use for, and clears the rest.
 import {
   existsSync,
+  lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -69,6 +70,17 @@ export function stateRoot(): string {
   return process.env.SLUICE_STATE_DIR ?? `/dev/shm/sluice-${process.getuid?.() ?? 0}`;
 }
 
+/** /dev/shm is everybody's: a folder there that is not ours alone is not ours. Throws not-permitted. */
+export function ensureStateRoot(root = stateRoot()): void {
+  mkdirSync(root, { recursive: true, mode: 0o700 });
+  const { uid, mode } = lstatSync(root);
+  const isOurs = uid === (process.getuid?.() ?? uid) && (mode & 0o170000) === 0o040000 && (mode & 0o022) === 0;
+  if (isOurs) return;
+  const what = "the folder belongs to somebody else, or others may write into it";
+  const help = "remove it, or let SLUICE_STATE_DIR name a folder of yours with mode 0700";
+  throw new SluiceError({ code: "not-permitted", where: root, what, help });
+}
+
 export class StateFolder {
   readonly path: string;
   /** The engine that died here; null if there was none, or nothing of it stays. */
@@ -84,6 +96,7 @@ export class StateFolder {
    * Throws chain-running if another process that lives has the folder, or starts the engine that had it again.
    */
   static claim(chain: string, choose: ChooseStaying, root = stateRoot()): StateFolder {
+    ensureStateRoot(root);
     const path = join(root, chain);
     const owner = readDescription(path);
     const holder = owner === null ? null : findHolder(owner);

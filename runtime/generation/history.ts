@@ -80,29 +80,42 @@ export class History {
     try {
       mkdirSync(root, { recursive: true, mode: 0o700 });
       this.#database = new DatabaseSync(file, { timeout: 5000 });
-      this.#database.exec(`
-        PRAGMA journal_mode = WAL;
-        PRAGMA synchronous = FULL;
-        CREATE TABLE IF NOT EXISTS transitions (
-          id INTEGER PRIMARY KEY, chain TEXT NOT NULL, upgrade INTEGER NOT NULL, state TEXT NOT NULL, at TEXT NOT NULL,
-          actor TEXT NOT NULL, before TEXT NOT NULL, after TEXT NOT NULL, durationMs REAL NOT NULL, outcome TEXT NOT NULL
-        ) STRICT;
-        CREATE INDEX IF NOT EXISTS transitions_by_chain ON transitions (chain, id);
-      `);
-      this.#addColumns();
+      this.#database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
+      if (!this.#isComplete()) this.#create();
     } catch (error) {
       const help = "let SLUICE_DATA_DIR name a folder that can be written";
       throw new SluiceError({ code: "file-unwritable", where: file, what: (error as Error).message, help });
     }
   }
 
-  /** Files of earlier versions lack these. */
-  #addColumns(): void {
-    const known = this.#database.prepare("PRAGMA table_info(transitions)").all();
+  #listColumns(): string[] {
+    return this.#database
+      .prepare("PRAGMA table_info(transitions)")
+      .all()
+      .map(({ name }) => String(name));
+  }
+
+  #isComplete(): boolean {
+    const known = this.#listColumns();
+    return Object.keys(addedColumns).every((name) => known.includes(name));
+  }
+
+  /** Engines of several chains may begin at the same moment. */
+  #create(): void {
+    this.#database.exec(`
+      BEGIN IMMEDIATE;
+      CREATE TABLE IF NOT EXISTS transitions (
+        id INTEGER PRIMARY KEY, chain TEXT NOT NULL, upgrade INTEGER NOT NULL, state TEXT NOT NULL, at TEXT NOT NULL,
+        actor TEXT NOT NULL, before TEXT NOT NULL, after TEXT NOT NULL, durationMs REAL NOT NULL, outcome TEXT NOT NULL
+      ) STRICT;
+      CREATE INDEX IF NOT EXISTS transitions_by_chain ON transitions (chain, id);
+    `);
+    // Files of earlier versions lack these.
+    const known = this.#listColumns();
     for (const [name, type] of Object.entries(addedColumns)) {
-      if (known.some((column) => column.name === name)) continue;
-      this.#database.exec(`ALTER TABLE transitions ADD COLUMN ${name} ${type}`);
+      if (!known.includes(name)) this.#database.exec(`ALTER TABLE transitions ADD COLUMN ${name} ${type}`);
     }
+    this.#database.exec("COMMIT");
   }
 
   /** Durable when it returns. Throws file-unwritable. */

@@ -60,9 +60,16 @@ async function decide<Question>(
   }
 }
 
-/** Throws what the other side says, or not-running. */
-export async function ask<Question, Result>(file: string, question: Question): Promise<Result> {
-  const line = await exchange(file, `${JSON.stringify(question)}\n`).catch((error: Error) => {
+/** Longer than anything takes that is asked. */
+const ANSWERED_WITHIN_MS = 120_000;
+
+/** Throws what the other side says, or not-running: also if there is no answer in time. */
+export async function ask<Question, Result>(
+  file: string,
+  question: Question,
+  withinMs = ANSWERED_WITHIN_MS,
+): Promise<Result> {
+  const line = await exchange(file, `${JSON.stringify(question)}\n`, withinMs).catch((error: Error) => {
     throw new SluiceError({ code: "not-running", where: file, what: error.message });
   });
   const answer = JSON.parse(line) as Answer<Result>;
@@ -70,14 +77,21 @@ export async function ask<Question, Result>(file: string, question: Question): P
   throw new SluiceError(...(answer.faults as [Fault, ...Fault[]]));
 }
 
-async function exchange(file: string, question: string): Promise<string> {
+async function exchange(file: string, question: string, withinMs: number): Promise<string> {
   const socket = connect(file);
   await once(socket, "connect");
+  let why = "it ended before it answered";
   socket.on("error", () => socket.destroy());
-  socket.write(question);
-  for await (const line of createInterface({ input: socket })) {
+  const timer = setTimeout(() => {
+    why = `it did not answer within ${withinMs / 1000} s`;
     socket.destroy();
-    return line;
+  }, withinMs);
+  try {
+    socket.write(question);
+    for await (const line of createInterface({ input: socket })) return line;
+  } finally {
+    clearTimeout(timer);
+    socket.destroy();
   }
-  throw new Error("it ended before it answered");
+  throw new Error(why);
 }

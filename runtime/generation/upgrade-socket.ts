@@ -49,6 +49,8 @@ export type PlanRequest =
   | { readonly step: "progress"; readonly since: number };
 
 const SOCKET = "upgrade.sock";
+/** It waits for the step before it. */
+const STATUS_WITHIN_MS = 30_000;
 
 type ReadChange = (request: ChangeRequest) => Change;
 
@@ -130,7 +132,9 @@ function readCanary(request: CanaryRequest | undefined, { labels }: Upgrades): C
 
 /** Asks the engine that has this state folder. Throws what the engine says, or not-running. */
 export function requestUpgrade(folder: string, request: UpgradeRequest): Promise<UpgradeStatus> {
-  return ask(join(folder, SOCKET), request);
+  return request.step === "status"
+    ? ask(join(folder, SOCKET), request, STATUS_WITHIN_MS)
+    : ask(join(folder, SOCKET), request);
 }
 
 /** What the plan would do. Throws what the engine says, or not-running. */

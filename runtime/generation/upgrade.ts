@@ -286,6 +286,11 @@ export class Upgrades {
     const isCanary = this.#underWay?.canary != null;
     const underWay = this.#require("switchover", "loaded", ...(isCanary ? (["switched"] as const) : []));
     const loaded = rule === null ? null : await this.#engine.load(...joinForCanary(underWay, rule));
+    if (loaded !== null && (this.#underWay !== underWay || !["loaded", "switched"].includes(this.#state))) {
+      await this.#engine.retire(loaded.generation);
+      const what = "the upgrade was aborted while the canary was being built";
+      throw new SluiceError({ code: "upgrade-state", where: this.#chain, what });
+    }
     const canary = rule === null || loaded === null ? null : { rule, generation: loaded.generation };
     clearTimeout(this.#deadline);
     this.#move("switching", actor, 0);

@@ -6,7 +6,8 @@ import { closeSync, constants, fstatSync, openSync, statSync, write } from "node
 const BUFFERED = 4 << 20;
 const PIECE_CHARACTERS = 1 << 20;
 /** A pipe that nobody reads is no reason to wait, either. */
-const OPEN_FLAGS = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK;
+const OPEN_FLAGS =
+  constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK | constants.O_NOFOLLOW;
 
 export class LogFile {
   readonly path: string;

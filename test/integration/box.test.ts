@@ -114,9 +114,12 @@ describe.skipIf(obstacle !== null)(`sluice up${obstacle === null ? "" : ` (skipp
       execFileSync("pgrep", ["-P", String(child?.pid), "-f", "control-process"], { encoding: "utf8" }),
     );
     expect(readFileSync(`/proc/${pid}/status`, "utf8")).toMatch(/^CapEff:\t0+$/m);
+    const changed = { ...(await document()), description: "changed over the API" };
+    await new ApiClient({}).call("/api/v1/chains/edge", { method: "PUT", body: changed });
     process.kill(pid, "SIGKILL");
     await eventually("control is back", async () => (await list())[0]?.status.state === "running");
     expect(stderr).toContain("control ended");
+    expect(await list()).toMatchObject([{ description: "changed over the API", status: { revision: 2 } }]);
     expect(await pings.stop()).toBe(0);
   });
 

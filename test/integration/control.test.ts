@@ -217,6 +217,52 @@ describe.skipIf(obstacle !== null)(`a box${obstacle === null ? "" : ` (skipped: 
     expect((await box.get("edge")).status).toMatchObject({ revision: 2, change: null });
   });
 
+  it("keeps what is confirmed that had to be started or stopped for it, also if its engine dies meanwhile", async () => {
+    await box.put("edge", edge("permit"), { confirmWithin: "60s" });
+    const confirm = () => box.client.call<object[]>("/api/v1/chains/edge/confirm", { method: "POST" });
+    expect(await confirm()).toMatchObject([{ revision: 1, way: "start", state: "confirmed" }]);
+    const other = edge("deny", { flows: { capacity: 2048 } });
+    await box.put("edge", other, { restart: true, confirmWithin: "60s" });
+    process.kill(box.enginePid, "SIGKILL");
+    await eventually("it runs again", async () => (await box.get("edge")).status.state === "running");
+    expect((await box.get("edge")).status).toMatchObject({ change: "pending" });
+    expect(await confirm()).toMatchObject([{ revision: 2, way: "restart", state: "confirmed" }]);
+    expect(await ping(3)).toBe(0);
+    expect((await box.get("edge")).status).toMatchObject({ revision: 2, change: null });
+  });
+
+  it("takes back what was not confirmed when the host was killed", async () => {
+    await box.put("edge", edge("permit"), { confirmWithin: "60s" });
+    await box.killDataplane();
+    await box.get("edge").catch(() => {});
+    await box.startDataplane();
+    await eventually("it is given up", async () =>
+      refusal(box.get("edge")).then(
+        ([fault]) => fault?.code === "not-found",
+        () => false,
+      ),
+    );
+  });
+
+  it("leaves a change alone that is made at the engine, and one that cannot be committed yet", async () => {
+    await box.put("edge", edge("permit"));
+    const load = ["upgrade", "load", "--set", "fw.rules=[{action: deny, ipProtos: [icmp]}]"];
+    expect(await box.run(...load)).toMatchObject({ status: 0 });
+    expect(await refusal(box.put("edge", edge("deny")))).toMatchObject([{ code: "upgrade-state" }]);
+    expect((await box.run("upgrade", "status", "--json")).stdout).toContain('"state": "loaded"');
+    expect(await box.run("upgrade", "abort")).toMatchObject({ status: 0 });
+
+    const step = (name: string, body: object = {}) =>
+      box.client.call<{ state: string }>(`/api/v1/chains/edge/upgrade${name}`, { method: "POST", body });
+    await step("", { document: edge("deny") });
+    await step("/switchover", { canary: { share: 0.5 } });
+    expect(await refusal(step("/commit"))).toMatchObject([{ code: "upgrade-state" }]);
+    const dry = box.client.call("/api/v1/chains/edge/rollback", { method: "POST", body: {}, query: { dryRun: true } });
+    expect(await refusal(dry)).toMatchObject([{ code: "upgrade-state" }]);
+    expect(await box.client.call("/api/v1/chains/edge/upgrade")).toMatchObject({ state: "switched" });
+    expect(await step("/abort")).toMatchObject({ state: "aborted" });
+  });
+
   it("keeps trying what cannot start yet, and says why", async () => {
     const missing = { ...edge("permit"), ports: { lan: { device: "lan0" }, wan: { device: "later0" } } };
     expect(await refusal(box.put("edge", missing))).toMatchObject([{ code: "device-missing" }]);

@@ -1,5 +1,8 @@
 // The file of all upgrades' transitions, also one that an earlier version made.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { DatabaseSync } from "node:sqlite";
+import { text } from "node:stream/consumers";
 import { describe, expect, it } from "vitest";
 import { History, type Transition } from "../../runtime/generation/history.ts";
 import { makeFolder } from "../support/temporary-folder.ts";
@@ -42,4 +45,19 @@ describe("the history", () => {
       history.close();
     }
   });
+});
+
+it("is opened for the first time by several processes at once", async () => {
+  const folder = makeFolder();
+  const module = new URL("../../runtime/generation/history.ts", import.meta.url);
+  const program = `const { History } = await import(${JSON.stringify(module.href)}); new History(${JSON.stringify(folder)}).close();`;
+  const flags = ["--disable-warning=ExperimentalWarning", "--input-type=module", "-e", program];
+  const ends = await Promise.all(
+    Array.from({ length: 6 }, async () => {
+      const child = spawn(process.execPath, flags, { stdio: ["ignore", "ignore", "pipe"] });
+      const [stderr, [status]] = await Promise.all([text(child.stderr), once(child, "close")]);
+      return `${status} ${stderr}`;
+    }),
+  );
+  expect(ends).toEqual(ends.map(() => "0 "));
 });

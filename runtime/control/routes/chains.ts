@@ -271,7 +271,9 @@ function readTime(text: string): number {
 
 function answer(reply: FastifyReply, result: Applied): FastifyReply {
   const status = result.created && result.changed ? 201 : 200;
-  return reply.status(status).header("etag", etagOf(result)).send(result);
+  // A change that waits to be confirmed is not what GET shows and If-Match takes.
+  if (result.state !== "pending") void reply.header("etag", etagOf(result));
+  return reply.status(status).send(result);
 }
 
 function readDeclarations(text: string): Declaration[] {

@@ -1,9 +1,9 @@
-// Writes nfs/sdk/abi.ts, runtime/dataplane/layout.ts and nfs/acl/tables.ts as C++ headers:
+// Writes nfs/sdk/abi.ts, runtime/dataplane/layout.ts and nfs/sdk/classifier/tables.ts as C++ headers:
 // `node native/generate-abi.ts FOLDER`.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import * as aclTables from "../nfs/acl/tables.ts";
 import * as abi from "../nfs/sdk/abi.ts";
+import * as aclTables from "../nfs/sdk/classifier/tables.ts";
 import * as layout from "../runtime/dataplane/layout.ts";
 
 type Constants = Record<string, number | readonly string[]>;
@@ -33,4 +33,4 @@ const [folder] = process.argv.slice(2);
 if (folder === undefined) throw new Error("usage: generate-abi.ts FOLDER");
 writeFileSync(join(folder, "abi.h"), header("nfs/sdk/abi.ts", "abi", abi));
 writeFileSync(join(folder, "layout.h"), header("runtime/dataplane/layout.ts", "layout", layout as Constants));
-writeFileSync(join(folder, "acl_tables.h"), header("nfs/acl/tables.ts", "acl", aclTables));
+writeFileSync(join(folder, "acl_tables.h"), header("nfs/sdk/classifier/tables.ts", "acl", aclTables));

@@ -3,11 +3,12 @@
 import { batch, Config, Counter, log } from "../sdk";
 import { BATCH_INPUT } from "../sdk/abi";
 import { batchAddress, recordsAddress } from "../sdk/context";
-import { Classifier } from "./classifier";
-import { ROOT } from "./frame-rows";
-import { MATCHES, matchBatch } from "./lookup";
+import { Classifier } from "../sdk/classifier/classifier";
+import { Conditions } from "../sdk/classifier/conditions";
+import { ROOT } from "../sdk/classifier/frame-rows";
+import { MATCHES, matchBatch } from "../sdk/classifier/lookup";
 import { Policy } from "./policy";
-import { ACTIONS, DENY, readConditions } from "./rules";
+import { ACTIONS, DENY } from "./rules";
 export { nf_abi } from "../sdk/exports";
 
 const RULES_LIMIT = 20000;
@@ -29,12 +30,13 @@ export function nf_configure(json: string): bool {
 
 function readRules(rules: Config): void {
   const classifier = new Classifier(policy.ruleCount);
+  const conditions = new Conditions(classifier);
   for (let i: u32 = 0; i < policy.ruleCount; i++) {
     const rule = rules.at(i);
     const label = "rule=" + (i + 1).toString();
     const hits = new Counter("hits", rule.has("name") ? label + ",name=" + rule.text("name") : label);
     policy.setRule(i, hits, rule.choice("action", ACTIONS));
-    readConditions(rule, i, classifier);
+    conditions.read(rule, i);
   }
   buildTables(classifier, rules);
 }

@@ -10,9 +10,9 @@ import {
   Packet,
   Reason,
 } from "../sdk";
-import { ROOT } from "./frame-rows";
+import { ROOT } from "../sdk/classifier/frame-rows";
 import { DENY } from "./rules";
-import { POLICY_ACTION, POLICY_COUNTER, ROOT_POLICIES } from "./tables";
+import { POLICY_ACTION, POLICY_COUNTER, ROOT_POLICIES } from "../sdk/classifier/tables";
 
 const ruleReason = new Reason("rule");
 const defaultReason = new Reason("default");

@@ -36,6 +36,7 @@ export { outbox } from "./outbox";
 export { Packet } from "./packet";
 export { Reason } from "./reasons";
 export { Record } from "./record";
+export { reply } from "./replies";
 export { Sctp, SctpChunk } from "./sctp";
 export { PreviousSegment, Segment } from "./segments";
 export { Chunk, chunks } from "./streams";

@@ -156,21 +156,25 @@ class Reader {
 
   private quoted(): string {
     this.at++;
-    let result = "";
+    // Joined once: a text of many lines has as many escapes, and nothing that is left over is freed.
+    const parts: string[] = [];
     let start = this.at;
     while (this.peek() != 0x22) {
       const code = this.peek();
       if (code < 0x20) {
         this.fail(code < 0 ? "'\"' expected" : "a control character in a string");
-        return result;
+        return "";
       }
       this.at++;
       if (code != 0x5c) continue;
-      result += this.text.substring(start, this.at - 1) + this.escape();
+      parts.push(this.text.substring(start, this.at - 1));
+      parts.push(this.escape());
       start = this.at;
     }
-    result += this.text.substring(start, this.at++);
-    return result;
+    const last = this.text.substring(start, this.at++);
+    if (parts.length == 0) return last;
+    parts.push(last);
+    return parts.join("");
   }
 
   private escape(): string {

@@ -7,12 +7,18 @@ export interface FoundRule {
   readonly value: unknown;
 }
 
-/** `rule:3` of a function whose configuration has a list `rules` is its third entry. Null if it has none. */
+/**
+ * `rule:3` of a function whose configuration has a list `rules` is its third entry, and so is `rule-rate:3` unless there
+ * is a list `rule-rates`. Null if there is none.
+ */
 export function findRule(functionName: string, config: unknown, reason: string): FoundRule | null {
-  const [, name, number] = /^([a-z][a-z0-9-]*):(\d+)$/.exec(reason) ?? [];
-  if (name === undefined) return null;
-  const list = (config as Readonly<Record<string, unknown>> | null)?.[`${name}s`];
+  const [, name = "", word = "", number] = /^(([a-z][a-z0-9]*)[a-z0-9-]*):(\d+)$/.exec(reason) ?? [];
+  const lists = config as Readonly<Record<string, unknown>> | null;
   const index = Number(number) - 1;
-  if (!Array.isArray(list) || index < 0 || index >= list.length) return null;
-  return { pointer: extendPointer("/functions", functionName, "config", `${name}s`, index), value: list[index] };
+  for (const key of [`${name}s`, `${word}s`]) {
+    const list = lists?.[key];
+    if (!Array.isArray(list) || !(index >= 0 && index < list.length)) continue;
+    return { pointer: extendPointer("/functions", functionName, "config", key, index), value: list[index] };
+  }
+  return null;
 }

@@ -10,7 +10,7 @@
 namespace sluice::twin {
 namespace {
 
-using namespace acl;  // NOLINT: the generated constants of nfs/acl/tables.ts
+using namespace acl;  // NOLINT: the generated constants of nfs/sdk/classifier/tables.ts
 
 constexpr uint32_t kIpv4Source = 12, kIpv4Destination = 16, kIpv6Source = 8, kIpv6Destination = 24;
 constexpr uint8_t kTcp = 6, kUdp = 17, kIcmpv6 = 58, kSctp = 132;

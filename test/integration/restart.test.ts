@@ -61,7 +61,7 @@ describe.skipIf(obstacle !== null)(`an engine that dies${skipped}`, () => {
     const server = right.spawn("iperf3", ["-s", "-1"], { stdio: "ignore" });
     const udp = await NumberedUdp.start(left, right, RIGHT, PORT);
     await sleep(500);
-    const seconds = "9";
+    const seconds = "13";
     const tcp = left.run("iperf3", "-c", RIGHT, "-t", seconds, "-b", "20M", "-J");
     await sleep(1500);
     const before = { flows: await readFlows(running, "udp"), top: await readTop(running), total: total(running) };

@@ -166,7 +166,11 @@ describe("the rule of a verdict", () => {
     });
   });
 
-  it.each(["rule", "rule:0", "rule:3", "word:1", "default:1", ""])("is unknown for %j", (reason) => {
+  it("is the same for a reason that says more about it", () => {
+    expect(findRule("fw", config, "rule-rate:2")).toEqual(findRule("fw", config, "rule:2"));
+  });
+
+  it.each(["rule", "rule:0", "rule:3", "rule-rate:3", "word:1", "default:1", ""])("is unknown for %j", (reason) => {
     expect(findRule("fw", config, reason)).toBeNull();
   });
 });

@@ -1,6 +1,6 @@
 // The function, and where its tables are: for its native twin (test/bench), which reads the very same tables.
 
-import { ROOT } from "../frame-rows";
+import { ROOT } from "../../sdk/classifier/frame-rows";
 import { unmatched } from "../policy";
 export { nf_abi, nf_configure, nf_process } from "../index";
 

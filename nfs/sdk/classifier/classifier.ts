@@ -10,7 +10,11 @@ import { RowStore } from "./rows";
 import { levelsFor, splitHalves, writeNodes, writeRows, writeTrie } from "./search";
 import {
   BLOCK_BYTES,
+  FIELD_FLOW_LABEL,
+  FIELD_ICMP,
   FIELD_SOURCE_PORT,
+  FLOW_LABEL_PAGES,
+  ICMP_PAGES,
   PAGE_BYTES,
   ROOT_EXTRA_COUNT,
   ROOT_EXTRAS,
@@ -39,7 +43,9 @@ export const DESTINATION = VALUE_FIELDS + 1;
 const FIELDS = VALUE_FIELDS + 2;
 
 /** How many different values a boundary of each value field can have. */
-const VALUES: StaticArray<u32> = [0x10001, 0x101, 0x10001, 0x1001, 0x41, 0x10001, 3];
+const VALUES: StaticArray<u32> = [
+  0x10001, 0x101, 0x10001, 0x1001, 0x41, 0x10001, 3, 0x20001, 0x101, 0x100001, 0x10001, 0x10001, 0x10001, 0x10001,
+];
 
 // Bytes beside rows and blocks themselves, at most.
 /** Of a boundary: twice an address for sorting. */
@@ -71,6 +77,8 @@ export class Classifier {
   private conditions: StaticArray<u32>;
   private places: Array<Place>;
   private positions: StaticArray<u32>;
+  /** Rules by group. */
+  private groups: Array<Array<u32>> = new Array<Array<u32>>();
   private rows: RowStore;
   private worstSearch: u32 = 0;
 
@@ -87,7 +95,7 @@ export class Classifier {
 
   /** Conditions on one field of a rule are alternatives. `first` and `last` belong to the range. */
   addRange(rule: u32, field: i32, first: u32, last: u32): void {
-    this.conditions[rule] |= 1 << field;
+    this.condition(rule, field);
     this.ranges[field].add(rule, 0, first, 0, last);
   }
 
@@ -95,7 +103,7 @@ export class Classifier {
   addPrefix4(rule: u32, field: i32, address: u32, length: u32): void {
     const host = <u32>((<u64>0xffffffff) >> length);
     const first = address & ~host;
-    this.conditions[rule] |= 1 << field;
+    this.condition(rule, field);
     this.ranges[field].add(rule, 0, first, 0, first | host);
     this.place(rule, field, length * 4, 0, first);
   }
@@ -104,9 +112,24 @@ export class Classifier {
   addPrefix6(rule: u32, field: i32, high: u64, low: u64, length: u32): void {
     const hostHigh = length >= 64 ? 0 : u64.MAX_VALUE >> length;
     const hostLow = length <= 64 ? u64.MAX_VALUE : length == 128 ? 0 : u64.MAX_VALUE >> (length - 64);
-    this.conditions[rule] |= 1 << field;
+    this.condition(rule, field);
     this.ranges[field + 2].add(rule, high & ~hostHigh, low & ~hostLow, high | hostHigh, low | hostLow);
     this.place(rule, field, length, high & ~hostHigh, low & ~hostLow);
+  }
+
+  /**
+   * A set of values that rules share, for one field. Where methods take a rule they take a group, too; its values count
+   * for all rules that joined it, and are stored once.
+   */
+  addGroup(): u32 {
+    this.groups.push(new Array<u32>());
+    return this.ruleCount + this.groups.length - 1;
+  }
+
+  /** The group's values are alternatives of the rule's own on that field. */
+  join(rule: u32, field: i32, group: u32): void {
+    this.conditions[rule] |= 1 << field;
+    this.groups[group - this.ruleCount].push(rule);
   }
 
   /** The tables, ROOT_*, to be written into `root`. */
@@ -121,9 +144,11 @@ export class Classifier {
     const pages = new Interner(this.arena, PAGE_BYTES);
     let extras: u32 = 0;
     for (let field = 0; field < VALUE_FIELDS; field++) {
-      const trie = writeTrie(this.arena, pages, this.intervals(field, 0));
+      // Those that no rule speaks of are not looked up.
+      if (field >= FIELD_SOURCE_PORT && this.ranges[field].count == 0) continue;
+      const trie = writeTrie(this.arena, pages, this.intervals(field, 0), pagesOf(field));
       store<u32>(root + ROOT_TRIES + field * 4, <u32>trie);
-      if (field < FIELD_SOURCE_PORT || this.ranges[field].count == 0) continue;
+      if (field < FIELD_SOURCE_PORT) continue;
       store<u32>(root + ROOT_EXTRAS + extras++ * 4, field);
     }
     store<u32>(root, extras, ROOT_EXTRA_COUNT);
@@ -159,13 +184,18 @@ export class Classifier {
       const blocks = min(boundaries, rows * this.rows.blockCount) + this.rows.blockCount;
       bytes += boundaries * BOUNDARY_BYTES + rows * (ROW_BYTES + this.rows.rowBytes);
       bytes += blocks * (BLOCK_SLOT_BYTES + BLOCK_BYTES);
-      if (isValue) bytes += (min<u64>(rows, TRIE_PAGES) + 3) * PAGE_BYTES;
+      if (isValue) bytes += (min<u64>(rows, pagesOf(i)) + 3) * PAGE_BYTES + pagesOf(i) * 4;
       if (i >= FIELDS) bytes += rows * LOWER_HALF_BYTES;
     }
     return bytes;
   }
 
+  private condition(rule: u32, field: i32): void {
+    if (rule < this.ruleCount) this.conditions[rule] |= 1 << field;
+  }
+
   private place(rule: u32, field: i32, length: u32, high: u64, low: u64): void {
+    if (rule >= this.ruleCount) return;
     const place = this.places[rule];
     if (place.field != FIELDS && place.prefixLength >= length) return;
     place.field = field;
@@ -211,7 +241,7 @@ export class Classifier {
 
   private intervals(field: i32, family: i32): Intervals {
     this.unconditioned(field);
-    return sweep(this.ranges[field + family], this.rows, this.positions);
+    return sweep(this.ranges[field + family], this.rows, this.positions, this.groups);
   }
 
   private writeSearch<T>(search: usize, sources: Intervals, destinations: Intervals): void {
@@ -229,6 +259,11 @@ export class Classifier {
     store<u32>(search, <u32>writeNodes<T>(this.arena, toStarts, levels), SEARCH_DESTINATION_NODES);
     store<u32>(search, <u32>writeRows<T>(this.arena, to.rows, levels), SEARCH_DESTINATION_ROWS);
   }
+}
+
+function pagesOf(field: i32): i32 {
+  if (field == FIELD_FLOW_LABEL) return FLOW_LABEL_PAGES;
+  return field == FIELD_ICMP ? ICMP_PAGES : TRIE_PAGES;
 }
 
 /** Drops the interval that starts behind the last IPv4 address. */

@@ -9,10 +9,13 @@ import {
   RECORD_IP_PROTO,
   RECORD_L4_OFFSET,
   RECORD_OUTER_TCI,
+  RECORD_FRAME,
+  RECORD_L3_OFFSET,
   RECORD_SOURCE_PORT,
+  RECORD_TCP_FLAGS,
   RECORD_TRAFFIC_CLASS,
   RECORD_VLAN_COUNT,
-} from "../sdk/abi";
+} from "../abi";
 import { findAddresses } from "./addresses";
 import {
   FRAME_ROWS,
@@ -25,15 +28,24 @@ import {
   ROW_SOURCE,
 } from "./frame-rows";
 import {
+  FIELD_CONTEXT,
   FIELD_DESTINATION_PORT,
   FIELD_DSCP,
   FIELD_ETHER_TYPE,
+  FIELD_FLOW_LABEL,
+  FIELD_ICMP,
   FIELD_IP_PROTO,
+  FIELD_LATER_FRAGMENT,
   FIELD_SOURCE_PORT,
+  FIELD_TCP_FLAGS,
   FIELD_VLAN,
+  ICMPV6_TYPES,
   NO_DSCP,
+  NO_FLOW_LABEL,
+  NO_ICMP,
   NO_IP_PROTO,
   NO_PORT,
+  NO_TCP_FLAGS,
   NO_VLAN,
   ROOT_EXTRA_COUNT,
   ROOT_EXTRAS,
@@ -46,6 +58,9 @@ import {
 
 /** u32 per frame: its rule, counted from 0, or the number of rules if it has none. */
 export const MATCHES = memory.data(1024, 64);
+
+/** u16[CONTEXT_FIELDS] per frame: what the function says of it, if rules ask for that. To be set before matchBatch. */
+export const FRAME_CONTEXT = memory.data(2048, 64);
 
 /** `inputs`: u16 per frame, indices into `records`. */
 export function matchBatch(records: usize, inputs: usize, count: u32): void {
@@ -90,7 +105,7 @@ function intersect(records: usize, inputs: usize, count: u32): void {
           wordAt(a + block, offset) & wordAt(b + block, offset) & wordAt(c + block, offset) & wordAt(d + block, offset);
         if (bits == 0) continue;
         if (hasExtras) {
-          bits = withExtras(recordAt(records, inputs, i), block, offset, bits);
+          bits = withExtras(recordAt(records, inputs, i), i, block, offset, bits);
           if (bits == 0) continue;
         }
         match = min(match, load<u32>(rules + (((word << 6) + <usize>ctz(bits)) << 2)));
@@ -101,16 +116,16 @@ function intersect(records: usize, inputs: usize, count: u32): void {
 }
 
 /** Narrows `bits` by the fields that are not looked up for every frame. */
-function withExtras(record: usize, block: usize, offset: usize, bits: u64): u64 {
+function withExtras(record: usize, frame: u32, block: usize, offset: usize, bits: u64): u64 {
   const end = load<u32>(ROOT, ROOT_EXTRA_COUNT) << 2;
   for (let extra: u32 = 0; extra < end && bits != 0; extra += 4) {
     const field = load<u32>(ROOT + extra, ROOT_EXTRAS);
-    bits &= wordAt(<usize>rowOf(field, valueOf(record, field)) + block, offset);
+    bits &= wordAt(<usize>rowOf(field, valueOf(record, frame, field)) + block, offset);
   }
   return bits;
 }
 
-function valueOf(record: usize, field: u32): u32 {
+function valueOf(record: usize, frame: u32, field: u32): u32 {
   switch (field) {
     case FIELD_SOURCE_PORT:
       return portOf(record, load<u16>(record, RECORD_SOURCE_PORT));
@@ -120,9 +135,34 @@ function valueOf(record: usize, field: u32): u32 {
       return ipVersion(record) ? load<u8>(record, RECORD_TRAFFIC_CLASS) >> 2 : NO_DSCP;
     case FIELD_ETHER_TYPE:
       return load<u16>(record, RECORD_ETHER_TYPE);
-    default:
+    case FIELD_LATER_FRAGMENT:
       return u32(load<u16>(record, RECORD_FRAGMENT_OFFSET) != 0);
+    case FIELD_ICMP:
+      return icmpOf(record);
+    case FIELD_TCP_FLAGS:
+      return hasTransport(record, 6) ? load<u8>(record, RECORD_TCP_FLAGS) : NO_TCP_FLAGS;
+    case FIELD_FLOW_LABEL:
+      return flowLabelOf(record);
+    default:
+      return load<u16>(FRAME_CONTEXT + (frame << 3) + ((field - FIELD_CONTEXT) << 1));
   }
+}
+
+function icmpOf(record: usize): u32 {
+  const type = load<u16>(record, RECORD_SOURCE_PORT);
+  if (hasTransport(record, 1)) return type;
+  return hasTransport(record, 58) ? type | ICMPV6_TYPES : NO_ICMP;
+}
+
+function flowLabelOf(record: usize): u32 {
+  if (ipVersion(record) != 6) return NO_FLOW_LABEL;
+  const header = load<u32>(record, RECORD_FRAME) + load<u16>(record, RECORD_L3_OFFSET);
+  return bswap<u32>(load<u32>(header)) & 0xfffff;
+}
+
+@inline
+function hasTransport(record: usize, proto: u32): bool {
+  return ipProto(record) == proto && load<u16>(record, RECORD_L4_OFFSET) != OFFSET_NONE;
 }
 
 @inline

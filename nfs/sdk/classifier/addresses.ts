@@ -1,5 +1,5 @@
 // The rows of every frame's addresses: two searches side by side, each node sixteen keys (IPv6: eight) at once.
-import { RECORD_FRAME, RECORD_L3_OFFSET } from "../sdk/abi";
+import { RECORD_FRAME, RECORD_L3_OFFSET } from "../abi";
 import { FRAME_ROWS, ipVersion, recordAt, ROOT, ROW_DESTINATION, ROW_SOURCE } from "./frame-rows";
 import {
   NODE4_CHILDREN,

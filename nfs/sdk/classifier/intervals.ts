@@ -81,9 +81,44 @@ export class Intervals {
   }
 }
 
+/** Which rules hold at a point, while it moves over the boundaries. A rule that is none is a group of rules. */
+class Sweep {
+  private depths: StaticArray<i32>;
+
+  constructor(
+    private store: RowStore,
+    private positions: StaticArray<u32>,
+    private groups: Array<Array<u32>>,
+  ) {
+    this.depths = new StaticArray<i32>(positions.length + groups.length);
+  }
+
+  step(rule: u32, step: i32): void {
+    const before = this.depths[rule];
+    this.depths[rule] = before + step;
+    if (rule >= <u32>this.positions.length) {
+      // Only when the first of its values begins, and when the last ends.
+      if (min(before, before + step) == 0) this.stepMembers(this.groups[rule - this.positions.length], step);
+    } else if (before + step > 0) {
+      this.store.include(this.positions[rule]);
+    } else {
+      this.store.exclude(this.positions[rule]);
+    }
+  }
+
+  private stepMembers(members: Array<u32>, step: i32): void {
+    for (let i = 0; i < members.length; i++) this.step(members[i], step);
+  }
+}
+
 /** `store` holds the rules without a condition on the field. `positions` says which bit is whose. */
-export function sweep(ranges: Ranges, store: RowStore, positions: StaticArray<u32>): Intervals {
-  const depths = new StaticArray<i32>(positions.length);
+export function sweep(
+  ranges: Ranges,
+  store: RowStore,
+  positions: StaticArray<u32>,
+  groups: Array<Array<u32>>,
+): Intervals {
+  const rules = new Sweep(store, positions, groups);
   const boundaries = ranges.sorted();
   const intervals = new Intervals();
   let high: u64 = 0;
@@ -93,10 +128,7 @@ export function sweep(ranges: Ranges, store: RowStore, positions: StaticArray<u3
     for (; next < ranges.count; next++) {
       const boundary = boundaries[next];
       if (load<u64>(boundary, HIGH) != high || load<u64>(boundary, LOW) != low) break;
-      const rule = load<u32>(boundary, RULE);
-      depths[rule] += load<i32>(boundary, STEP);
-      if (depths[rule] > 0) store.include(positions[rule]);
-      else store.exclude(positions[rule]);
+      rules.step(load<u32>(boundary, RULE), load<i32>(boundary, STEP));
     }
     intervals.push(high, low, <u32>store.row());
     if (next == ranges.count) break;

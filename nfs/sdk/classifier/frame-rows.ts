@@ -1,5 +1,5 @@
 // Where the passes of the lookup find the tables, the records and each other's results.
-import { MALFORMED_NONE, RECORD_BYTES, RECORD_IP_VERSION, RECORD_MALFORMED } from "../sdk/abi";
+import { MALFORMED_NONE, RECORD_BYTES, RECORD_IP_VERSION, RECORD_MALFORMED } from "../abi";
 import { ROOT_BYTES } from "./tables";
 
 /** The tables' root: where Classifier.build writes to. */

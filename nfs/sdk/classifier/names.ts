@@ -1,5 +1,5 @@
 // Names of IP protocols, DSCPs and ethertypes (IANA, IEEE), the same as in a chain document's `match`.
-import { Config } from "../sdk";
+import { Config } from "../config";
 
 const IP_PROTOS: StaticArray<string> = [
   "icmp=1",

@@ -33,9 +33,9 @@ export const ROOT_SEARCH6 = 64;
 /** Address of the trie of each value field, FIELD_* of them. */
 export const ROOT_TRIES = 96;
 /** Value fields from FIELD_SOURCE_PORT on that a rule has a condition on: their count, then their numbers. */
-export const ROOT_EXTRA_COUNT = 128;
-export const ROOT_EXTRAS = 132;
-export const ROOT_BYTES = 160;
+export const ROOT_EXTRA_COUNT = 160;
+export const ROOT_EXTRAS = 164;
+export const ROOT_BYTES = 224;
 
 // ---- what becomes of a rule's frames: u32 each ----
 
@@ -69,9 +69,11 @@ export const SUBSEARCH_NODES = 4;
 export const SUBSEARCH_ROWS = 8;
 export const SUBSEARCH_BYTES = 16;
 
-// ---- tries: 257 pages of 256 rows; the page by value >> 8, the row by value & 0xff ----
+// ---- tries: pages of 256 rows; the page by value >> 8, the row by value & 0xff ----
 
 export const TRIE_PAGES = 257;
+export const ICMP_PAGES = 513;
+export const FLOW_LABEL_PAGES = 4097;
 export const PAGE_BYTES = 1024;
 
 // Value fields. The first two are looked up for every frame, the others only where all else agrees.
@@ -82,10 +84,22 @@ export const FIELD_VLAN = 3;
 export const FIELD_DSCP = 4;
 export const FIELD_ETHER_TYPE = 5;
 export const FIELD_LATER_FRAGMENT = 6;
-export const VALUE_FIELDS = 7;
+/** ICMP: type << 8 | code; ICMPv6: the same with ICMPV6_TYPES. */
+export const FIELD_ICMP = 7;
+export const FIELD_TCP_FLAGS = 8;
+export const FIELD_FLOW_LABEL = 9;
+/** What the function itself says of a frame, 0 … 0xffff each: lookup.ts, FRAME_CONTEXT. */
+export const FIELD_CONTEXT = 10;
+export const CONTEXT_FIELDS = 4;
+export const VALUE_FIELDS = 14;
+
+export const ICMPV6_TYPES = 0x10000;
 
 // Values that stand for "the frame has none": only rules without a condition on the field take them.
 export const NO_PORT = 0x10000;
 export const NO_IP_PROTO = 0x100;
 export const NO_VLAN = 0x1000;
 export const NO_DSCP = 0x40;
+export const NO_ICMP = 0x20000;
+export const NO_TCP_FLAGS = 0x100;
+export const NO_FLOW_LABEL = 0x100000;

@@ -11,7 +11,6 @@ import {
   SUBSEARCH_LEVELS,
   SUBSEARCH_NODES,
   SUBSEARCH_ROWS,
-  TRIE_PAGES,
 } from "./tables";
 
 /** Levels of nodes that tell so many intervals apart by keys of type T. */
@@ -95,12 +94,12 @@ function writeSubsearch(arena: Arena, lower: Intervals): usize {
   return address;
 }
 
-/** Values up to 0x10000, "no port", and what fills its page. */
-export function writeTrie(arena: Arena, pages: Interner, intervals: Intervals): usize {
-  const address = arena.allocate(TRIE_PAGES * 4);
+/** All values of so many pages. */
+export function writeTrie(arena: Arena, pages: Interner, intervals: Intervals, pageCount: i32): usize {
+  const address = arena.allocate(pageCount * 4);
   const page = heap.alloc(PAGE_BYTES);
   let interval = 0;
-  for (let value = 0; value < TRIE_PAGES << 8; value++) {
+  for (let value = 0; value < pageCount << 8; value++) {
     while (interval + 1 < intervals.count && intervals.low[interval + 1] <= <u64>value) interval++;
     store<u32>(page + ((value & 0xff) << 2), intervals.rows[interval]);
     if ((value & 0xff) == 0xff) store<u32>(address + ((value >> 8) << 2), <u32>pages.intern(page));

@@ -17,7 +17,8 @@ const KEPT = 256;
 
 interface Watched {
   readonly telemetry: ChainTelemetry;
-  readonly recent: object[];
+  /** From the first time that somebody asked: to look for reports all the time costs more than all else. */
+  recent: object[] | undefined;
 }
 
 export interface TelemetrySetup {
@@ -53,9 +54,10 @@ export class Telemetry {
     return this.#metrics.render(found, (chain) => states.get(chain));
   }
 
-  /** Newest last. */
+  /** Those since the first time that somebody asked for any; newest last. */
   recent(chain: string): readonly object[] {
-    return this.#watched.get(chain)?.recent ?? [];
+    const watched = this.#watched.get(chain);
+    return watched === undefined ? [] : this.#keepRecent(watched);
   }
 
   /** Every report from now on, in the form of EVE, until `signal`. Nothing comes of a chain that does not run. */
@@ -69,6 +71,7 @@ export class Telemetry {
     if (!this.#watched.has(chain)) await this.sync();
     const watched = this.#watched.get(chain);
     if (watched === undefined || signal.aborted) return;
+    this.#keepRecent(watched);
     const deafen = watched.telemetry.subscribe((report) => {
       if (kinds.includes(report.kind)) listener(this.#format(report));
     });
@@ -103,13 +106,19 @@ export class Telemetry {
   #watch(found: ReturnType<typeof findEngines>[number], settings: TelemetrySettings): void {
     const parts = { native: this.#native, requestSampling, complain: this.#setup.complain };
     const telemetry = ChainTelemetry.start(parts, found, settings);
+    this.#watched.set(found.engine.chain, { telemetry, recent: undefined });
+  }
+
+  #keepRecent(watched: Watched): readonly object[] {
+    if (watched.recent !== undefined) return watched.recent;
     const recent: object[] = [];
-    telemetry.subscribe((report) => {
+    watched.recent = recent;
+    watched.telemetry.subscribe((report) => {
       if (report.kind === "flow") return;
       recent.push(this.#format(report));
       if (recent.length > KEPT) recent.shift();
     });
-    this.#watched.set(found.engine.chain, { telemetry, recent });
+    return recent;
   }
 
   #settingsOf(chain: string): TelemetrySettings {

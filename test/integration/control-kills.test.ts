@@ -12,7 +12,7 @@ import { type BoxBetween, createBoxBetween } from "../support/box-between.ts";
 import { eventually, RunningBox } from "../support/running-box.ts";
 
 const obstacle = networkObstacle();
-const KILLS = Number(process.env.SLUICE_KILLS ?? 8);
+const KILLS = Number(process.env.SLUICE_KILLS ?? 4);
 const SEED = Number(process.env.SLUICE_SEED ?? Date.now() % 1_000_000);
 
 function random(seed: number): () => number {

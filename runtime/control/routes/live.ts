@@ -140,7 +140,12 @@ function addAlerts(app: Api, telemetry: Telemetry): void {
         operationId: "getAlerts",
         params: chainParams,
         response: answers(
-          { 200: orEvents(alerts, "The last events of functions, and sampled drops; as events: those that come.") },
+          {
+            200: orEvents(
+              alerts,
+              "The last events of functions, and sampled drops, since somebody asked first; as events: those that come.",
+            ),
+          },
           ...(["request-invalid", "not-running"] as const),
         ),
       },

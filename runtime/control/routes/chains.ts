@@ -3,13 +3,13 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import { Type } from "typebox";
 import { parseSource } from "../../chain/source-text.ts";
 import { SluiceError } from "../../errors.ts";
-import { parseTime } from "../../generation/time-text.ts";
 import { answers, changeCodes, documentCodes, settleCodes, stepCodes } from "../answers.ts";
 import type { ChainView } from "../chain-view.ts";
 import type { Chains } from "../chains.ts";
 import { type Applied, type ApplyOptions, type Declaration, etagOf } from "../declarations.ts";
 import { diffDocuments } from "../diff.ts";
 import { textOf, withoutStatus } from "../document-text.ts";
+import { readTime } from "../request-time.ts";
 import type { Revisions } from "../revisions.ts";
 import {
   type ApplyQuery,
@@ -256,17 +256,10 @@ function readOptions({ query, headers }: FastifyRequest): ApplyOptions {
   const { dryRun = false, cold = false, restart = false, confirmWithin } = query as ApplyQuery;
   return {
     ...{ dryRun, cold, restart },
-    confirmWithinMs: confirmWithin === undefined ? undefined : readTime(confirmWithin),
+    confirmWithinMs: confirmWithin === undefined ? undefined : readTime(confirmWithin, "confirmWithin"),
     ifMatch: headers["if-match"],
     ifNoneMatch: headers["if-none-match"],
   };
-}
-
-function readTime(text: string): number {
-  const timeMs = parseTime(text);
-  if (timeMs !== undefined) return timeMs;
-  const what = `"${text}" is not a time from 1ms to 24h such as 60s`;
-  throw new SluiceError({ code: "request-invalid", where: "confirmWithin", what });
 }
 
 function answer(reply: FastifyReply, result: Applied): FastifyReply {

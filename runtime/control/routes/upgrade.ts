@@ -1,14 +1,13 @@
 // /api/v1/chains/{name}/upgrade: a change step by step.
 import { Type } from "typebox";
-import { SluiceError } from "../../errors.ts";
 import { History } from "../../generation/history.ts";
-import { parseTime } from "../../generation/time-text.ts";
 import type { UpgradeStatus } from "../../generation/upgrade.ts";
 import { answers, changeCodes, documentCodes, orEvents, stepCodes } from "../answers.ts";
 import type { Chains } from "../chains.ts";
 import { withoutStatus } from "../document-text.ts";
 import * as engines from "../engines.ts";
 import { sendEvents, wantsEvents } from "../events.ts";
+import { readTime } from "../request-time.ts";
 import { chainParams, loadBody, switchBody, transition, upgradeStatus } from "../schemas.ts";
 import type { Api } from "../server.ts";
 
@@ -38,7 +37,7 @@ export function addUpgradeRoutes(app: Api, chains: Chains): void {
       const { document, cold = false, commitWithin, shadow } = body;
       const text = withoutStatus(JSON.stringify(document));
       const declaration = { chain: name, text, where: "body/document", pointer: "/document" };
-      const confirmWithinMs = commitWithin === undefined ? undefined : readTime(commitWithin);
+      const confirmWithinMs = commitWithin === undefined ? undefined : readTime(commitWithin, "body/commitWithin");
       const asked = shadow === undefined ? undefined : { abortOn: shadow.abortOn ?? [] };
       const status = await chains.load(declaration, { cold, confirmWithinMs, shadow: asked }, identity.name);
       request.diff = chains.diffUnderWay(name);
@@ -147,11 +146,4 @@ function addStatus(app: Api): void {
       }
     },
   );
-}
-
-function readTime(text: string): number {
-  const timeMs = parseTime(text);
-  if (timeMs !== undefined) return timeMs;
-  const what = `"${text}" is not a time from 1ms to 24h such as 60s`;
-  throw new SluiceError({ code: "request-invalid", where: "body/commitWithin", what });
 }

@@ -235,7 +235,8 @@ void FlowEngine::TrackOne(uint32_t position, Record& record, const uint8_t* byte
     *arrival = {Fate::kDropped, layout::kEngineDropReasonsFlowTableFull};
     return;
   }
-  TrackResult result = TrackFrame(table_->state(hit.flow), hit.direction, record, bytes, now_ns, config_.tracker);
+  TrackResult result = TrackFrame(table_->state(hit.flow), hit.direction, record, bytes, now_ns, config_.tracker,
+                                  table_->shifts(hit.flow));
   if (result.reuse) {
     const TcpTrack successor = TrackOfSuccessor(table_->state(hit.flow));
     End(hit.flow, abi::kFlowEndReused, now_ns);
@@ -281,6 +282,7 @@ FlowHit FlowEngine::Begin(const FlowKey& key, uint8_t side, uint64_t now_ns) {
   table_changed_ = true;
   FlowState& state = table_->state(flow);
   state.start_ns = now_ns;
+  if (!expected_.empty() && expected_.Take(key, side, now_ns)) state.flags |= abi::kFlowFlagRelated;
   serials_[flow] = ++serial_;
   for (const FlowColumn& column : config_.columns) {
     std::memset(column.data + static_cast<uint64_t>(flow) * column.bytes, 0, column.bytes);
@@ -460,6 +462,20 @@ bool FlowEngine::Bind(uint32_t flow, const Endpoints& reply) {
   const bool bound = table_->Bind(flow, key, side);
   Touch(flow);
   return bound;
+}
+
+bool FlowEngine::Shift(uint32_t flow, uint8_t direction, uint32_t shift) {
+  if (!IsLive(flow) || direction > 1 || table_->state(flow).ip_proto != 6) return false;
+  table_->Shift(flow, direction, shift);
+  Touch(flow);
+  return true;
+}
+
+bool FlowEngine::Expect(uint32_t flow, uint8_t ip_proto, const Endpoints& first, uint32_t within_ms, uint64_t now_ns) {
+  if (!IsLive(flow)) return false;
+  const FlowKey& key = *table_->KeyOf(flow, 0);
+  const uint64_t deadline_ns = now_ns + static_cast<uint64_t>(within_ms) * 1'000'000;
+  return expected_.Add({first, key.zone, key.vlan, ip_proto, key.ip_version, deadline_ns}, now_ns);
 }
 
 bool FlowEngine::SetTimeout(uint32_t flow, uint32_t timeout_ms) {

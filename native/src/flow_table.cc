@@ -43,6 +43,11 @@ class SharedFlowTable final : public FlowTable {
     return file_.tuple(tuple == 0 ? flow : Second(flow)).side();
   }
 
+  TcpShifts shifts(uint32_t flow) const override {
+    return states_[flow].flags & abi::kFlowFlagShifted ? file_.tuple(flow).shifts : TcpShifts{};
+  }
+  void Shift(uint32_t flow, uint8_t direction, uint32_t shift) override;
+
   uint32_t size() const override { return size_; }
   uint32_t capacity() const override { return capacity_; }
   uint32_t used() const override { return numbers_->used(); }
@@ -154,6 +159,14 @@ bool SharedFlowTable::Bind(uint32_t flow, const FlowKey& key, uint8_t side) {
   StoreOrdered(first.word, first.word | kTupleBound);
   Write(Second(flow), key, hash, side ^ 1);
   return true;
+}
+
+void SharedFlowTable::Shift(uint32_t flow, uint8_t direction, uint32_t shift) {
+  if (!IsWhole(flow)) return;
+  TcpShifts shifts = this->shifts(flow);
+  shifts.of[direction] = shift;
+  file_.tuple(flow).shifts = shifts;
+  states_[flow].flags |= abi::kFlowFlagShifted;
 }
 
 void SharedFlowTable::Remove(uint32_t flow) {

@@ -22,6 +22,16 @@ uint16_t Word(std::span<const uint8_t> bytes, size_t at) {
 constexpr uint16_t kNoPosition = UINT16_MAX;
 constexpr size_t kTupleBytes = 36;
 
+// The body of a message that has at least so many bytes.
+Endpoints ReadTuple(std::span<const uint8_t> body) {
+  Endpoints tuple;
+  std::memcpy(tuple.source, body.data(), sizeof(tuple.source));
+  std::memcpy(tuple.destination, body.data() + 16, sizeof(tuple.destination));
+  tuple.source_port = Word(body, 32);
+  tuple.destination_port = Word(body, 34);
+  return tuple;
+}
+
 }  // namespace
 
 // ---- to the function ----
@@ -104,14 +114,13 @@ bool Lane::Obey(const Function& function, const Message& message, const Queue* q
   if (!config_.flows) return false;
   FlowEngine& flows = *config_.flows;
   switch (message.kind) {
-    case abi::kMessageBind: {
-      if (message.body.size() < kTupleBytes) return false;
-      Endpoints reply;
-      std::memcpy(reply.source, message.body.data(), sizeof(reply.source));
-      std::memcpy(reply.destination, message.body.data() + 16, sizeof(reply.destination));
-      reply.source_port = Word(message.body, 32);
-      reply.destination_port = Word(message.body, 34);
-      return flows.Bind(message.flow, reply);
+    case abi::kMessageBind:
+      return message.body.size() >= kTupleBytes && flows.Bind(message.flow, ReadTuple(message.body));
+    case abi::kMessageShift:
+      return message.flags <= 1 && flows.Shift(message.flow, message.flags, message.value);
+    case abi::kMessageExpect: {
+      if (message.body.size() < kTupleBytes || message.flags > 0xff) return false;
+      return flows.Expect(message.flow, message.flags, ReadTuple(message.body), message.value, clock_ns_);
     }
     case abi::kMessageEvent: {
       const uint32_t event = message.flags < 32 ? 1u << message.flags : 0;

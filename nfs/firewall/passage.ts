@@ -3,6 +3,7 @@ import {
   batch,
   Config,
   ETHER_TYPE_ARP,
+  EVENT_ICMP_ERROR,
   Flow,
   ICMPV6_NEIGHBOUR_ADVERTISEMENT,
   ICMPV6_NEIGHBOUR_SOLICITATION,
@@ -81,7 +82,7 @@ function judgeAnew(packet: Packet, place: u32, flow: Flow | null): void {
   const ingress = ingressZone(packet);
   if (checksSources && isSpoofed(packet, ingress)) return packet.drop(spoofed, ingress);
   if (hasChallenges && isAnswer(packet)) return packet.drop(challenge);
-  const state = stateOf(packet, flow, takesMidstream);
+  const state = expectedOr(stateOf(packet, flow, takesMidstream), flow);
   if (state == RELATED && !asksForRelated) return relate(packet, flow);
   const from = ingress != 0 ? ingress : zoneOfSource(packet);
   const to = egressZone(packet);
@@ -89,6 +90,12 @@ function judgeAnew(packet: Packet, place: u32, flow: Flow | null): void {
   if (flow !== null && state <= ESTABLISHED && isKept(packet, flow)) return;
   if (isReply) pending.add(packet, place, true, to, from, state, minute);
   else pending.add(packet, place, false, from, to, state, minute);
+}
+
+/** A flow that a function expected is related, where a rule asks for that, and new otherwise. */
+@inline
+function expectedOr(state: u32, flow: Flow | null): u32 {
+  return state == NEW && asksForRelated && flow !== null && flow.isRelated ? RELATED : state;
 }
 
 /** A client that was challenged is where it says. */
@@ -122,13 +129,14 @@ function relate(packet: Packet, flow: Flow | null): void {
 function settle(packet: Packet, index: u32): void {
   const flow = packet.flow;
   const state = pending.stateAt(index);
-  const isOfFlow = flow !== null && state <= ESTABLISHED;
+  const isExpected = state == RELATED && !packet.has(EVENT_ICMP_ERROR);
+  const isOfFlow = flow !== null && (state <= ESTABLISHED || isExpected);
   // An earlier packet of this batch began the flow.
   if (isOfFlow && isCurrent(decisionOf(flow!))) return follow(packet, decisionOf(flow!));
   const match = pending.matchAt(index);
   if (match == ruleCount) {
     if (state == INVALID) return packet.drop(invalid);
-    if (state == RELATED) return relate(packet, flow);
+    if (state == RELATED && !isExpected) return relate(packet, flow);
   }
   const from = pending.fromAt(index);
   const to = pending.toAt(index);

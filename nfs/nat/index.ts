@@ -1,6 +1,8 @@
 // Network address translation: README.md says what the rules mean, store.ts what is remembered.
 import { batch, events, Packet } from "../sdk";
+import { sweepExpectations } from "./expectations";
 import { prefixRules, translate6 } from "./prefixes";
+import { protocolsFit } from "./protocol-store";
 import { forwards, oneToOnes, sourceRules } from "./rules";
 import { endFlow, sweep } from "./sessions";
 import { readSettings } from "./settings";
@@ -20,7 +22,7 @@ let lastTime: u64 = 0;
 export function nf_configure(json: string): bool {
   const accepted = readSettings(json);
   translates4 = sourceRules.length + forwards.length + oneToOnes.length > 0;
-  return accepted && fits();
+  return accepted && fits() && protocolsFit();
 }
 
 export function nf_process(): void {
@@ -45,4 +47,5 @@ export function nf_events(): void {
 
 export function nf_tick(): void {
   sweep(SWEEP);
+  sweepExpectations(SWEEP);
 }

@@ -3,6 +3,7 @@
 import { batch, Column, Flow, FLOW_END_NONE, FLOW_STATE_NONE, flowCapacity } from "../sdk";
 import { releaseHost } from "./hosts";
 import { dropMapping } from "./mappings";
+import { controls } from "./protocol-store";
 import { ADDRESS_AND_PORT_DEPENDENT, INDEPENDENT } from "./rules";
 import {
   bucketOf,
@@ -75,10 +76,11 @@ export function closeSession(reference: u32): void {
   if (session.permission != 0) releasePermission(session.permission);
   if (session.mapping != 0) releaseMapping(session.mapping);
   if (session.target != 0) releaseMapping(session.target);
+  if (session.control != 0) controls.give(session.control);
   sessions.give(reference);
 }
 
-function releaseMapping(reference: u32): void {
+export function releaseMapping(reference: u32): void {
   const mapping = mappingAt(reference);
   mapping.sessions--;
   dropUnused(reference);

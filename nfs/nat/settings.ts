@@ -1,6 +1,7 @@
 // The configuration, read. Cold; README.md says what each key means.
 import { Config, Counter, IP_PROTO_TCP, IP_PROTO_UDP, Prefix } from "../sdk";
 import { PrefixRule, prefixRules } from "./prefixes";
+import { readProtocols } from "./protocols";
 import {
   BEHAVIOURS,
   Forward,
@@ -37,6 +38,7 @@ export function readSettings(json: string): bool {
   readEach(config, "forwards", readForward);
   readEach(config, "sources", readSource);
   readEach(config, "prefixes", readPrefixRule);
+  if (config.has("helpers")) readProtocols(config.object("helpers"));
   return config.accepted();
 }
 

@@ -3,15 +3,16 @@
 //
 // What could be the beginning of such a command is kept back with its argument until the line is complete: it goes out
 // with the segment that completes it. If it comes again alone, it passes as it is, and so does the rest of the line.
-import { Counter, Flow, Ipv4, outbox, Packet, Reason, Tcp } from "../sdk";
+import { Counter, Flow, Ipv4, OFFSET_NONE, outbox, Packet, Reason, Tcp } from "../sdk";
 import { keptBack, readLine } from "./ftp-lines";
-import { resizePayload, scratch, SCRATCH_BYTES } from "./payload";
+import { isSound, resizePayload, scratch, SCRATCH_BYTES } from "./payload";
 import { controls, lineOf, LINE_BYTES, Stream, streamAt } from "./protocol-store";
 import { isAfter, isEdited, map, mendBy, splice, turnAcknowledgement, turnSequence } from "./sequence";
 import { Session } from "./store";
 
 const order = new Reason("ftp-order");
 const incomplete = new Reason("ftp-incomplete");
+const badChecksum = new Reason("bad-checksum");
 const unfinished = new Counter("ftp_unfinished");
 const untracked = new Counter("ftp_untracked");
 
@@ -27,10 +28,14 @@ export function passFtp(packet: Packet, ip: Ipv4, flow: Flow, session: Session):
     session.protocol = 0;
     return true;
   }
+  const bytes = packet.isCut || packet.payloadOffset == OFFSET_NONE ? 0 : packet.payloadLength;
+  if (bytes > 0 && !isSound(packet, ip)) {
+    packet.drop(badChecksum);
+    return false;
+  }
   const stream = streamAt(session.control, packet.direction);
   if (tcp.syn) begin(stream, tcp.sequence + 1);
   const change = turnAcknowledgement(tcp, streamAt(session.control, packet.direction ^ 1));
-  const bytes = packet.isCut ? 0 : packet.payloadLength;
   if (bytes == 0 || tcp.syn) {
     mendBy(tcp, change + turnSequence(tcp, stream.isKnown != 0 ? map(stream, tcp.sequence) : tcp.sequence));
     return true;

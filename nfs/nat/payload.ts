@@ -16,6 +16,14 @@ export function payloadRoom(packet: Packet, ip: Ipv4): u32 {
   return max<u32>(MTU, ip.totalLength) - headers;
 }
 
+/** Whether the transport checksum is right: what is computed anew must not hide that something was damaged. */
+export function isSound(packet: Packet, ip: Ipv4): bool {
+  const isTcp = packet.ipProto == IP_PROTO_TCP;
+  if (!isTcp && Udp.at(packet.l4).checksum == 0) return true;
+  const bytes = <u32>(packet.payload - packet.l4) + packet.payloadLength;
+  return transportChecksum(pseudoSum4(ip, packet.ipProto, bytes), packet.l4, bytes) == 0;
+}
+
 /**
  * Gives the packet the payload at `from`. Of a TCP segment that gets too long for the way the end is left out: its sender
  * sends it again. False if there is no room in its slot: it is dropped then.

@@ -21,6 +21,12 @@ export function peek(): u32 {
   return cursor < limit ? load<u8>(cursor) : 0x100;
 }
 
+/** Back to where something began, or on. */
+@inline
+export function goTo(at: usize): void {
+  cursor = at;
+}
+
 @inline
 export function skip(bytes: u32): void {
   cursor += bytes;

@@ -44,9 +44,10 @@ class SharedFlowTable final : public FlowTable {
   }
 
   TcpShifts shifts(uint32_t flow) const override {
-    return states_[flow].flags & abi::kFlowFlagShifted ? file_.tuple(flow).shifts : TcpShifts{};
+    return states_[flow].flags & abi::kFlowFlagShifted ? file_.tuple(Second(flow)).shifts : TcpShifts{};
   }
   void Shift(uint32_t flow, uint8_t direction, uint32_t shift) override;
+  FlowPorts& PortsOf(uint32_t flow) override { return file_.tuple(flow).ports; }
 
   uint32_t size() const override { return size_; }
   uint32_t capacity() const override { return capacity_; }
@@ -121,6 +122,7 @@ const FlowKey* SharedFlowTable::KeyOf(uint32_t flow, uint8_t tuple) const {
 void SharedFlowTable::Write(uint32_t number, const FlowKey& key, uint64_t hash, uint8_t side) {
   FlowTuple& tuple = file_.tuple(number);
   tuple.key = key;
+  if (number < file_.second_base()) tuple.ports = {};
   StoreOrdered(tuple.word, WordOf(hash, side));
   index_->Insert(hash, number);
 }
@@ -165,7 +167,7 @@ void SharedFlowTable::Shift(uint32_t flow, uint8_t direction, uint32_t shift) {
   if (!IsWhole(flow)) return;
   TcpShifts shifts = this->shifts(flow);
   shifts.of[direction] = shift;
-  file_.tuple(flow).shifts = shifts;
+  file_.tuple(Second(flow)).shifts = shifts;
   states_[flow].flags |= abi::kFlowFlagShifted;
 }
 

@@ -62,8 +62,8 @@ export function translate4(packet: Packet, ip: Ipv4): void {
   if (reference == 0) reference = begin(packet, ip, flow);
   if (reference <= UNTRANSLATED) return;
   const session = sessionAt(reference);
-  if (session.families == 0) follow(packet, ip, session);
-  else follow4(packet, ip, session);
+  if (session.families != 0) return follow4(packet, ip, session);
+  follow(packet, ip, session);
 }
 
 function translateErrorOf(packet: Packet, ip: Ipv4, reference: u32): void {
@@ -82,6 +82,7 @@ function dropIfOurs(packet: Packet, ip: Ipv4, reason: Reason, detail: u32 = 0): 
 
 // ---- packets of a session ----
 
+@inline
 function follow(packet: Packet, ip: Ipv4, session: Session): void {
   const forth = packet.direction == 0;
   const source = forth ? session.source : session.newDestination;

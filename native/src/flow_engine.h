@@ -124,7 +124,8 @@ class FlowEngine {
   void EndAll(uint64_t now_ns);
 
   // What functions ask for. False if the flow does not live or the request cannot be met.
-  bool Bind(uint32_t flow, const Endpoints& reply);
+  // `ip_version` is that of the replies, which may be the other one; 0: the flow's own.
+  bool Bind(uint32_t flow, const Endpoints& reply, uint8_t ip_version = 0);
   // Sequence numbers of that direction have `shift` added on the way through the chain.
   bool Shift(uint32_t flow, uint8_t direction, uint32_t shift);
   // A flow with these first frames is related to `flow`, if it begins within that time.

@@ -114,8 +114,11 @@ bool Lane::Obey(const Function& function, const Message& message, const Queue* q
   if (!config_.flows) return false;
   FlowEngine& flows = *config_.flows;
   switch (message.kind) {
-    case abi::kMessageBind:
-      return message.body.size() >= kTupleBytes && flows.Bind(message.flow, ReadTuple(message.body));
+    case abi::kMessageBind: {
+      const uint16_t version = message.flags;
+      if (message.body.size() < kTupleBytes || (version != 0 && version != 4 && version != 6)) return false;
+      return flows.Bind(message.flow, ReadTuple(message.body), static_cast<uint8_t>(version));
+    }
     case abi::kMessageShift:
       return message.flags <= 1 && flows.Shift(message.flow, message.flags, message.value);
     case abi::kMessageExpect: {

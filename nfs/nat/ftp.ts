@@ -6,7 +6,7 @@
 import { Counter, Flow, Ipv4, OFFSET_NONE, outbox, Packet, Reason, Tcp } from "../sdk";
 import { keptBack, readLine } from "./ftp-lines";
 import { isSound, resizePayload, scratch, SCRATCH_BYTES } from "./payload";
-import { controls, lineOf, LINE_BYTES, Stream, streamAt } from "./protocol-store";
+import { controls, PROTOCOL_FTP, PROTOCOL_NONE, lineOf, LINE_BYTES, Stream, streamAt } from "./protocol-store";
 import { isAfter, isEdited, map, mendBy, splice, turnAcknowledgement, turnSequence } from "./sequence";
 import { Session } from "./store";
 
@@ -22,10 +22,9 @@ const LINE_FEED: u8 = 10;
 export function passFtp(packet: Packet, ip: Ipv4, flow: Flow, session: Session): bool {
   const tcp = packet.tcp;
   if (tcp === null || packet.isFragment) return true;
-  if (session.control == 0) session.control = controls.take();
-  if (session.control == 0) {
+  if (session.control == PROTOCOL_FTP) session.control = controls.take();
+  if (session.control == PROTOCOL_NONE) {
     untracked.add();
-    session.protocol = 0;
     return true;
   }
   const bytes = packet.isCut || packet.payloadOffset == OFFSET_NONE ? 0 : packet.payloadLength;

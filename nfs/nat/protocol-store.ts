@@ -98,6 +98,13 @@ export function forgetEdit(stream: Stream): void {
   stream.editCount = <u8>count;
 }
 
+/** In Session.control: what the session is of; references of control connections are beyond these. */
+export const PROTOCOL_NONE: u32 = 0;
+export const PROTOCOL_TFTP: u32 = 1;
+export const PROTOCOL_SIP: u32 = 2;
+export const PROTOCOL_FTP: u32 = 3;
+export const PROTOCOL_LAST: u32 = PROTOCOL_FTP;
+
 // ---- where what lies ----
 
 const EXPECTATIONS: u32 = 8192;

@@ -2,13 +2,9 @@
 import { Config, Ipv4, IP_PROTO_TCP, IP_PROTO_UDP, Packet } from "../sdk";
 import { passFtp } from "./ftp";
 import { passSip } from "./sip";
+import { PROTOCOL_FTP, PROTOCOL_NONE, PROTOCOL_SIP, PROTOCOL_TFTP } from "./protocol-store";
 import { Session } from "./store";
 import { passTftp } from "./tftp";
-
-export const PROTOCOL_NONE: u32 = 0;
-export const PROTOCOL_FTP: u32 = 1;
-export const PROTOCOL_TFTP: u32 = 2;
-export const PROTOCOL_SIP: u32 = 3;
 
 const PORTS_LIMIT = 8;
 
@@ -59,9 +55,9 @@ export function protocolOf(ipProto: u32, session: Session): u32 {
 export function rewritePayload(packet: Packet, ip: Ipv4, session: Session): bool {
   const flow = packet.flow;
   if (flow === null) return true;
-  const protocol = <u32>session.protocol;
-  if (protocol == PROTOCOL_FTP) return passFtp(packet, ip, flow, session);
-  if (protocol == PROTOCOL_TFTP) passTftp(packet, flow, session);
-  else if (protocol == PROTOCOL_SIP) return passSip(packet, ip, flow, session);
+  const protocol = session.control;
+  if (protocol == PROTOCOL_SIP) return passSip(packet, ip, flow, session);
+  if (protocol != PROTOCOL_TFTP) return passFtp(packet, ip, flow, session);
+  passTftp(packet, flow, session);
   return true;
 }

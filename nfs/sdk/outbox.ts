@@ -77,12 +77,13 @@ function putTuple4(source: u32, sourcePort: u32, destination: u32, destinationPo
 
 export namespace outbox {
   /**
-   * Gives an IPv4 flow its second tuple: packets from `source` to `destination` are its replies, too. Addresses and ports
-   * as the replies have them when they enter the chain; both ports are the identifier for ICMP echoes.
+   * Gives a flow its second tuple, of IPv4: packets from `source` to `destination` are its replies, too. Addresses and
+   * ports as the replies have them when they enter the chain; both ports are the identifier for ICMP echoes. The flow
+   * itself may be of IPv6.
    */
   export function bind4(flow: Flow, source: u32, sourcePort: u32, destination: u32, destinationPort: u32): bool {
     const hasRoom = putTuple4(source, sourcePort, destination, destinationPort);
-    return hasRoom && submitMessage(MESSAGE_BIND, 0, TUPLE_BYTES, flow, 0);
+    return hasRoom && submitMessage(MESSAGE_BIND, 4, TUPLE_BYTES, flow, 0);
   }
 
   /** The same for IPv6; an address is its high and low 64 bits. */
@@ -103,7 +104,7 @@ export namespace outbox {
     store<u64>(body, bswap<u64>(destinationLow), 24);
     store<u16>(body, <u16>sourcePort, 32);
     store<u16>(body, <u16>destinationPort, 34);
-    return submitMessage(MESSAGE_BIND, 0, TUPLE_BYTES, flow, 0);
+    return submitMessage(MESSAGE_BIND, 6, TUPLE_BYTES, flow, 0);
   }
 
   /**

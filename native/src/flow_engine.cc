@@ -6,6 +6,7 @@
 
 #include "icmp_quote.h"
 #include "lane_choice.h"
+#include "parse_transport.h"
 
 namespace sluice {
 namespace {
@@ -50,6 +51,12 @@ uint32_t EventOfEnd(uint8_t end, const FlowState& state) {
     default:
       return 0;
   }
+}
+
+// What a translator makes of a protocol: ICMP is another one in each family.
+uint8_t ProtoIn(uint8_t ip_version, uint8_t ip_proto) {
+  if (ip_proto != kProtoIcmp && ip_proto != kProtoIcmpv6) return ip_proto;
+  return ip_version == 6 ? kProtoIcmpv6 : kProtoIcmp;
 }
 
 }  // namespace
@@ -295,7 +302,14 @@ void FlowEngine::Account(uint32_t flow, uint8_t direction, const Record& record,
   state.packets[direction] += 1;
   state.octets[direction] += record.wire_length;
   state.last_ns = now_ns;
+  uint8_t& entered = table_->PortsOf(flow).entered[direction];
+  // It hardly ever differs, and other threads read these bytes.
+  if (entered != record.port + 1) entered = record.port + 1;
   if (state.flags & abi::kFlowFlagAssured) timers_->RemoveUnassured(flow);
+}
+
+void FlowEngine::NoteLeft(uint32_t flow, uint32_t port) {
+  if (table_->IsLive(flow)) table_->PortsOf(flow).left = static_cast<uint8_t>(port + 1);
 }
 
 void FlowEngine::Schedule(uint32_t flow, uint64_t deadline_ns) {
@@ -377,8 +391,11 @@ void FlowEngine::ReportTo(ReportRing* ring) {
 void FlowEngine::Describe(uint32_t flow, uint64_t now_ns, uint8_t* to) const {
   auto* report = reinterpret_cast<FlowReport*>(to);
   const FlowKey* second = table_->KeyOf(flow, 1);
+  const FlowPorts& ports = table_->PortsOf(flow);
   *report = {.serial = serials_[flow],
-             .reply = second ? 1u + (table_->SideOf(flow, 1) ^ 1) : 0,
+             .reply = static_cast<uint8_t>(second ? 1u + (table_->SideOf(flow, 1) ^ 1) : 0),
+             .entered = {ports.entered[0], ports.entered[1]},
+             .left = ports.left,
              .time_ns = now_ns,
              .keys = {*table_->KeyOf(flow, 0), second ? *second : FlowKey{}},
              .state = table_->state(flow)};
@@ -452,11 +469,12 @@ uint32_t FlowEngine::TakeEvents(uint32_t index, std::span<FlowEvent> events, uin
 
 // ---- what functions ask for ----
 
-bool FlowEngine::Bind(uint32_t flow, const Endpoints& reply) {
+bool FlowEngine::Bind(uint32_t flow, const Endpoints& reply, uint8_t ip_version) {
   if (!IsLive(flow)) return false;
   const FlowKey& first = *table_->KeyOf(flow, 0);
+  const uint8_t version = ip_version == 0 ? first.ip_version : ip_version;
   uint8_t side;
-  const FlowKey key = MakeFlowKey(reply, first.ip_proto, first.ip_version, first.zone, first.vlan, &side);
+  const FlowKey key = MakeFlowKey(reply, ProtoIn(version, first.ip_proto), version, first.zone, first.vlan, &side);
   const bool bound = table_->Bind(flow, key, side);
   Touch(flow);
   return bound;

@@ -2,8 +2,7 @@
 import type { Command } from "commander";
 import type { ControlOptions } from "../control/control.ts";
 import { SluiceError } from "../errors.ts";
-import { runHost } from "./box.ts";
-import { printLine } from "./output.ts";
+import { carryOut } from "./long-order.ts";
 import { readVersion } from "./program.ts";
 import { GIVE_UP_AFTER, readLimit } from "./supervise.ts";
 
@@ -16,6 +15,8 @@ export interface ControlArguments {
   readonly allowUnsigned?: boolean;
   readonly logLevel: string;
   readonly requestRate: string;
+  readonly streams: string;
+  readonly auditEntries: string;
 }
 
 const LISTEN = "127.0.0.1:7680";
@@ -30,6 +31,8 @@ export function addControlArguments(command: Command): Command {
     .option("--client-ca <file>", "clients need a certificate of this authority (PEM)")
     .option("--allow-unsigned", "admit function packages that nobody signed")
     .option("--request-rate <n>", "requests per second from one address at the most", "200")
+    .option("--streams <n>", "live streams of one token at the same time at the most", "32")
+    .option("--audit-entries <n>", "entries of the audit that are kept", "10000")
     .option("--log-level <level>", `of control: ${logLevels.join(", ")}`, "warn");
 }
 
@@ -38,15 +41,19 @@ export function readControlOptions(given: ControlArguments): ControlOptions {
     const what = `"${given.logLevel}" is none of ${logLevels.join(", ")}`;
     throw new SluiceError({ code: "usage", where: "--log-level", what });
   }
-  const { listen = LISTEN, tls, tlsCert, tlsKey, clientCa, logLevel } = given;
-  const requestsPerSecond = Number(given.requestRate);
-  if (!Number.isInteger(requestsPerSecond) || requestsPerSecond < 1) {
-    const what = `"${given.requestRate}" is not a number above 0`;
-    throw new SluiceError({ code: "usage", where: "--request-rate", what });
-  }
+  const { listen = LISTEN, tls, tlsCert, tlsKey, clientCa, allowUnsigned, logLevel } = given;
+  const limits = {
+    requestsPerSecond: readCount("--request-rate", given.requestRate),
+    streams: readCount("--streams", given.streams),
+    auditEntries: readCount("--audit-entries", given.auditEntries),
+  };
   const files = { tls, tlsCert, tlsKey, clientCa };
-  const rules = { requestsPerSecond, allowUnsigned: given.allowUnsigned };
-  return { listen, listenOrFail: true, ...files, ...rules, logLevel, version: readVersion() };
+  return { listen, listenOrFail: true, ...files, ...limits, allowUnsigned, logLevel, version: readVersion() };
+}
+
+function readCount(where: string, text: string): number {
+  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
+  throw new SluiceError({ code: "usage", where, what: `"${text}" is not a number above 0` });
 }
 
 export function registerControl(program: Command): void {
@@ -54,7 +61,9 @@ export function registerControl(program: Command): void {
     .command("control")
     .description("run only the API, for a dataplane that runs by itself")
     .option("--json", "print JSON");
-  addControlArguments(control).action(controlCommand);
+  addControlArguments(control).action((given: ControlArguments & { readonly json?: boolean }) =>
+    carryOut({ kind: "control", options: readControlOptions(given), json: given.json === true }),
+  );
   program
     .command("dataplane")
     .description("run only the engines of what `sluice control` declares")
@@ -65,18 +74,6 @@ export function registerControl(program: Command): void {
     )
     .option("--json", "print JSON, one document per line")
     .action(({ giveUpAfter, json }: { giveUpAfter: string; json?: boolean }) =>
-      runHost({ giveUpAfter: readLimit(giveUpAfter), json: json === true }),
+      carryOut({ kind: "host", options: { giveUpAfter: readLimit(giveUpAfter), json: json === true } }),
     );
-}
-
-async function controlCommand(given: ControlArguments & { readonly json?: boolean }): Promise<void> {
-  // A tenth of a second that no other command should wait for.
-  const { startControl } = await import("../control/control.ts");
-  const { address, tokenFile, close } = await startControl(readControlOptions(given));
-  if (given.json) printLine(JSON.stringify({ state: "listening", address, tokenFile }));
-  else printLine(`API ${address}, token in ${tokenFile}; chains go on when this process ends`);
-  await new Promise<void>((resolve) => {
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => resolve());
-  });
-  await close();
 }

@@ -21,7 +21,7 @@ import type { Lookout, LookoutListener } from "./observe/lookout.ts";
 import type { Observation } from "./observe/lookout-protocol.ts";
 import { Lookouts } from "./observe/lookouts.ts";
 import { describeNames, REPORT_NAMES_FILE, ReportNamesFile } from "./report-names.ts";
-import { type DropSampling, REPORTS, REPORTS_BYTES, setDropSampling } from "./reports.ts";
+import { type DropSampling, EXPORTED_FLOWS, REPORTS, REPORTS_BYTES, REPORTS_READ, setDropSampling } from "./reports.ts";
 import { Shadow } from "./shadow.ts";
 import {
   COMMITTED,
@@ -598,7 +598,8 @@ function nameOf({ package: { name, version } }: Plan["functions"][number]): stri
 function listStaying({ plan, resume }: EngineSetup, dead: EngineDescription | null): string[] {
   if (resume === undefined && dead?.stateKey !== stateKeyOf(plan)) return [];
   const counted = (resume ?? dead)?.functions.map(({ name }) => `function-${name}`) ?? [];
-  const state = [DESCRIPTION, "flows", ...listStateSegments(plan), "counters", ...counted, REPORTS, REPORT_NAMES_FILE];
+  const state = [DESCRIPTION, "flows", ...listStateSegments(plan), "counters", ...counted];
+  state.push(REPORTS, REPORT_NAMES_FILE, REPORTS_READ, EXPORTED_FLOWS);
   return resume === undefined ? state : [...state, COMMITTED, COMMITTING];
 }
 

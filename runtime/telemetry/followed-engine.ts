@@ -4,17 +4,27 @@ import { dirname, join } from "node:path";
 import type { NativeAddon } from "../dataplane/native.ts";
 import { REPORTS } from "../dataplane/reports.ts";
 import { DESCRIPTION, type FoundEngine, findEngines } from "../dataplane/state-folder.ts";
+import { ExportedFlows } from "./exported-flows.ts";
 import { FlowTableView } from "./flow-table-view.ts";
-import { type Report, ReportReader } from "./report-reader.ts";
+import { forgetPosition, readPosition, writePosition } from "./report-position.ts";
+import { type Report, ReportReader, type ReportStart } from "./report-reader.ts";
 
-type Native = Pick<NativeAddon, "attachSegment" | "flowStatesOffset">;
+type Native = Pick<NativeAddon, "attachSegment" | "flowStatesOffset" | "openSegment">;
+
+interface Flows {
+  readonly inode: number;
+  readonly table: FlowTableView;
+  readonly exported: ExportedFlows;
+}
 
 export class FollowedEngine {
   readonly #native: Native;
   #found: FoundEngine;
   #described: number;
   #reports: { readonly inode: number; readonly reader: ReportReader } | undefined;
-  #flows: { readonly inode: number; readonly table: FlowTableView } | undefined;
+  #flows: Flows | undefined;
+  /** The end of what was noted as read. */
+  #noted = -1n;
   #lostBefore = 0;
 
   constructor(native: Native, found: FoundEngine) {
@@ -44,15 +54,31 @@ export class FollowedEngine {
     return this.#lostBefore + (this.#reports?.reader.lost ?? 0);
   }
 
-  /** The first time, from the next report on. */
+  /** The first time, from where whoever read them before has stopped, or else from the next report on. */
   attachReports(): void {
     const inode = inodeOf(join(this.#found.path, REPORTS));
     if (inode === 0 || inode === this.#reports?.inode) return;
-    const from = this.#reports === undefined ? "next" : "oldest";
-    const reader = attempt(() => new ReportReader(this.#native, this.#found.path, from));
+    const reader = attempt(() => new ReportReader(this.#native, this.#found.path, this.#startIn(inode)));
     if (reader === undefined) return;
     this.#lostBefore = this.lost;
     this.#reports = { inode, reader };
+  }
+
+  #startIn(inode: number): ReportStart {
+    if (this.#reports !== undefined) return "oldest";
+    const before = readPosition(this.#found.path);
+    if (before === undefined) return "next";
+    return before.inode === inode ? before : "oldest";
+  }
+
+  /** What was read until now is dealt with. */
+  noteRead(): void {
+    if (this.#reports === undefined) return;
+    const { inode, reader } = this.#reports;
+    const { position } = reader;
+    if (position.tail === this.#noted) return;
+    this.#noted = position.tail;
+    writePosition(this.#found.path, { inode, ...position });
   }
 
   /** What an engine has left in a file that is gone comes before what is in the next one's. None only if there is nothing. */
@@ -67,18 +93,22 @@ export class FollowedEngine {
   forgetReports(): void {
     this.#lostBefore = this.lost;
     this.#reports = undefined;
+    forgetPosition(this.#found.path);
   }
 
   /** Undefined if there is none at present. */
-  get flows(): FlowTableView | undefined {
+  get flows(): Pick<Flows, "table" | "exported"> | undefined {
     const { path, engine } = this.#found;
     const inode = inodeOf(join(path, "flows"));
-    if (inode === 0 || inode === this.#flows?.inode) return inode === 0 ? undefined : this.#flows?.table;
+    if (inode === 0 || inode === this.#flows?.inode) return inode === 0 ? undefined : this.#flows;
     const { flowCapacity } = engine;
     const offset = this.#native.flowStatesOffset(flowCapacity);
-    const table = attempt(() => new FlowTableView(this.#native.attachSegment(`${path}/flows`), flowCapacity, offset));
-    this.#flows = table === undefined ? undefined : { inode, table };
-    return table;
+    this.#flows = attempt(() => ({
+      inode,
+      table: new FlowTableView(this.#native.attachSegment(`${path}/flows`), flowCapacity, offset),
+      exported: ExportedFlows.open(this.#native, flowCapacity, path),
+    }));
+    return this.#flows;
   }
 }
 

@@ -18,6 +18,8 @@ export interface IpfixFlow {
   readonly packets: readonly [number, number];
   readonly octets: readonly [number, number];
   readonly tcpFlags: readonly [number, number];
+  /** Where this direction comes in and goes out; 0: not known. */
+  readonly interfaces: readonly [number, number];
 }
 
 export interface IpfixField {
@@ -73,6 +75,8 @@ const ends = [
   number(6, 1, ({ tcpFlags }) => tcpFlags[0]), // tcpControlBits
   number(136, 1, ({ endReason }) => endReason), // flowEndReason
   number(58, 2, ({ vlan }) => vlan), // vlanId
+  number(10, 4, ({ interfaces }) => interfaces[0]), // ingressInterface
+  number(14, 4, ({ interfaces }) => interfaces[1]), // egressInterface
   number(2, 8, ({ packets }) => packets[0]), // packetDeltaCount
   number(1, 8, ({ octets }) => octets[0]), // octetDeltaCount
 ];
@@ -116,23 +120,33 @@ const translations = {
 } as const;
 
 const FIRST_TEMPLATE = 256;
+/** Between them stands the statistics' template (ipfix-message.ts). */
+const FIRST_CROSSING = 265;
+const CROSSING = 8;
 
-/** By chooseTemplate's index. */
-export const templates: readonly IpfixTemplate[] = Array.from({ length: 8 }, (_, index) => {
-  const ipVersion = (index & 4) === 0 ? 4 : 6;
+/** By chooseTemplate's index. From 8 on, translated to the other IP version. */
+export const templates: readonly IpfixTemplate[] = [0, 1, 2, 3, 4, 5, 6, 7, 9, 11, 13, 15].map((shape, index) => {
+  const ipVersion = (shape & 4) === 0 ? 4 : 6;
+  const translatedVersion = (shape & 8) === 0 ? ipVersion : 10 - ipVersion;
   const fields = [
     ...times,
     ...addresses[ipVersion],
     // Before the elements that they are the reverse of: nfdump 1.7 has one place for both TCP control bits.
-    ...((index & 2) === 0 ? [] : reverse),
+    ...((shape & 2) === 0 ? [] : reverse),
     ...ends,
-    ...((index & 1) === 0 ? [] : translations[ipVersion]),
+    ...((shape & 1) === 0 ? [] : translations[translatedVersion as 4 | 6]),
   ];
-  return { id: FIRST_TEMPLATE + index, fields, bytes: fields.reduce((sum, { bytes }) => sum + bytes, 0) };
+  const id = index < CROSSING ? FIRST_TEMPLATE + index : FIRST_CROSSING + index - CROSSING;
+  return { id, fields, bytes: fields.reduce((sum, { bytes }) => sum + bytes, 0) };
 });
 
+const versionOf = ({ address }: FlowEndpoint): 4 | 6 => (address.length === 16 ? 6 : 4);
+
 export function chooseTemplate({ ipVersion, translated }: IpfixFlow, biflow: boolean): IpfixTemplate {
-  const index = (ipVersion === 6 ? 4 : 0) | (biflow ? 2 : 0) | (translated === null ? 0 : 1);
+  const crosses = translated !== null && versionOf(translated[0]) !== ipVersion;
+  const index = crosses
+    ? CROSSING + (ipVersion === 6 ? 2 : 0) + (biflow ? 1 : 0)
+    : (ipVersion === 6 ? 4 : 0) | (biflow ? 2 : 0) | (translated === null ? 0 : 1);
   return templates[index] as IpfixTemplate;
 }
 
@@ -151,8 +165,12 @@ export interface Reported {
   readonly octets: readonly [number, number];
 }
 
-/** What is new since `before`, as one record. */
-export function describeBiflow(flow: FlowDescription, before: Reported | undefined): IpfixFlow {
+/** What is new since `before`, as one record. `interfaces` are numbers by index of port. */
+export function describeBiflow(
+  flow: FlowDescription,
+  before: Reported | undefined,
+  interfaces: readonly number[],
+): IpfixFlow {
   const since = (now: readonly [number, number], then: readonly [number, number] = [0, 0]) =>
     [Math.max(0, now[0] - then[0]), Math.max(0, now[1] - then[1])] as const;
   const { ipVersion, ipProto, vlan, source, destination, reply, tcpFlags } = flow;
@@ -165,19 +183,22 @@ export function describeBiflow(flow: FlowDescription, before: Reported | undefin
     endReason: endReasons[flow.end] ?? ACTIVE,
     packets: since(flow.packets, before?.packets),
     octets: since(flow.octets, before?.octets),
+    interfaces: [interfaces[flow.ports[0]] ?? 0, interfaces[flow.ports[1]] ?? 0],
   };
 }
 
 /** The same as one record for each direction in which anything came, each as it comes in. */
 export function splitBiflow(flow: IpfixFlow): IpfixFlow[] {
-  const { source, destination, translated, packets, octets, tcpFlags } = flow;
+  const { source, destination, translated, packets, octets, tcpFlags, interfaces } = flow;
   const swap = ([to, back]: readonly [number, number]) => [back, to] as const;
   const back: IpfixFlow = {
     ...flow,
+    ipVersion: versionOf(translated?.[1] ?? destination),
     source: translated?.[1] ?? destination,
     destination: translated?.[0] ?? source,
     translated: translated === null ? null : [destination, source],
     ...{ packets: swap(packets), octets: swap(octets), tcpFlags: swap(tcpFlags) },
+    interfaces: swap(interfaces),
   };
   return [flow, back].filter((each) => each.packets[0] > 0);
 }

@@ -1,8 +1,9 @@
 // Outside endpoints that are given for what a payload names, not for a packet that leaves.
 import { IP_PROTO_UDP } from "../sdk";
-import { mappingOfInside, placeMapping } from "./mappings";
+import { findMapping, LEAST_REFERENCE, mappingOfInside, placeMapping } from "./mappings";
 import { ANY, findPlace, findPort, isTaken, portSetOf, sameParity } from "./ports";
 import { reservedSetOf, SourceRule, findSourceRule } from "./rules";
+import { dropUnused } from "./sessions";
 import { mappingAt, random } from "./store";
 
 /** Of rules that give none. */
@@ -46,9 +47,19 @@ export function holdEndpoint(address: u32, port: u32, ipProto: u32, outside: u32
   const known = mappingOfInside(address, port, ipProto);
   if (known != 0) return mappingAt(known).outsideAddress == outside ? known : 0;
   const rule = findSourceRule(address);
+  if (rule !== null && rule.blockSize > 0) return holdOfBlocks(rule, address, port, ipProto, outside);
   const own = (rule === null || rule.preserves) && port >= LOW_PORT && isFree(outside, port, ipProto);
   const chosen: i32 = own ? port : freePort(outside, ipProto, rule, port, false);
   return chosen < 0 ? 0 : placeMapping(address, port, ipProto, outside, chosen);
+}
+
+/** A host that has blocks of ports gets no other port than one of those. */
+function holdOfBlocks(rule: SourceRule, address: u32, port: u32, ipProto: u32, outside: u32): u32 {
+  const found = findMapping(rule, ipProto, address, port, 0, 0);
+  if (found < LEAST_REFERENCE) return 0;
+  if (mappingAt(found).outsideAddress == outside) return found;
+  dropUnused(found);
+  return 0;
 }
 
 /** The same for a UDP port and the next one, as RTP and RTCP use them: the mapping of the first. The second is at the next port. */
@@ -68,6 +79,7 @@ export function holdPair(address: u32, port: u32, outside: u32): u32 {
 
 function placePair(address: u32, port: u32, outside: u32): u32 {
   const rule = findSourceRule(address);
+  if (rule !== null && rule.blockSize > 0) return holdOfBlocks(rule, address, port, IP_PROTO_UDP, outside);
   const isOwnFree = isFree(outside, port, IP_PROTO_UDP) && isFree(outside, port + 1, IP_PROTO_UDP);
   const own = (rule === null || rule.preserves) && port >= LOW_PORT && isOwnFree;
   const chosen: i32 = own ? port : freePort(outside, IP_PROTO_UDP, rule, port, true);

@@ -2,7 +2,7 @@
 //
 // One that comes in is for a mapping, which it keeps alive; one that goes out says as which outside address.
 import { batch, Flow, Ipv4, outbox, Packet } from "../sdk";
-import { freePort, isFree } from "./endpoints";
+import { freePort, holdEndpoint, isFree } from "./endpoints";
 import { mappingOfInside, placeMapping } from "./mappings";
 import {
   expectationAt,
@@ -148,6 +148,7 @@ export function takeOutward(packet: Packet, ip: Ipv4): u32 {
 export function holdOutward(address: u32, port: u32, ipProto: u32, outside: u32, rule: SourceRule | null): u32 {
   const known = mappingOfInside(address, port, ipProto);
   if (known != 0 && mappingAt(known).outsideAddress == outside) return known;
+  if (rule !== null && rule.blockSize > 0) return holdEndpoint(address, port, ipProto, outside);
   if (isFree(outside, port, ipProto)) return placeMapping(address, port, ipProto, outside, port);
   const other: i32 = freePort(outside, ipProto, rule, port, false);
   return other < 0 ? 0 : placeMapping(address, port, ipProto, outside, other);

@@ -3,7 +3,7 @@ import { Counter, IP_PROTO_UDP } from "../sdk";
 import { isOneToOne } from "./announce";
 import { holdEndpoint, holdPair } from "./endpoints";
 import { tellExpected } from "./expectations";
-import { mappingOfOutside } from "./mappings";
+import { mappingOfInside } from "./mappings";
 import { endOfLine } from "./sip-headers";
 import {
   ENDPOINT_MS,
@@ -103,8 +103,8 @@ function expectMedia(at: u32, isRtp: bool): void {
     : holdEndpoint(senderOwn, port, IP_PROTO_UDP, senderSeen);
   if (mapping == 0 || !expectAt(mapping, 0)) return refused.add();
   newPort = mappingAt(mapping).outsidePort;
-  const second = isPair ? mappingOfOutside(senderSeen, newPort + 1, IP_PROTO_UDP) : 0;
-  if (second != 0) expectAt(second, 0);
+  const second = isPair ? mappingOfInside(senderOwn, port + 1, IP_PROTO_UDP) : 0;
+  if (second != 0 && mappingAt(second).outsideAddress == senderSeen) expectAt(second, 0);
   announced.add();
 }
 

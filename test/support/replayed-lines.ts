@@ -18,6 +18,7 @@ export interface Step {
 export interface Replayed {
   readonly verdicts: readonly Record<string, unknown>[];
   readonly flows: readonly Record<string, unknown>[];
+  readonly events: readonly Record<string, unknown>[];
   /** What left, without MAC addresses. */
   readonly sent: (port: "lan" | "wan") => readonly string[];
 }
@@ -37,10 +38,11 @@ export function replayLines(chain: string, steps: readonly Step[], ...options: r
     readFileSync(join(out, name), "utf8")
       .trimEnd()
       .split("\n")
+      .filter((line) => line !== "")
       .map((line) => JSON.parse(line) as Record<string, unknown>);
   const sent = (port: string) =>
     decodePcap(readFileSync(join(out, `${port}.pcap`))).packets.map(({ bytes }) =>
       formatPacket(bytes).replace(/^ether \S+ > \S+ /, ""),
     );
-  return { verdicts: read("verdicts.jsonl"), flows: read("flows.jsonl"), sent };
+  return { verdicts: read("verdicts.jsonl"), flows: read("flows.jsonl"), events: read("eve.jsonl"), sent };
 }

@@ -2,6 +2,7 @@
 
 #include <bit>
 
+#include "bind_handover.h"
 #include "bind_recording.h"
 #include "bind_segment.h"
 
@@ -299,6 +300,10 @@ std::optional<LaneConfig> ReadLaneConfig(const Napi::Object& options) {
   config.keep_bad_results = Flag(options, "keepBadResults");
   if (options.Has("laneCount")) config.lane_count = Unsigned(options, "laneCount");
   if (options.Has("laneIndex")) config.lane_index = Unsigned(options, "laneIndex");
+  if (options.Has("handover")) {
+    config.handover = HandoverOf(options.Get("handover"));
+    if (!config.handover || config.lane_count > config.handover->lanes()) return std::nullopt;
+  }
   config.lane_counters =
       Counters(*config.counters, Unsigned(options, "laneCounters"),
                layout::kLaneCountersCount + layout::kEngineDropReasonsCount + layout::kFlowCountersCount);

@@ -347,6 +347,7 @@ void FlowEngine::End(uint32_t flow, uint8_t reason, uint64_t now_ns) {
   if (streams_) streams_->End(flow, {});
   timers_->Clear(flow);
   timers_->RemoveUnassured(flow);
+  if (lanes_.detours != nullptr) RemoveDetour(flow);
   table_->Remove(flow);
   Touch(flow);
   if (!tracked_.empty()) Disown(flow);
@@ -457,9 +458,28 @@ bool FlowEngine::Bind(uint32_t flow, const Endpoints& reply) {
   const FlowKey& first = *table_->KeyOf(flow, 0);
   uint8_t side;
   const FlowKey key = MakeFlowKey(reply, first.ip_proto, first.ip_version, first.zone, first.vlan, &side);
+  if (lanes_.detours != nullptr) RemoveDetour(flow);
   const bool bound = table_->Bind(flow, key, side);
+  const FlowKey* second = lanes_.detours != nullptr ? table_->KeyOf(flow, 1) : nullptr;
+  if (second != nullptr && IsElsewhere(*second)) lanes_.detours->Add(*second, lanes_.lane);
   Touch(flow);
   return bound;
+}
+
+void FlowEngine::ShareLanes(const FlowLanes& lanes) {
+  lanes_ = lanes;
+  for (uint32_t flow = 1; flow <= table_->used() && table_->size() > 0; ++flow) {
+    const FlowKey* second = table_->IsLive(flow) ? table_->KeyOf(flow, 1) : nullptr;
+    if (second != nullptr && IsElsewhere(*second)) lanes_.detours->Add(*second, lanes_.lane);
+  }
+}
+
+// By its addresses the key would be another lane's.
+bool FlowEngine::IsElsewhere(const FlowKey& key) const { return HashAddresses(key) % lanes_.lanes != lanes_.lane; }
+
+void FlowEngine::RemoveDetour(uint32_t flow) {
+  const FlowKey* second = table_->KeyOf(flow, 1);
+  if (second != nullptr && IsElsewhere(*second)) lanes_.detours->Remove(*second, lanes_.lane);
 }
 
 bool FlowEngine::SetTimeout(uint32_t flow, uint32_t timeout_ms) {

@@ -15,6 +15,7 @@
 
 #include "abi.h"
 #include "canary.h"
+#include "detours.h"
 #include "flow_copy.h"
 #include "flow_table.h"
 #include "flow_timers.h"
@@ -91,6 +92,13 @@ struct FlowReport {
 };
 static_assert(sizeof(FlowReport) == layout::kFlowReportBytes);
 
+// The place of an engine among those of other lanes.
+struct FlowLanes {
+  Detours* detours = nullptr;
+  uint32_t lane = 0;
+  uint32_t lanes = 1;
+};
+
 class FlowEngine {
  public:
   explicit FlowEngine(FlowEngineConfig config);
@@ -129,6 +137,9 @@ class FlowEngine {
   // From now on flows that change are noted there; null: nowhere.
   void NoteTouched(TouchedFlows* touched) { touched_ = touched; }
   const TouchedFlows* touched() const { return touched_; }
+
+  // Frames of second tuples find their lane from now on, whatever their addresses say.
+  void ShareLanes(const FlowLanes& lanes);
 
   // The flow that a frame would belong to if it came now, 0 for none; fragments and ICMP errors are not looked into.
   uint32_t FlowOf(const Record& record, const uint8_t* frame) const;
@@ -194,6 +205,8 @@ class FlowEngine {
     if (touched_ != nullptr) touched_->Note(flow);
   }
   void AttachTimers();
+  bool IsElsewhere(const FlowKey& key) const;
+  void RemoveDetour(uint32_t flow);
   void MeasureReports();
   void Prefetch(uint32_t position) const;
   void Disown(uint32_t flow);
@@ -231,6 +244,7 @@ class FlowEngine {
   uint32_t serial_ = 0;
   bool table_changed_ = false;
   TouchedFlows* touched_ = nullptr;
+  FlowLanes lanes_;
 
   uint32_t wanted_ = 0;  // the union of all masks
   std::vector<FlowSubscriber> own_subscribers_;

@@ -29,6 +29,7 @@ enum EngineReason : uint32_t {
   kBadReason = layout::kEngineDropReasonsBadReason,
   kBadLength = layout::kEngineDropReasonsBadLength,
   kNotWritable = layout::kEngineDropReasonsNotWritable,
+  kLaneFull = layout::kEngineDropReasonsLaneFull,
 };
 
 // 255 is "no port" in a record.
@@ -57,7 +58,8 @@ Lane::Lane(LaneConfig config, std::shared_ptr<Program> program)
     : config_(std::move(config)),
       pool_(static_cast<uint32_t>(config_.umem->bytes() / config_.slot_bytes), config_.slot_bytes),
       slot_mask_(config_.slot_bytes - 1),
-      wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      wake_(config_.handover ? dup(config_.handover->descriptor(config_.lane_index))
+                             : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       histogram_(TickHz()) {
   outcomes_ = std::make_shared<std::vector<Outcome>>(config_.keep_outcomes ? 2 * layout::kRecordsCapacity : 0);
   pending_.reserve(kPendingCapacity);
@@ -70,6 +72,9 @@ Lane::Lane(LaneConfig config, std::shared_ptr<Program> program)
   if (config_.reports && config_.flows) config_.flows->ReportTo(config_.reports.get());
   drops_skipped_before_ = Use(layout::kLaneUseCountersDropsSkipped);
   events_skipped_before_ = Use(layout::kLaneUseCountersEventsSkipped);
+  if (config_.handover && config_.flows) {
+    config_.flows->ShareLanes({&config_.handover->detours(), config_.lane_index, config_.lane_count});
+  }
   Install(std::move(program));
   if (config_.flows) flows_before_ = ReadFlowCounters();
 }
@@ -192,10 +197,16 @@ int32_t Lane::Inhale() {
   TakePending();
   const uint32_t pending = arrived_;
   if (test_frame_.waiting()) AdmitTestFrame();
+  if (config_.handover) TakeHanded();
+  const uint32_t handed = arrived_;
   Receive();
   if (arrived_ == 0) return -1;
   ParseBatch(config_.umem->data(), config_.frames_address, records_, arrivals_.data(), arrived_);
-  if (config_.lane_count > 1) LeaveToOthers(pending);
+  if (config_.handover) {
+    HandOver(handed);
+  } else if (config_.lane_count > 1) {
+    LeaveToOthers(pending);
+  }
   received_ += arrived_ - pending;
   if (arrived_ > 0) ++Use(layout::kLaneUseCountersCount + CallHistogram::SizeBucket(arrived_));
   Count(layout::kLaneCountersReceived, arrived_ - pending);
@@ -305,6 +316,58 @@ void Lane::LeaveToOthers(uint32_t first) {
   }
   left_ = kept < arrived_;
   arrived_ = kept;
+}
+
+// What other lanes have handed over. It is copied into slots of this lane; where there is none it waits.
+void Lane::TakeHanded() {
+  const uint32_t lanes = config_.handover->lanes();
+  const uint32_t limit = arrived_ + (config_.batch_limit - arrived_ + 1) / 2;
+  for (uint32_t from = 0; from < lanes; ++from) {
+    if (from == config_.lane_index) continue;
+    LaneRing& ring = config_.handover->RingOf(from, config_.lane_index);
+    for (const HandedFrame* front; arrived_ < limit && (front = ring.Front()) != nullptr; ring.Pop()) {
+      uint32_t slot;
+      if (pool_.Take({&slot, 1}, SlotOwner::kLane) == 0) return;
+      const uint32_t offset = slot * config_.slot_bytes + kHeadroomBytes;
+      std::memcpy(config_.umem->data() + offset, front + 1, front->length);
+      Admit(front->port, {offset, front->length, front->wire_length, front->link, false, 0}, ++number_);
+    }
+  }
+}
+
+// Gives the parsed frames from index `first` on to the lanes that they belong to, and closes the gaps.
+void Lane::HandOver(uint32_t first) {
+  Handover& handover = *config_.handover;
+  uint32_t kept = first;
+  for (uint32_t index = first; index < arrived_; ++index) {
+    const uint8_t* bytes = BytesOf(records_[index]);
+    const uint32_t lane = LaneOf(records_[index], bytes, config_.lane_count, handover.detours());
+    if (lane != config_.lane_index) {
+      const bool given = handover.Give(config_.lane_index, lane, flights_[index].frame, records_[index].port, bytes);
+      if (given) {
+        Free(index);
+      } else {
+        Refuse(index);
+      }
+      continue;
+    }
+    if (kept != index) {
+      records_[kept] = records_[index];
+      flights_[kept] = flights_[index];
+    }
+    ++kept;
+  }
+  left_ = kept < arrived_;
+  arrived_ = kept;
+  handover.Wake(config_.lane_index);
+}
+
+// The other lane has no room. The frame is no part of the batch: nobody who watches sees it, but it is counted.
+void Lane::Refuse(uint32_t record_index) {
+  Count(layout::kLaneCountersReceived);
+  Count(layout::kLaneCountersDropped);
+  Count(layout::kLaneCountersCount + kLaneFull);
+  Free(record_index);
 }
 
 void Lane::TrackFlows() {
@@ -729,9 +792,11 @@ void Lane::Wait(int timeout_ms) {
     const int descriptor = port->gone() ? -1 : port->PollDescriptor();
     if (descriptor >= 0 && count < descriptors.size()) descriptors[count++] = {descriptor, POLLIN, 0};
   }
+  if (config_.handover && !config_.handover->BeginSleep(config_.lane_index)) return;
   waiting_.store(true, std::memory_order_relaxed);
   poll(descriptors.data(), count, timeout_ms);
   waiting_.store(false, std::memory_order_relaxed);
+  if (config_.handover) config_.handover->EndSleep(config_.lane_index);
   uint64_t woken;
   if (descriptors[0].revents & POLLIN) [[maybe_unused]]
     const ssize_t drained = read(wake_, &woken, sizeof(woken));

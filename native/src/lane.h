@@ -23,6 +23,7 @@
 #include "call_histogram.h"
 #include "flow_engine.h"
 #include "frame_pool.h"
+#include "handover.h"
 #include "layout.h"
 #include "mirror.h"
 #include "outbox.h"
@@ -65,6 +66,7 @@ struct LaneConfig {
   // Above 1: every lane receives all frames, and keeps those that LaneOf says are its own.
   uint32_t lane_count = 1;
   uint32_t lane_index = 0;
+  std::shared_ptr<Handover> handover;  // then each receives what its queues bring, and hands over what is not its own
   uint64_t* lane_counters;
   uint64_t* lane_use;                   // layout::kLaneUseCounters*, then layout::kCallSizeBuckets
   std::unique_ptr<ReportRing> reports;  // null: nothing is reported
@@ -202,6 +204,9 @@ class Lane {
   void AdmitTestFrame();
   void KeepTestFrame(uint32_t port, Queue& queue);
   void LeaveToOthers(uint32_t first);
+  void TakeHanded();
+  void HandOver(uint32_t first);
+  void Refuse(uint32_t record_index);
   void TrackFlows();
   void Classify();
   const Path* FindPath(const Record& record) const;

@@ -109,6 +109,7 @@ export const engineDropReasons = [
   "fragment-duplicate",
   "fragment-malformed",
   "quarantined",
+  "lane-full",
 ] as const;
 
 /** Counters of a lane's flows; they follow the engine's drop reasons. */

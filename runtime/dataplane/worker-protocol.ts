@@ -17,6 +17,12 @@ export interface WorkerSetup {
   readonly plan: Plan;
   readonly packages: readonly FunctionPackage[];
   readonly folder: string;
+  /** Of the lane among `lanes`. */
+  readonly lane: number;
+  readonly lanes: number;
+  /** What they hand over to each other; null: there is one. */
+  readonly handover: number | null;
+  /** The first lane's core; those of others go down from there. Null: whichever is free. */
   readonly cpu: number | null;
   readonly slots: number;
   readonly slotBytes: number;

@@ -1,7 +1,8 @@
 // Sends flows to an IPFIX collector: those that end, and at the active timeout those that go on.
 import type { IpfixSettings } from "../chain/telemetry.ts";
 import { DatagramSender } from "./datagram-sender.ts";
-import type { FlowTableView, LiveFlow } from "./flow-table-view.ts";
+import type { LiveFlow } from "./flow-table-view.ts";
+import type { FlowTables } from "./flow-tables.ts";
 import { IpfixMessages } from "./ipfix-message.ts";
 import { chooseTemplate, describeBiflow, type Reported, splitBiflow } from "./ipfix-records.ts";
 import type { EndedFlow } from "./report-reader.ts";
@@ -72,7 +73,7 @@ export class IpfixExporter {
   }
 
   /** Looks at some of the live flows: as many as have their turn by now. */
-  sweep(table: FlowTableView): void {
+  sweep(table: FlowTables): void {
     const now = Date.now();
     const activeMs = this.#settings.activeTimeoutS * 1000;
     const due = Math.ceil((table.used * (now - this.#sweptMs) * SWEEPS) / activeMs);
@@ -120,7 +121,7 @@ export class IpfixExporter {
   }
 
   /** What is gone since the sweep before has been reported by now, or never will be. */
-  #forgetEnded(table: FlowTableView, first: number, last: number): void {
+  #forgetEnded(table: FlowTables, first: number, last: number): void {
     if (this.#seen.size === 0) return;
     for (const [flow, seen] of this.#seen) {
       if (flow < first || flow > last || table.isLive(flow)) continue;

@@ -41,7 +41,7 @@ uint32_t ChooseLane(Handover& handover, const Napi::Uint8Array& bytes) {
   record.length = record.wire_length = static_cast<uint32_t>(bytes.ByteLength());
   record.link = abi::kLinkEthernet;
   ParseFrame(bytes.Data(), record);
-  return LaneOf(record, bytes.Data(), handover.lanes(), handover.detours());
+  return LaneChoice(record, bytes.Data(), handover.detours()).Among(handover.spread().before);
 }
 
 Napi::Value MakeHandover(const Napi::CallbackInfo& info) {
@@ -57,6 +57,16 @@ Napi::Value MakeHandover(const Napi::CallbackInfo& info) {
   object.Set("laneOf", Napi::Function::New(env, [handover](const Napi::CallbackInfo& call) -> Napi::Value {
                if (!call[0].IsTypedArray()) return call.Env().Undefined();
                return Napi::Number::New(call.Env(), ChooseLane(*handover, call[0].As<Napi::Uint8Array>()));
+             }));
+  object.Set("addLanes", Napi::Function::New(env, [handover](const Napi::CallbackInfo& call) {
+               if (handover->AddLanes(call[0].ToNumber().Uint32Value())) return;
+               ThrowSystemError(call.Env(), {"eventfd", "lanes", errno, ""});
+             }));
+  object.Set("spreadOver", Napi::Function::New(env, [handover](const Napi::CallbackInfo& call) {
+               handover->SpreadOver(call[0].ToNumber().Uint32Value());
+             }));
+  object.Set("settle", Napi::Function::New(env, [handover](const Napi::CallbackInfo& call) -> Napi::Value {
+               return Napi::Boolean::New(call.Env(), handover->Settle());
              }));
   return object;
 }

@@ -99,6 +99,15 @@ struct FlowLanes {
   uint32_t lanes = 1;
 };
 
+// What a lane hands to another one of a flow; its columns follow.
+struct MovedFlow {
+  FlowKey keys[2];
+  uint8_t sides[2];
+  uint8_t has_second;
+  uint8_t reserved[5];
+  FlowState state;
+};
+
 class FlowEngine {
  public:
   explicit FlowEngine(FlowEngineConfig config);
@@ -140,6 +149,13 @@ class FlowEngine {
 
   // Frames of second tuples find their lane from now on, whatever their addresses say.
   void ShareLanes(const FlowLanes& lanes);
+  void SpreadOver(uint32_t lanes) { lanes_.lanes = lanes; }
+
+  // The flow goes to another lane: written to `to`, which has room for moved_bytes(), and gone without a word.
+  void TakeOut(uint32_t flow, uint8_t* to);
+  // It comes from another lane; lost if there is no room.
+  void PutIn(const uint8_t* from, uint64_t now_ns);
+  uint32_t moved_bytes() const;
 
   // The flow that a frame would belong to if it came now, 0 for none; fragments and ICMP errors are not looked into.
   uint32_t FlowOf(const Record& record, const uint8_t* frame) const;
@@ -188,6 +204,8 @@ class FlowEngine {
     uint64_t icmp_errors = 0;
     uint64_t fragments_held = 0;
     uint64_t events_missed = 0;
+    uint64_t moved = 0;       // to another lane
+    uint64_t moved_lost = 0;  // from another lane: there was no room
   };
   const Counters& counters() const { return counters_; }
 

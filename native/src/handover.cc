@@ -14,17 +14,44 @@ constexpr uint32_t kRingBytes = 2 << 20;
 }  // namespace
 
 std::shared_ptr<Handover> Handover::Make(uint32_t lanes, uint32_t flows) {
-  if (lanes < 1 || lanes > kLanesMax) return nullptr;
-  std::shared_ptr<Handover> handover(new Handover(lanes));
+  std::shared_ptr<Handover> handover(new Handover());
   handover->detours_ = std::make_unique<Detours>(flows);
-  for (uint32_t from = 0; from < lanes; ++from) {
-    handover->seats_[from].descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (handover->seats_[from].descriptor < 0) return nullptr;
-    for (uint32_t to = 0; to < lanes; ++to) {
-      if (from != to) handover->rings_[from * lanes + to] = std::make_unique<LaneRing>(kRingBytes);
+  if (!handover->AddLanes(lanes)) return nullptr;
+  const auto count = static_cast<uint8_t>(lanes);
+  handover->spread_ = Spread{count, count, 0};
+  return handover;
+}
+
+bool Handover::AddLanes(uint32_t lanes) {
+  if (lanes < 1 || lanes > kLanesMax) return false;
+  const uint32_t before = this->lanes();
+  for (uint32_t lane = before; lane < lanes; ++lane) {
+    seats_[lane].descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (seats_[lane].descriptor < 0) return false;
+    for (uint32_t other = 0; other < lane; ++other) {
+      rings_[lane * kLanesMax + other] = std::make_unique<LaneRing>(kRingBytes);
+      rings_[other * kLanesMax + lane] = std::make_unique<LaneRing>(kRingBytes);
     }
   }
-  return handover;
+  if (lanes > before) lanes_.store(lanes, std::memory_order_release);
+  return true;
+}
+
+// Going back before all have moved: whoever has a flow finds its lane either way.
+void Handover::SpreadOver(uint32_t lanes) {
+  const Spread spread = this->spread();
+  spread_.store({spread.now, static_cast<uint8_t>(lanes), static_cast<uint8_t>(spread.epoch + 1)},
+                std::memory_order_release);
+}
+
+bool Handover::Settle() {
+  const Spread spread = this->spread();
+  if (!spread.moves()) return true;
+  for (uint32_t lane = 0; lane < spread.before; ++lane) {
+    if (seats_[lane].moved.load(std::memory_order_acquire) != spread.epoch) return false;
+  }
+  spread_.store({spread.now, spread.now, static_cast<uint8_t>(spread.epoch + 1)}, std::memory_order_release);
+  return true;
 }
 
 Handover::~Handover() {
@@ -33,11 +60,9 @@ Handover::~Handover() {
   }
 }
 
-bool Handover::Give(uint32_t from, uint32_t to, const Frame& frame, uint8_t port, const uint8_t* bytes) {
-  const HandedFrame handed = {
-      .length = frame.length, .wire_length = frame.wire_length, .port = port, .link = frame.link};
+bool Handover::Give(uint32_t from, uint32_t to, const HandedFrame& head, const uint8_t* bytes) {
   seats_[from].given |= 1u << to;
-  return RingOf(from, to).Push(handed, bytes);
+  return RingOf(from, to).Push(head, bytes);
 }
 
 // A lane that goes to sleep says so before it looks at its rings for the last time; this looks after it has written.
@@ -61,8 +86,8 @@ bool Handover::BeginSleep(uint32_t lane) {
 }
 
 bool Handover::is_empty(uint32_t lane) const {
-  for (uint32_t from = 0; from < lanes_; ++from) {
-    if (from != lane && !rings_[from * lanes_ + lane]->empty()) return false;
+  for (uint32_t from = 0; from < lanes(); ++from) {
+    if (from != lane && !rings_[from * kLanesMax + lane]->empty()) return false;
   }
   return true;
 }

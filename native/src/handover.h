@@ -18,6 +18,16 @@
 
 namespace sluice {
 
+// Over how many lanes flows are spread. While they move, frames still go to the lane that had their flow; that lane
+// gives the flow away with the first of them, or when it gets round to it.
+struct alignas(4) Spread {
+  uint8_t before;  // lanes; the same as `now`: no flow moves
+  uint8_t now;
+  uint8_t epoch;  // counts changes, modulo 256
+
+  bool moves() const { return before != now; }
+};
+
 class Handover {
  public:
   static constexpr uint32_t kLanesMax = 16;
@@ -28,14 +38,25 @@ class Handover {
   Handover(const Handover&) = delete;
   Handover& operator=(const Handover&) = delete;
 
-  uint32_t lanes() const { return lanes_; }
+  // Lanes that there are; never fewer than before. AddLanes: false if there is no descriptor. On any thread, one at a
+  // time.
+  uint32_t lanes() const { return lanes_.load(std::memory_order_acquire); }
+  bool AddLanes(uint32_t lanes);
+
+  // Anybody's, and one at a time: from each lane's next turn on, flows are spread over so many.
+  Spread spread() const { return spread_.load(std::memory_order_acquire); }
+  void SpreadOver(uint32_t lanes);
+  // Whether all flows are where they belong by now; frames go to them directly then.
+  bool Settle();
+  // The lane's thread: it has no more flows to give away.
+  void NoteMoved(uint32_t lane, uint8_t epoch) { seats_[lane].moved.store(epoch, std::memory_order_release); }
 
   // The thread of lane `from`: false if the other lane has no room. It is told by the next Wake.
-  bool Give(uint32_t from, uint32_t to, const Frame& frame, uint8_t port, const uint8_t* bytes);
+  bool Give(uint32_t from, uint32_t to, const HandedFrame& head, const uint8_t* bytes);
   void Wake(uint32_t from);
 
   // The thread of lane `to`: the ring of frames that `from` has given to it.
-  LaneRing& RingOf(uint32_t from, uint32_t to) { return *rings_[from * lanes_ + to]; }
+  LaneRing& RingOf(uint32_t from, uint32_t to) { return *rings_[from * kLanesMax + to]; }
 
   // A lane that is about to sleep says so; false if there is something for it.
   bool BeginSleep(uint32_t lane);
@@ -48,16 +69,18 @@ class Handover {
   Detours& detours() { return *detours_; }
 
  private:
-  explicit Handover(uint32_t lanes) : lanes_(lanes) {}
+  Handover() = default;
   bool is_empty(uint32_t lane) const;
 
   struct alignas(64) Seat {
     std::atomic<bool> sleeps = false;
+    std::atomic<uint8_t> moved = 0;
     int descriptor = -1;
     uint32_t given = 0;  // the lane's own: bits of lanes that it gave frames since its last Wake
   };
 
-  const uint32_t lanes_;
+  std::atomic<uint32_t> lanes_ = 0;
+  std::atomic<Spread> spread_ = Spread{1, 1, 0};
   std::array<Seat, kLanesMax> seats_;
   std::array<std::unique_ptr<LaneRing>, kLanesMax * kLanesMax> rings_;
   std::unique_ptr<Detours> detours_;

@@ -73,7 +73,9 @@ Lane::Lane(LaneConfig config, std::shared_ptr<Program> program)
   drops_skipped_before_ = Use(layout::kLaneUseCountersDropsSkipped);
   events_skipped_before_ = Use(layout::kLaneUseCountersEventsSkipped);
   if (config_.handover && config_.flows) {
-    config_.flows->ShareLanes({&config_.handover->detours(), config_.lane_index, config_.lane_count});
+    spread_ = config_.handover->spread();
+    DiscardHanded();
+    config_.flows->ShareLanes({&config_.handover->detours(), config_.lane_index, spread_.now});
   }
   Install(std::move(program));
   if (config_.flows) flows_before_ = ReadFlowCounters();
@@ -193,17 +195,19 @@ int32_t Lane::Inhale() {
   next_hop_ = 0;
   if (!config_.virtual_clock) clock_ns_ = std::max(clock_ns_, MachineTime());
   if (has_returned_.load(std::memory_order_acquire)) TakeReturned();
+  if (config_.handover) FollowSpread();
   BeginMirrors();
   TakePending();
   const uint32_t pending = arrived_;
   if (test_frame_.waiting()) AdmitTestFrame();
-  if (config_.handover) TakeHanded();
   const uint32_t handed = arrived_;
+  if (config_.handover) TakeHanded();
+  const uint32_t fresh = arrived_;
   Receive();
   if (arrived_ == 0) return -1;
   ParseBatch(config_.umem->data(), config_.frames_address, records_, arrivals_.data(), arrived_);
   if (config_.handover) {
-    HandOver(handed);
+    HandOver(handed, fresh);
   } else if (config_.lane_count > 1) {
     LeaveToOthers(pending);
   }
@@ -316,58 +320,6 @@ void Lane::LeaveToOthers(uint32_t first) {
   }
   left_ = kept < arrived_;
   arrived_ = kept;
-}
-
-// What other lanes have handed over. It is copied into slots of this lane; where there is none it waits.
-void Lane::TakeHanded() {
-  const uint32_t lanes = config_.handover->lanes();
-  const uint32_t limit = arrived_ + (config_.batch_limit - arrived_ + 1) / 2;
-  for (uint32_t from = 0; from < lanes; ++from) {
-    if (from == config_.lane_index) continue;
-    LaneRing& ring = config_.handover->RingOf(from, config_.lane_index);
-    for (const HandedFrame* front; arrived_ < limit && (front = ring.Front()) != nullptr; ring.Pop()) {
-      uint32_t slot;
-      if (pool_.Take({&slot, 1}, SlotOwner::kLane) == 0) return;
-      const uint32_t offset = slot * config_.slot_bytes + kHeadroomBytes;
-      std::memcpy(config_.umem->data() + offset, front + 1, front->length);
-      Admit(front->port, {offset, front->length, front->wire_length, front->link, false, 0}, ++number_);
-    }
-  }
-}
-
-// Gives the parsed frames from index `first` on to the lanes that they belong to, and closes the gaps.
-void Lane::HandOver(uint32_t first) {
-  Handover& handover = *config_.handover;
-  uint32_t kept = first;
-  for (uint32_t index = first; index < arrived_; ++index) {
-    const uint8_t* bytes = BytesOf(records_[index]);
-    const uint32_t lane = LaneOf(records_[index], bytes, config_.lane_count, handover.detours());
-    if (lane != config_.lane_index) {
-      const bool given = handover.Give(config_.lane_index, lane, flights_[index].frame, records_[index].port, bytes);
-      if (given) {
-        Free(index);
-      } else {
-        Refuse(index);
-      }
-      continue;
-    }
-    if (kept != index) {
-      records_[kept] = records_[index];
-      flights_[kept] = flights_[index];
-    }
-    ++kept;
-  }
-  left_ = kept < arrived_;
-  arrived_ = kept;
-  handover.Wake(config_.lane_index);
-}
-
-// The other lane has no room. The frame is no part of the batch: nobody who watches sees it, but it is counted.
-void Lane::Refuse(uint32_t record_index) {
-  Count(layout::kLaneCountersReceived);
-  Count(layout::kLaneCountersDropped);
-  Count(layout::kLaneCountersCount + kLaneFull);
-  Free(record_index);
 }
 
 void Lane::TrackFlows() {
@@ -667,7 +619,7 @@ uint32_t Lane::Exhale() {
       if (mirror) mirror->EndTurn();
     }
   }
-  return (arrived_ > 0 || left_ || !pending_.empty() ? layout::kExhaleBusy : 0) |
+  return (arrived_ > 0 || left_ || spread_.moves() || !pending_.empty() ? layout::kExhaleBusy : 0) |
          (TickIsDue() ? layout::kExhaleTick : 0) | (EventsAreDue() ? layout::kExhaleEvents : 0) |
          (bad_result_.is_held ? layout::kExhaleBadResult : 0);
 }
@@ -764,6 +716,8 @@ void Lane::Publish() {
   to[layout::kFlowCountersIcmpErrors] = flows_before_.icmp_errors + flows.icmp_errors;
   to[layout::kFlowCountersFragmentsHeld] = flows_before_.fragments_held + flows.fragments_held;
   to[layout::kFlowCountersEventsMissed] = flows_before_.events_missed + flows.events_missed;
+  to[layout::kFlowCountersMoved] = flows_before_.moved + flows.moved;
+  to[layout::kFlowCountersMovedLost] = flows_before_.moved_lost + flows.moved_lost;
 }
 
 uint64_t* Lane::FlowCounters() const {
@@ -779,7 +733,9 @@ FlowEngine::Counters Lane::ReadFlowCounters() const {
           .invalid = from[layout::kFlowCountersInvalid],
           .icmp_errors = from[layout::kFlowCountersIcmpErrors],
           .fragments_held = from[layout::kFlowCountersFragmentsHeld],
-          .events_missed = from[layout::kFlowCountersEventsMissed]};
+          .events_missed = from[layout::kFlowCountersEventsMissed],
+          .moved = from[layout::kFlowCountersMoved],
+          .moved_lost = from[layout::kFlowCountersMovedLost]};
 }
 
 // ---- between turns ----

@@ -204,8 +204,15 @@ class Lane {
   void AdmitTestFrame();
   void KeepTestFrame(uint32_t port, Queue& queue);
   void LeaveToOthers(uint32_t first);
+  // lane_handover.cc
+  void FollowSpread();
   void TakeHanded();
-  void HandOver(uint32_t first);
+  void DiscardHanded();
+  void TakeFlow(const uint8_t* from);
+  void HandOver(uint32_t handed, uint32_t fresh);
+  bool GiveAway(uint32_t record_index);
+  bool GiveFlow(uint32_t flow, uint32_t lane);
+  void MoveFlows();
   void Refuse(uint32_t record_index);
   void TrackFlows();
   void Classify();
@@ -294,8 +301,12 @@ class Lane {
   uint32_t extra_ = 0;                 // records in use behind those of the batch
   std::array<uint16_t, abi::kBatchCapacity> arrivals_;
   uint32_t arrived_ = 0;
-  bool left_ = false;        // frames of this turn to other lanes
-  uint32_t first_port_ = 0;  // rotates, so that no port starves the others
+  bool left_ = false;       // frames of this turn to other lanes
+  Spread spread_{1, 1, 0};  // as it was when the turn began
+  uint32_t moved_ = 0;      // flows up to this number are where they belong
+  std::vector<uint8_t> moving_flow_;
+  std::array<bool, abi::kBatchCapacity> settled_;  // of the batch: the frame stays whatever its addresses say
+  uint32_t first_port_ = 0;                        // rotates, so that no port starves the others
   uint32_t next_hop_ = 0;
   uint64_t received_ = 0;
   uint64_t number_ = 0;  // of the last frame

@@ -30,11 +30,19 @@ uint32_t LaneOf(const Record& record, const uint8_t* bytes, uint32_t lanes) {
   return ReadChoiceKey(record, bytes, &key) ? HashAddresses(key) % lanes : 0;
 }
 
-uint32_t LaneOf(const Record& record, const uint8_t* bytes, uint32_t lanes, const Detours& detours) {
+LaneChoice::LaneChoice(const Record& record, const uint8_t* bytes, const Detours& detours) {
   FlowKey key;
-  if (!ReadChoiceKey(record, bytes, &key)) return 0;
-  const int32_t lane = detours.size() > 0 ? detours.Find(key) : -1;
-  return lane >= 0 && static_cast<uint32_t>(lane) < lanes ? static_cast<uint32_t>(lane) : HashAddresses(key) % lanes;
+  if (!ReadChoiceKey(record, bytes, &key)) return;
+  hash_ = HashAddresses(key);
+  if (detours.size() > 0) detour_ = detours.Find(key);
+}
+
+uint32_t LaneChoice::Among(uint32_t lanes) const {
+  return detour_ >= 0 && static_cast<uint32_t>(detour_) < lanes ? static_cast<uint32_t>(detour_) : hash_ % lanes;
+}
+
+uint32_t LaneOfFlow(const FlowKey& key, uint32_t lanes) {
+  return (key.quoted != 0 ? key.quoted : HashAddresses(key)) % lanes;
 }
 
 }  // namespace sluice

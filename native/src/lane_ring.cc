@@ -15,15 +15,21 @@ uint32_t EntryBytes(uint32_t length) {
 
 LaneRing::LaneRing(uint32_t bytes) : size_(bytes), ring_(std::make_unique<uint8_t[]>(bytes)) {}
 
+bool LaneRing::HasRoom(uint32_t length) {
+  const uint32_t wanted = EntryBytes(length);
+  const uint64_t head = head_.load(std::memory_order_relaxed);
+  const auto left = size_ - static_cast<uint32_t>(head & (size_ - 1));
+  const uint64_t end = head + (left < wanted ? left : 0) + wanted;
+  if (end - tail_seen_ > size_) tail_seen_ = tail_.load(std::memory_order_acquire);
+  return end - tail_seen_ <= size_;
+}
+
 bool LaneRing::Push(const HandedFrame& frame, const uint8_t* bytes) {
+  if (!HasRoom(frame.length)) return false;
   const uint32_t wanted = EntryBytes(frame.length);
   uint64_t head = head_.load(std::memory_order_relaxed);
   const auto left = size_ - static_cast<uint32_t>(head & (size_ - 1));
   const uint32_t skipped = left < wanted ? left : 0;
-  if (head + skipped + wanted - tail_seen_ > size_) {
-    tail_seen_ = tail_.load(std::memory_order_acquire);
-    if (head + skipped + wanted - tail_seen_ > size_) return false;
-  }
   if (skipped > 0) {
     std::memcpy(&ring_[head & (size_ - 1)], &kRingEnd, sizeof(kRingEnd));
     head += skipped;

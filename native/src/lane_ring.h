@@ -8,15 +8,19 @@
 
 namespace sluice {
 
-// A frame as it lies in the ring; its bytes follow.
+// A frame as it lies in the ring, or what another lane kept of a flow; its bytes follow.
 struct HandedFrame {
   uint32_t bytes;   // of the entry, a multiple of 8; kRingEnd: what follows begins at the ring's start
   uint32_t length;  // bytes present
   uint32_t wire_length;
   uint8_t port;
   uint8_t link;
-  uint8_t reserved[2];
+  uint8_t epoch;  // of the spread by which it was given
+  uint8_t kind;   // kHanded*
 };
+inline constexpr uint8_t kHandedFrame = 0;  // for the lane to look at: it may belong to another one by now
+inline constexpr uint8_t kHandedOwn = 1;    // a frame of the lane's own
+inline constexpr uint8_t kHandedFlow = 2;   // MovedFlow, columns
 static_assert(sizeof(HandedFrame) == 16);
 
 class LaneRing {
@@ -26,6 +30,8 @@ class LaneRing {
 
   // The writer's. False if there is no room.
   bool Push(const HandedFrame& frame, const uint8_t* bytes);
+
+  bool HasRoom(uint32_t length);
 
   // The reader's: the oldest frame, its bytes behind it; null if there is none. It stays until Pop.
   const HandedFrame* Front();

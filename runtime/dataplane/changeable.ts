@@ -25,21 +25,45 @@ export function requireDevices(ports: Plan["ports"], lanes = countLanes({ ports 
   }
 }
 
-/** What belongs to the lane for as long as it lives cannot be changed by a generation. */
+/** What belongs to a lane for as long as it lives cannot be changed by a generation. */
 export function requireChangeable(before: Plan, after: Plan): void {
-  const refuse = (where: string, what: string) => {
-    const help = "stop the chain and start it again";
-    throw new SluiceError({ code: "change-refused", where, what, help });
-  };
   const kept = before.ports.length;
-  const portsOf = (plan: Plan) => JSON.stringify(plan.ports.slice(0, kept).map(({ zone: _, ...port }) => port));
-  if (portsOf(before) !== portsOf(after))
-    refuse("ports", "a running chain keeps its ports as they are; it may get more");
-  requireDevices(after.ports.slice(kept), countLanes(before));
+  const portsOf = (plan: Plan) => JSON.stringify(plan.ports.slice(0, kept).map(describePort));
+  if (portsOf(before) !== portsOf(after)) {
+    refuse("ports", "a running chain keeps its ports as they are but for their queues; it may get more");
+  }
+  requireDevices(after.ports.slice(kept), countLanes(after));
+  requireDevices(after.ports);
   const fixed = ({ flows: { capacity, streams, fragments, overlap } }: Plan) =>
     JSON.stringify({ capacity, streams, fragments, overlap });
   if (fixed(before) !== fixed(after)) {
     refuse("flows", "a running chain keeps capacity, streams, fragments and overlap of its flow table");
   }
   if (before.whenDown !== after.whenDown) refuse("whenDown", "a running chain keeps what happens when it is down");
+  requireQueues(before, after);
+}
+
+function describePort({ zone: _, queues: __, ...port }: Plan["ports"][number]): object {
+  return port;
+}
+
+/** A lane keeps its queues; lanes come and go at the end, and then nothing else changes. */
+function requireQueues(before: Plan, after: Plan): void {
+  const lanes = Math.min(countLanes(before), countLanes(after));
+  for (const [index, { name, queues }] of before.ports.entries()) {
+    const next = after.ports[index]?.queues ?? [];
+    if (queues.slice(0, lanes).join() === next.slice(0, lanes).join()) continue;
+    refuse(`ports.${name}.queues`, "a lane keeps its queue: more are added, and fewer are left out, at the end");
+  }
+  if (countLanes(before) === countLanes(after)) return;
+  const rest = ({ ports, ...plan }: Plan) => JSON.stringify([plan, ports.map(describePort)]);
+  const help = "change the lanes first, and the rest when that is committed";
+  if (rest(before) !== rest(after)) refuse("ports", "the number of lanes is changed by itself alone", help);
+  if (after.functions.some(({ stream }) => stream)) {
+    refuse("ports", "payload that a lane has put in order is no other lane's, and a function of the chain reads it");
+  }
+}
+
+function refuse(where: string, what: string, help = "stop the chain and start it again"): never {
+  throw new SluiceError({ code: "change-refused", where, what, help });
 }

@@ -1,8 +1,10 @@
 // One lane as the engine sees it: the words that it shares with the threads of generations, its reports, its watchdog.
 import { setTimeout as sleep } from "node:timers/promises";
+import { type CounterLayout, readCounters } from "./counter-layout.ts";
 import type { LaneSeat } from "./generation-threads.ts";
 import type { Ready } from "./generation-worker.ts";
 import { nameInLane } from "./lane-files.ts";
+import { engineDropReasons, flowCounters, laneCounters } from "./layout.ts";
 import { loadAddon } from "./load-addon.ts";
 import type { NativeLane, Segment } from "./native.ts";
 import { Lookouts } from "./observe/lookouts.ts";
@@ -45,6 +47,7 @@ export class EngineLane {
   readonly lookouts = new Lookouts();
   readonly #wakeDescriptor: number;
   readonly #reports: Segment;
+  readonly #counters: BigUint64Array;
 
   constructor(seat: LaneSeat, { lane, wakeDescriptor }: Ready, { folder, batchLimitMs, onHung }: EngineLaneOptions) {
     const addon = loadAddon();
@@ -54,6 +57,8 @@ export class EngineLane {
     this.native = addon.attachLane(lane);
     this.#wakeDescriptor = wakeDescriptor;
     this.#reports = addon.openSegment(REPORTS_BYTES, `${folder}/${nameInLane(REPORTS, seat.lane)}`);
+    const counters = addon.attachSegment(`${folder}/${nameInLane("counters", seat.lane)}`);
+    this.#counters = new BigUint64Array(counters.buffer);
     this.watchdog = new Watchdog(this.native, this.control, batchLimitMs, onHung);
   }
 
@@ -92,6 +97,12 @@ export class EngineLane {
   async released(generation: number, withinMs: number): Promise<void> {
     const deadline = performance.now() + withinMs;
     while (this.running === generation && performance.now() < deadline) await sleep(LOOK_EVERY_MS);
+  }
+
+  /** Live ones. */
+  countFlows(layout: CounterLayout): number {
+    const first = layout.lane + laneCounters.length + engineDropReasons.length;
+    return readCounters(this.#counters, first, flowCounters).live;
   }
 
   stop(): void {

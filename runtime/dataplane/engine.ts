@@ -2,6 +2,7 @@
 // and hands the lane over between two batches; ends a function that does not return; leaves nothing behind.
 import { rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 import { countLanes, type Plan } from "../chain/plan.ts";
 import { SluiceError } from "../errors.ts";
 import type { FunctionPackage } from "../function/catalog.ts";
@@ -77,16 +78,21 @@ const STANDBY_AFTER_MS = 500;
 const PAUSED_WITHIN_MS = 1000;
 /** The other lanes of a generation that is replaced end their batches by then, or are ended. */
 const RELEASED_WITHIN_MS = 100;
+/** Flows have moved to other lanes by then. */
+const MOVED_WITHIN_MS = 10_000;
+const LOOK_EVERY_MS = 5;
+const STOPPED_WITHIN_MS = 2000;
+/** By how many lanes' tables detours have room for: each flow has one at the most, and lanes may become more. */
+const DETOURS_PER_FLOW = 2;
 
 /** Starts a chain. Throws chain-running, device-missing, not-permitted … with everything undone. */
 export async function startEngine(setup: EngineSetup): Promise<Engine> {
   const folder = StateFolder.claim(setup.plan.chain, (dead) => listStaying(setup, dead));
   const lanes = countLanes(setup.plan);
-  const handover = lanes === 1 ? null : loadAddon().makeHandover(lanes, lanes * setup.plan.flows.capacity);
+  const handover = loadAddon().makeHandover(lanes, DETOURS_PER_FLOW * setup.plan.flows.capacity);
   const shared = {
     folder: folder.path,
-    lanes,
-    handover: handover?.id ?? null,
+    handover: handover.id,
     // The first core is left to the kernel's interrupts and to everything else that the box does.
     cpu: availableParallelism() > 1 ? availableParallelism() - 1 : null,
     slots: setup.slots ?? SLOTS,
@@ -97,7 +103,7 @@ export async function startEngine(setup: EngineSetup): Promise<Engine> {
   const seats = Array.from({ length: lanes }, (_, lane) => makeSeat(lane));
   try {
     const first = await GenerationThreads.open(
-      { ...shared, ...chainOf(setup), ...inherited, generation: 1, reportNames: names.next(), quarantined: [] },
+      { ...shared, lanes, ...chainOf(setup), ...inherited, generation: 1, reportNames: names.next(), quarantined: [] },
       seats,
       setup,
     );
@@ -120,10 +126,10 @@ interface EngineParts {
   readonly first: GenerationThreads;
   readonly names: ReportNamesFile;
   readonly seats: readonly LaneSeat[];
-  readonly handover: NativeHandover | null;
+  readonly handover: NativeHandover;
 }
 
-type Shared = Pick<WorkerSetup, "folder" | "lanes" | "handover" | "cpu" | "slots" | "slotBytes">;
+type Shared = Pick<WorkerSetup, "folder" | "handover" | "cpu" | "slots" | "slotBytes">;
 
 export class Engine {
   readonly folder: string;
@@ -139,10 +145,14 @@ export class Engine {
   readonly #setup: EngineSetup;
   readonly #state: StateFolder;
   readonly #shared: Shared;
-  readonly #lanes: readonly EngineLane[];
-  readonly #handover: NativeHandover | null;
+  /** Those that any generation has, by index. */
+  readonly #lanes: EngineLane[];
+  /** Their files stay: what they have counted is part of all sums. */
+  #lanesEver: number;
+  readonly #handover: NativeHandover;
   /** Of the lanes that have ended. */
-  readonly #audits: FrameAudit[] = [];
+  readonly #audits = new Map<number, FrameAudit>();
+  #spreadOver: number;
   /** Those that the lanes have, and that other generations will have or had, by index. */
   #ports: readonly PortDescription[];
   readonly #tickHz: number;
@@ -177,7 +187,9 @@ export class Engine {
     this.#nameReports(first);
     this.#ports = first.description.ports;
     this.#handover = handover;
+    this.#spreadOver = seats.length;
     this.#lanes = seats.map((seat) => this.#openLane(seat, first.on(seat.lane)));
+    this.#lanesEver = Math.max(seats.length, state.dead?.lanes ?? 1);
     this.#supervisor = describeProcess(setup.supervisor?.pid);
     this.ended = this.#end.promise.finally(() => this.#release());
     this.ended.catch(() => {});
@@ -191,6 +203,7 @@ export class Engine {
   }
 
   #openLane(seat: LaneSeat, { description }: GenerationWorker): EngineLane {
+    this.#audits.delete(seat.lane);
     const batchLimitMs = this.#setup.batchLimitMs ?? BATCH_LIMIT_MS;
     const onHung = (offender: number) => this.#replaceNext(seat.lane, offender);
     return new EngineLane(seat, description, { folder: this.folder, batchLimitMs, onHung });
@@ -205,7 +218,7 @@ export class Engine {
       processStart: processStartOf(process.pid) ?? 0,
       supervisor: this.#supervisor,
       started: this.#started,
-      lanes: this.#lanes.length,
+      lanes: this.#lanesEver,
       generation,
       ports: this.#ports.slice(0, plan.ports.length),
       functions,
@@ -236,7 +249,17 @@ export class Engine {
     this.#requireMigrated();
     this.#forgetState(plan);
     const worker = await this.#build({ ...chainOf({ plan, packages }), quarantined: [] }, signal);
-    return { generation: worker.setup.generation, migrations: worker.migrations };
+    return { generation: worker.setup.generation, migrations: [...worker.migrations, ...this.#crowd(plan)] };
+  }
+
+  /** Flows that would have no room if they came to fewer lanes now. */
+  #crowd(plan: Plan): MigrationResult[] {
+    const lanes = countLanes(plan);
+    const { capacity } = plan.flows;
+    if (lanes >= countLanes(this.#running.setup.plan)) return [];
+    const live = this.#lanes.reduce((sum, lane) => sum + lane.countFlows(this.#layout), 0);
+    const lost = Math.max(0, live - lanes * capacity);
+    return [{ function: "the flow engine", segments: ["flows"], lost }];
   }
 
   /**
@@ -286,19 +309,19 @@ export class Engine {
     const { kind } = observation;
     // Frames that are given go where the first of them would.
     const given = kind === "given" ? (observation.frames[0]?.bytes ?? new Uint8Array()) : undefined;
-    const lanes = given === undefined ? this.#lanes.map(({ index }) => index) : [this.#handover?.laneOf(given) ?? 0];
+    const lanes = given === undefined ? this.#lanes.map(({ index }) => index) : [this.#handover.laneOf(given)];
     return new LookoutGroup(lanes, start, listener, kind === "trace" ? observation.count : undefined);
   }
 
   #lookOut(lane: number, observation: Observation, listener: LookoutListener): Lookout {
     const { functions, layout } = this.#running.description;
     const { plan, packages } = this.#running.setup;
-    const { cpu, folder, slotBytes, lanes } = this.#shared;
+    const { cpu, folder, slotBytes } = this.#shared;
     const { native, lookouts } = this.#lanes[lane] as EngineLane;
     return lookouts.start(
       {
         ...{ observation, plan, packages, folder, slotBytes, live: { layout, functions, plan }, lane: native },
-        ...{ laneIndex: lane, lanes },
+        ...{ laneIndex: lane, lanes: countLanes(plan) },
         quarantined: [...this.#running.quarantined],
         cpu: cpu === null ? null : cpu - 1,
         batchLimitMs: this.#setup.batchLimitMs ?? BATCH_LIMIT_MS,
@@ -319,6 +342,7 @@ export class Engine {
     this.#running = next;
     this.#own(next);
     const result = await taken;
+    await this.#spread();
     this.#describe();
     return { ...result, before: before.setup.generation };
   }
@@ -332,11 +356,41 @@ export class Engine {
     if (this.#shadow?.of === worker) await this.#endShadow();
     this.#others.delete(worker);
     if (worker === this.#committed) this.#committed = this.#running;
+    await this.#closeLanes(worker);
     await worker.terminate();
     this.#closePorts();
     if (this.#standby !== undefined && this.#standby.setup.plan !== this.#running.setup.plan) await this.#dropStandby();
     this.#forgetState(worker.setup.plan);
     this.#planStandby([]);
+  }
+
+  /** Flows go to the lanes that the running generation has. */
+  async #spread(): Promise<void> {
+    const lanes = countLanes(this.#running.setup.plan);
+    if (lanes === this.#spreadOver) return;
+    this.#spreadOver = lanes;
+    this.#handover.spreadOver(lanes);
+    for (const lane of this.#lanes) lane.wake();
+    const deadline = performance.now() + MOVED_WITHIN_MS;
+    while (!this.#handover.settle() && performance.now() < deadline) await sleep(LOOK_EVERY_MS);
+    for (const lane of this.#lanes) lane.wake();
+  }
+
+  /** Those that no generation has any more but `retiring`; all their flows are elsewhere. */
+  async #closeLanes(retiring: GenerationThreads): Promise<void> {
+    const generations = [this.#running, ...this.#others];
+    const count = Math.max(...generations.map(({ setup }) => countLanes(setup.plan)));
+    const closing = this.#lanes.splice(count);
+    await Promise.all(closing.map((lane) => this.#closeLane(lane, [...generations, retiring])));
+    for (const generation of generations) generation.leaveLanes(count);
+  }
+
+  async #closeLane(lane: EngineLane, generations: readonly GenerationThreads[]): Promise<void> {
+    await lane.lookouts.endAll("the lane ends");
+    const holder = generations.find(({ setup }) => setup.generation === lane.running)?.on(lane.index);
+    lane.stop();
+    await Promise.race([holder?.ended, sleep(STOPPED_WITHIN_MS)]);
+    await holder?.terminate();
   }
 
   /** When no generation that did not return or died is being replaced. */
@@ -370,7 +424,7 @@ export class Engine {
 
   /** A frame that goes through the chain and is kept where it would leave. Throws upgrade-failed, or the signal's reason. */
   testFrame(port: string, bytes: Uint8Array, signal: AbortSignal): Promise<TestFrameOutcome> {
-    const lane = this.#lanes[this.#handover?.laneOf(bytes) ?? 0] as EngineLane;
+    const lane = this.#lanes[this.#handover.laneOf(bytes)] as EngineLane;
     return sendTestFrame(lane.native, this.description, { port, bytes, signal }, () => lane.wake());
   }
 
@@ -433,12 +487,17 @@ export class Engine {
     const { plan } = this.#running.setup;
     const before = { layout: this.#layout, plan, functions: this.#running.description.functions };
     const numbers = { generation: ++this.#lastGeneration, reportNames: this.#names.next() };
-    const seats = this.#lanes.map(({ seat, index }) => {
-      return { ...seat, attach: { lane: this.#running.on(index).description.lane, before } };
-    });
     const { plan: next, packages, quarantined } = chain;
-    const setup = { ...this.#shared, plan: next, packages, quarantined, ...numbers };
-    const worker = GenerationThreads.build(setup, seats, this.#setup);
+    const lanes = countLanes(next);
+    this.#handover.addLanes(Math.max(lanes, this.#lanes.length));
+    const known = this.#lanes.map(({ seat, index }) => {
+      return { ...seat, attach: { lane: this.#holderOf(index).description.lane, before } };
+    });
+    const fresh = Array.from({ length: Math.max(0, lanes - known.length) }, (_, index): LaneSeat => {
+      return { ...makeSeat(known.length + index), waits: true, before };
+    });
+    const setup = { ...this.#shared, lanes, plan: next, packages, quarantined, ...numbers };
+    const worker = GenerationThreads.build(setup, [...known, ...fresh], this.#setup);
     try {
       await (signal === undefined ? worker.ready : Promise.race([worker.ready, rejectOn(signal)]));
     } catch (error) {
@@ -446,12 +505,20 @@ export class Engine {
       this.#closePorts();
       throw error;
     }
+    for (const seat of fresh) this.#lanes.push(this.#openLane(seat, worker.on(seat.lane)));
+    this.#lanesEver = Math.max(this.#lanesEver, this.#lanes.length);
     this.#ports = [...this.#ports, ...worker.description.ports];
     this.#layout = worker.description.layout;
     this.#nameReports(worker);
     this.#watch(worker);
     this.#others.add(worker);
     return worker;
+  }
+
+  /** A thread that knows the lane. */
+  #holderOf(lane: number): GenerationWorker {
+    const generations = [this.#running, ...this.#others];
+    return (generations.find((each) => each.has({ index: lane })) as GenerationThreads).on(lane);
   }
 
   /** One change may follow another at once: the copy is made when it is quiet. */
@@ -484,15 +551,15 @@ export class Engine {
     await standby.terminate();
   }
 
-  #own({ setup: { generation } }: GenerationThreads): void {
-    for (const lane of this.#lanes) lane.giveTo(generation);
+  #own({ setup: { generation }, threads }: GenerationThreads): void {
+    for (const lane of this.#lanes.slice(0, threads.length)) lane.giveTo(generation);
   }
 
   #watch(worker: GenerationThreads): void {
     for (const thread of worker.threads) {
       thread.onQuarantine = (index) => this.#noteQuarantine(worker, index);
       thread.ended.then(
-        (audit) => this.#noteEnd(audit),
+        (audit) => this.#noteEnd(thread.setup.lane, audit),
         (error) => this.#noteDeath(worker, thread.setup.lane, error),
       );
     }
@@ -505,9 +572,10 @@ export class Engine {
   }
 
   /** A lane has ended as it was told to. */
-  #noteEnd(audit: FrameAudit): void {
-    this.#audits.push(audit);
-    if (this.#audits.length === this.#lanes.length) this.#end.resolve(addAudits(this.#audits));
+  #noteEnd(lane: number, audit: FrameAudit): void {
+    this.#audits.set(lane, audit);
+    const hasEnded = this.#isStopping && this.#lanes.every(({ index }) => this.#audits.has(index));
+    if (hasEnded) this.#end.resolve(addAudits([...this.#audits.values()]));
   }
 
   #noteDeath(worker: GenerationThreads, lane: number, error: Error): void {
@@ -585,7 +653,7 @@ export class Engine {
   async #followTo(hung: GenerationThreads, successor: GenerationThreads, forced: EngineLane): Promise<void> {
     const { generation } = hung.setup;
     const others = this.#lanes.filter((each) => each !== forced);
-    for (const each of others) each.giveTo(successor.setup.generation);
+    for (const each of others) if (successor.has(each)) each.giveTo(successor.setup.generation);
     await Promise.all(others.map((each) => each.released(generation, RELEASED_WITHIN_MS)));
     await hung.terminate();
     for (const each of others) {
@@ -632,7 +700,7 @@ export class Engine {
     const held = new Set([this.#running, ...this.#others].flatMap(({ setup }) => listStateSegments(setup.plan)));
     for (const name of listStateSegments(plan)) {
       if (held.has(name)) continue;
-      for (const file of nameInLanes(name, this.#lanes.length)) rmSync(this.#state.pathOf(file), { force: true });
+      for (const file of nameInLanes(name, this.#lanesEver)) rmSync(this.#state.pathOf(file), { force: true });
     }
   }
 
@@ -666,7 +734,7 @@ function nameOf({ package: { name, version } }: Plan["functions"][number]): stri
 function listStaying({ plan, resume }: EngineSetup, dead: EngineDescription | null): string[] {
   if (resume === undefined && dead?.stateKey !== stateKeyOf(plan)) return [];
   const counted = (resume ?? dead)?.functions.map(({ name }) => `function-${name}`) ?? [];
-  const lanes = countLanes(plan);
+  const lanes = Math.max(countLanes(plan), dead?.lanes ?? 1);
   const segments = ["flows", ...listStateSegments(plan), "counters", ...counted, REPORTS];
   const state = [DESCRIPTION, ...segments.flatMap((name) => nameInLanes(name, lanes)), REPORT_NAMES_FILE];
   return resume === undefined ? state : [...state, COMMITTED, COMMITTING];

@@ -7,12 +7,12 @@ import type { WorkerSetup } from "./worker-protocol.ts";
 export type ThreadsSetup = Omit<WorkerSetup, "lane" | "control" | "times" | "attach">;
 
 /** What one of them is told besides. */
-export type LaneSeat = Pick<WorkerSetup, "lane" | "control" | "times" | "attach">;
+export type LaneSeat = Pick<WorkerSetup, "lane" | "control" | "times" | "attach" | "waits" | "before">;
 
 export class GenerationThreads {
   readonly setup: ThreadsSetup;
   /** By lane. */
-  readonly threads: readonly GenerationWorker[];
+  readonly threads: GenerationWorker[];
 
   /** The first generation opens devices, one lane after the other: each finds out what a device can do. */
   static async open(setup: ThreadsSetup, seats: readonly LaneSeat[], listeners: Listeners): Promise<GenerationThreads> {
@@ -37,7 +37,7 @@ export class GenerationThreads {
     );
   }
 
-  private constructor(setup: ThreadsSetup, threads: readonly GenerationWorker[]) {
+  private constructor(setup: ThreadsSetup, threads: GenerationWorker[]) {
     this.setup = setup;
     this.threads = threads;
   }
@@ -69,10 +69,19 @@ export class GenerationThreads {
     return this.threads[lane] as GenerationWorker;
   }
 
+  has({ index }: { readonly index: number }): boolean {
+    return index < this.threads.length;
+  }
+
   /** When it has all lanes the next time, and a turn behind it; the longest pause of any. */
   async taken(): Promise<Taken> {
     const all = await Promise.all(this.threads.map((thread) => thread.taken()));
     return { pauseNs: Math.max(...all.map(({ pauseNs }) => pauseNs)) };
+  }
+
+  /** Lanes from `lane` on are no more. */
+  leaveLanes(lane: number): void {
+    this.threads.length = Math.min(this.threads.length, lane);
   }
 
   /** Ends the threads wherever they are. */

@@ -36,7 +36,7 @@ export interface LaneSetup {
   /** The ports of all lanes receive the same frames; this lane keeps its own (replay). */
   readonly sharedInput?: boolean;
   /** The lanes' NativeHandover by its id (live). */
-  readonly handover?: number | null;
+  readonly handover?: number;
   readonly seed?: bigint;
   /** Flows that end, drops and events are reported to other processes, which find the generation's names by this number. */
   readonly reportNames?: number | undefined;
@@ -86,10 +86,8 @@ export function openLane(setup: LaneSetup): Lane {
     keepBadResults: setup.onEvidence !== undefined,
     virtualClock: setup.virtualClock,
     batchLimit: setup.batchLimit,
-    ...(setup.sharedInput || isNumber(setup.handover)
-      ? { laneIndex: setup.lane ?? 0, laneCount: setup.laneCount ?? 1 }
-      : {}),
-    ...(isNumber(setup.handover) ? { handover: setup.handover } : {}),
+    ...(setup.sharedInput ? { laneIndex: setup.lane ?? 0, laneCount: setup.laneCount ?? 1 } : {}),
+    ...(setup.handover === undefined ? {} : { laneIndex: setup.lane ?? 0, handover: setup.handover }),
   });
   try {
     const ports = setup.plan.ports.map((port, index) => setup.openPort(native, port, index));
@@ -135,10 +133,6 @@ function makeGeneration(
     seed: setup.seed ?? 0n,
     keepReports: setup.keepOutcomes,
   });
-}
-
-function isNumber(value: unknown): value is number {
-  return typeof value === "number";
 }
 
 interface LaneParts {

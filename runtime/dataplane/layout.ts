@@ -123,6 +123,8 @@ export const flowCounters = [
   "icmp_errors",
   "fragments_held",
   "events_missed",
+  "moved",
+  "moved_lost",
 ] as const;
 
 /**

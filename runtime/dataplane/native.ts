@@ -184,7 +184,7 @@ export interface LaneOptions extends ProgramOptions {
    */
   readonly laneIndex?: number;
   readonly laneCount?: number;
-  /** A NativeHandover by its id: then every lane receives what its own queues bring, and hands the others' over to them. */
+  /** A NativeHandover by its id, and without laneCount: then every lane receives what its own queues bring, and hands the others' over to them. */
   readonly handover?: number;
 }
 
@@ -193,6 +193,12 @@ export interface NativeHandover {
   readonly id: number;
   /** Of a frame with an Ethernet header. */
   laneOf(bytes: Uint8Array): number;
+  /** Before lanes of higher numbers are made: there are so many. Throws system-call. */
+  addLanes(lanes: number): void;
+  /** From each lane's next turn on, flows are spread over so many; those that others had move. */
+  spreadOver(lanes: number): void;
+  /** True when all flows are where they belong; frames go there directly from then on. */
+  settle(): boolean;
 }
 
 /** Slots per owner; they add up to `slots` or a frame has leaked. */

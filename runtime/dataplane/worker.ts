@@ -116,7 +116,7 @@ function open(setup: WorkerSetup, control: Int32Array): Lane {
       ringSize: port.ringSize ?? RING_SIZE,
       keeper: setup.keeper,
       dropsWhenDown: plan.whenDown === "drop",
-      inactive: setup.attach !== undefined,
+      inactive: setup.attach !== undefined || setup.waits === true,
     });
   const lane: Lane =
     setup.attach === undefined

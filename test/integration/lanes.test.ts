@@ -96,16 +96,14 @@ describe.skipIf(obstacle !== null)(`a chain with two lanes${skipped}`, () => {
 
   it("traces and captures what comes to any lane", async () => {
     const running = await start();
-    const trace = observe(running, "trace", "--count", "8", "--json", "--seconds", "20");
-    await sleep(2500);
-    for (let host = 0; host < HOSTS; host++) await pingAnswered(sides.left, rightHost(host), 2);
-    const lines = (await trace).trim().split("\n");
+    for (let host = 0; host < HOSTS; host++) {
+      sides.left.spawn("ping", ["-i", "0.2", "-I", leftHost(host), rightHost(host)], { stdio: "ignore" });
+    }
+    const trace = await observe(running, "trace", "--count", "8", "--json", "--seconds", "30");
+    const lines = trace.trim().split("\n");
     expect(lines.filter((line) => JSON.parse(line).kind === "packet")).toHaveLength(8);
     const file = `${makeFolder({})}/all.pcapng`;
-    const capture = observe(running, "capture", "--write", file, "--seconds", "4");
-    await sleep(2500);
-    for (let host = 0; host < HOSTS; host++) await pingAnswered(sides.left, rightHost(host), 2);
-    await capture;
+    await observe(running, "capture", "--write", file, "--seconds", "5");
     const { stdout } = await sides.left.run("tcpdump", "-nr", file, "icmp");
     for (let host = 0; host < HOSTS; host++) expect(stdout).toContain(rightHost(host));
   }, 120_000);

@@ -67,7 +67,7 @@ function copyShared(hung: HungCall, { counters }: DeclaredNames): StateCopy {
   const planned = plannedOf(hung);
   const open = (name: string) => native.attachSegment(`${worker.setup.folder}/${nameInLane(name, worker.setup.lane)}`);
   const segments = planned.segments.map((segment) => {
-    return { name: segment.name, segment: open(nameSegment(planned, segment)) };
+    return { name: segment.name, segment: open(nameSegment(planned, segment, worker.setup.plan)) };
   });
   return {
     memory: null,

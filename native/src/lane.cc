@@ -75,6 +75,7 @@ Lane::Lane(LaneConfig config, std::shared_ptr<Program> program)
   if (config_.handover && config_.flows) {
     spread_ = config_.handover->spread();
     DiscardHanded();
+    moving_flow_.reserve(kMovedFlowBytes);
     config_.flows->ShareLanes({&config_.handover->detours(), config_.lane_index, spread_.now});
   }
   Install(std::move(program));

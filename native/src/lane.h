@@ -304,7 +304,8 @@ class Lane {
   bool left_ = false;       // frames of this turn to other lanes
   Spread spread_{1, 1, 0};  // as it was when the turn began
   uint32_t moved_ = 0;      // flows up to this number are where they belong
-  std::vector<uint8_t> moving_flow_;
+  static constexpr size_t kMovedFlowBytes = 1 << 16;
+  std::vector<uint8_t> moving_flow_;  // reserved once
   std::array<bool, abi::kBatchCapacity> settled_;  // of the batch: the frame stays whatever its addresses say
   uint32_t first_port_ = 0;                        // rotates, so that no port starves the others
   uint32_t next_hop_ = 0;

@@ -173,6 +173,8 @@ function addFlows(text: MetricText, pages: EnginePages, groups: MetricGroups): v
   text.add("sluice_flows_started_total", { chain }, flows.started);
   text.add("sluice_flows_ended_total", { chain }, flows.ended);
   text.add("sluice_flows_evicted_total", { chain }, flows.evicted);
+  text.add("sluice_flows_moved_total", { chain }, flows.moved);
+  text.add("sluice_flows_lost_total", { chain }, flows.moved_lost);
   text.add("sluice_flows_refused_total", { chain }, flows.refused);
   text.add("sluice_flow_invalid_packets_total", { chain }, flows.invalid);
   text.add("sluice_flow_icmp_errors_total", { chain }, flows.icmp_errors);

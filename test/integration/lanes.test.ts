@@ -94,6 +94,30 @@ describe.skipIf(obstacle !== null)(`a chain with two lanes${skipped}`, () => {
     }
   }, 120_000);
 
+  it("finds the flows of translated connections, whose replies come with other addresses", async () => {
+    const rule = "{ from: [10.9.0.0/27], pool: [10.9.0.200] }";
+    const config = `{ outside: [wan], sources: [${rule}] }`;
+    const running = await start(lanesChain([0, 1], { nat: `{ use: nat@1, config: ${config} }` }));
+    const mac = "02:00:00:00:00:01";
+    await sides.right.run("ip", "neighbour", "replace", "10.9.0.200", "lladdr", mac, "dev", "eth0", "nud", "permanent");
+    const transfers = await Promise.all([0, 1, 2, 3, 4, 5].map((host) => Iperf.start(sides, host)));
+    const ends = await Promise.all(transfers.map((transfer) => transfer.run(2, 1)));
+    for (const transfer of transfers) transfer.stop();
+    for (const { error, end } of ends) {
+      expect(error).toBeUndefined();
+      expect(end.sum_received.bytes).toBeGreaterThan(1_000_000);
+    }
+    for (let host = 0; host < HOSTS; host++) {
+      const { stdout } = await sides.left.run("ping", "-c", "3", "-i", "0.1", "-I", leftHost(host), rightHost(host));
+      expect(stdout).toContain("3 received");
+    }
+    const flows = (await readFlows(running, "tcp")).filter(({ state }) => state !== "none");
+    expect(new Set(flows.map(({ flow }) => ((flow as number) - 1) % 2))).toEqual(new Set([0, 1]));
+    for (const flow of flows) expect(flow.packets_to_client).toBeGreaterThan(0);
+    const { drops } = await readTop(running);
+    expect(drops).toEqual([]);
+  }, 120_000);
+
   it("traces and captures what comes to any lane", async () => {
     const running = await start();
     for (let host = 0; host < HOSTS; host++) {

@@ -1,6 +1,7 @@
 // Lookouts on all lanes of a chain that answer one question together. Each lane's packets are in order; those of different
 // lanes come as they are told.
 import { SluiceError } from "../../errors.ts";
+import type { TracedPacket } from "./trace-events.ts";
 import type { Copied, Lookout, LookoutEnd, LookoutListener } from "./lookout.ts";
 
 /** Starts one on the lane. Throws watch-limit, system-call. */
@@ -15,6 +16,8 @@ export class LookoutGroup {
   readonly #lookouts: Lookout[] = [];
   readonly #packetsMax: number;
   #packets = 0;
+  /** Of the lanes that began first, until all have and whoever asked knows. */
+  #held: TracedPacket[] | undefined = [];
   #why: string | undefined;
 
   /** At most `packetsMax` packets are told of. Throws what the first lane's throws. */
@@ -25,7 +28,10 @@ export class LookoutGroup {
     const first = start(lane, this.#hear(true));
     this.#lookouts.push(first);
     this.started = this.#startOthers(first, others, start);
-    this.started.catch((error) => this.stop((error as Error).message));
+    this.started.then(
+      () => setImmediate(() => this.#release()),
+      (error) => this.stop((error as Error).message),
+    );
     this.ended = this.#end(first);
   }
 
@@ -49,7 +55,7 @@ export class LookoutGroup {
 
   /** The header of a capture is that of the first lane. */
   #hear(isFirst: boolean): LookoutListener {
-    const { onBytes, onPacket } = this.#listener;
+    const { onBytes } = this.#listener;
     let isHeader = !isFirst;
     return {
       onBytes: (bytes, taken) => {
@@ -58,12 +64,23 @@ export class LookoutGroup {
         isHeader = false;
       },
       onPacket: (packet) => {
-        if (this.#packets >= this.#packetsMax) return;
-        this.#packets += 1;
-        onPacket?.(packet);
-        if (this.#packets === this.#packetsMax) this.stop("all that was asked for");
+        if (this.#held === undefined) this.#tell(packet);
+        else if (this.#held.length < this.#packetsMax) this.#held.push(packet);
       },
     };
+  }
+
+  #release(): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const packet of held) this.#tell(packet);
+  }
+
+  #tell(packet: TracedPacket): void {
+    if (this.#packets >= this.#packetsMax) return;
+    this.#packets += 1;
+    this.#listener.onPacket?.(packet);
+    if (this.#packets === this.#packetsMax) this.stop("all that was asked for");
   }
 
   /** If one ends, the others do. */
@@ -76,6 +93,7 @@ export class LookoutGroup {
     });
     const ends = await Promise.all(endings);
     const { why } = await first.ended;
+    if (this.#held !== undefined) await new Promise((resolve) => setImmediate(resolve));
     return { why: this.#why ?? why, missed: ends.reduce((sum, { missed }) => sum + missed, 0) };
   }
 }

@@ -74,6 +74,7 @@ class AfxdpPort : public Port {
   bool gone() const override { return gone_->load(std::memory_order_relaxed); }
 
   const std::string& device() const { return options_.device; }
+  int ifindex() const { return ifindex_; }
   uint32_t queue() const { return options_.queue; }
   AfxdpMode mode() const { return mode_; }
   const std::vector<Refusal>& refused() const { return refused_; }

@@ -157,6 +157,7 @@ Napi::Object DescribeAfxdpPort(Napi::Env env, const AfxdpPort& port, uint32_t in
   Napi::Object object = Napi::Object::New(env);
   object.Set("index", index);
   object.Set("device", port.device());
+  object.Set("ifindex", port.ifindex());
   object.Set("queue", port.queue());
   object.Set("mode", NameOf(port.mode()));
   object.Set("refused", refused);

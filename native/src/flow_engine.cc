@@ -295,7 +295,14 @@ void FlowEngine::Account(uint32_t flow, uint8_t direction, const Record& record,
   state.packets[direction] += 1;
   state.octets[direction] += record.wire_length;
   state.last_ns = now_ns;
+  uint8_t& entered = table_->PortsOf(flow).entered[direction];
+  // It hardly ever differs, and other threads read these bytes.
+  if (entered != record.port + 1) entered = record.port + 1;
   if (state.flags & abi::kFlowFlagAssured) timers_->RemoveUnassured(flow);
+}
+
+void FlowEngine::NoteLeft(uint32_t flow, uint32_t port) {
+  if (table_->IsLive(flow)) table_->PortsOf(flow).left = static_cast<uint8_t>(port + 1);
 }
 
 void FlowEngine::Schedule(uint32_t flow, uint64_t deadline_ns) {
@@ -378,8 +385,11 @@ void FlowEngine::ReportTo(ReportRing* ring) {
 void FlowEngine::Describe(uint32_t flow, uint64_t now_ns, uint8_t* to) const {
   auto* report = reinterpret_cast<FlowReport*>(to);
   const FlowKey* second = table_->KeyOf(flow, 1);
+  const FlowPorts& ports = table_->PortsOf(flow);
   *report = {.serial = serials_[flow],
-             .reply = second ? 1u + (table_->SideOf(flow, 1) ^ 1) : 0,
+             .reply = static_cast<uint8_t>(second ? 1u + (table_->SideOf(flow, 1) ^ 1) : 0),
+             .entered = {ports.entered[0], ports.entered[1]},
+             .left = ports.left,
              .time_ns = now_ns,
              .keys = {*table_->KeyOf(flow, 0), second ? *second : FlowKey{}},
              .state = table_->state(flow)};

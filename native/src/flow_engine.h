@@ -85,7 +85,9 @@ struct FlowEngineConfig {
 // A flow that has ended: what was known of it, and its exported columns behind each other, 8 bytes each.
 struct FlowReport {
   uint32_t serial;
-  uint32_t reply;  // 0: no second key; else the endpoint of it that sends replies, plus 1
+  uint8_t reply;       // 0: no second key; else the endpoint of it that sends replies, plus 1
+  uint8_t entered[2];  // FlowPorts
+  uint8_t left;
   uint64_t time_ns;
   FlowKey keys[2];
   FlowState state;
@@ -187,6 +189,9 @@ class FlowEngine {
   // From now on, each flow that ends is reported there, too; serials go on from those that it has seen.
   void ReportTo(ReportRing* ring);
   uint32_t serial() const { return serial_; }
+  // The flow's first frame goes out there.
+  void NoteLeft(uint32_t flow, uint32_t port);
+
   // A FlowReport of a flow that lives.
   void Describe(uint32_t flow, uint64_t now_ns, uint8_t* to) const;
 

@@ -16,6 +16,7 @@
 #include "flow_hash.h"
 #include "flow_key.h"
 #include "flow_state.h"
+#include "flow_table.h"
 
 namespace sluice {
 
@@ -28,8 +29,8 @@ inline constexpr uint64_t kTupleWhole = 0x80;
 
 struct alignas(64) FlowTuple {
   FlowKey key;
-  uint64_t word;  // 0: none
-  uint64_t reserved;
+  uint64_t word;    // 0: none
+  FlowPorts ports;  // of a first tuple
 
   bool whole() const { return (word & kTupleWhole) != 0; }
   bool bound() const { return (word & (kTupleWhole | kTupleBound)) == (kTupleWhole | kTupleBound); }

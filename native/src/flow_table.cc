@@ -43,6 +43,8 @@ class SharedFlowTable final : public FlowTable {
     return file_.tuple(tuple == 0 ? flow : Second(flow)).side();
   }
 
+  FlowPorts& PortsOf(uint32_t flow) override { return file_.tuple(flow).ports; }
+
   uint32_t size() const override { return size_; }
   uint32_t capacity() const override { return capacity_; }
   uint32_t used() const override { return numbers_->used(); }
@@ -116,6 +118,7 @@ const FlowKey* SharedFlowTable::KeyOf(uint32_t flow, uint8_t tuple) const {
 void SharedFlowTable::Write(uint32_t number, const FlowKey& key, uint64_t hash, uint8_t side) {
   FlowTuple& tuple = file_.tuple(number);
   tuple.key = key;
+  tuple.ports = {};
   StoreOrdered(tuple.word, WordOf(hash, side));
   index_->Insert(hash, number);
 }

@@ -18,6 +18,13 @@ namespace sluice {
 
 inline constexpr uint32_t kFlowCapacityLimit = 1u << 28;
 
+// Ports of a flow's frames, by number and plus 1; 0: not known.
+struct FlowPorts {
+  uint8_t entered[2];  // where those of each direction came in last
+  uint8_t left;        // where its first frame went out
+  uint8_t reserved[5];
+};
+
 struct FlowHit {
   uint32_t flow;      // 0: none
   uint8_t tuple;      // 0: the one it began with, 1: the one that a function bound
@@ -64,6 +71,9 @@ class FlowTable {
 
   // The endpoint of that key that sends in direction 0.
   virtual uint8_t SideOf(uint32_t flow, uint8_t tuple) const = 0;
+
+  // Of a flow that lives.
+  virtual FlowPorts& PortsOf(uint32_t flow) = 0;
 
   virtual uint32_t size() const = 0;
   virtual uint32_t capacity() const = 0;

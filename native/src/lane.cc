@@ -678,6 +678,10 @@ void Lane::TransmitOn(uint32_t index, Queue& queue) {
   Port& port = *ports_[index];
   if (test_frame_.under_way()) KeepTestFrame(index, queue);
   for (uint32_t i = 0; i < queue.count; ++i) staging_[i] = flights_[queue.records[i]].frame;
+  for (uint32_t i = 0; config_.flows && i < queue.count; ++i) {
+    const Record& record = records_[queue.records[i]];
+    if (record.events & abi::kEventStart) config_.flows->NoteLeft(record.flow, index);
+  }
   const uint32_t taken = port.Transmit({staging_.data(), queue.count});
   const bool noted = config_.keep_outcomes || mirrored_;
   for (uint32_t i = 0; noted && i < taken; ++i) {

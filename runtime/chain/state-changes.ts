@@ -25,7 +25,8 @@ function listSegmentChanges(before: Plan, after: Plan): StateChange[] {
   const old = before.functions.flatMap((owner) => owner.segments.map((segment) => ({ owner, segment })));
   const changes = old.map(({ owner, segment }): StateChange => {
     const change = { function: owner.name, kind: "segment", name: segment.name } as const;
-    if (countLanes(before) !== countLanes(after)) return { ...change, outcome: "lost", why: whyNotShared(before, after) };
+    if (countLanes(before) !== countLanes(after))
+      return { ...change, outcome: "lost", why: whyNotShared(before, after) };
     const heir = after.functions.find(({ name }) => name === owner.name);
     if (heir !== undefined && findMigration(owner, heir, segment.name) !== undefined) {
       return { ...change, outcome: "migrated" };

@@ -2,8 +2,7 @@
 import type { Command } from "commander";
 import type { ControlOptions } from "../control/control.ts";
 import { SluiceError } from "../errors.ts";
-import { runHost } from "./box.ts";
-import { printLine } from "./output.ts";
+import { carryOut } from "./long-order.ts";
 import { readVersion } from "./program.ts";
 import { GIVE_UP_AFTER, readLimit } from "./supervise.ts";
 
@@ -54,7 +53,9 @@ export function registerControl(program: Command): void {
     .command("control")
     .description("run only the API, for a dataplane that runs by itself")
     .option("--json", "print JSON");
-  addControlArguments(control).action(controlCommand);
+  addControlArguments(control).action((given: ControlArguments & { readonly json?: boolean }) =>
+    carryOut({ kind: "control", options: readControlOptions(given), json: given.json === true }),
+  );
   program
     .command("dataplane")
     .description("run only the engines of what `sluice control` declares")
@@ -65,18 +66,6 @@ export function registerControl(program: Command): void {
     )
     .option("--json", "print JSON, one document per line")
     .action(({ giveUpAfter, json }: { giveUpAfter: string; json?: boolean }) =>
-      runHost({ giveUpAfter: readLimit(giveUpAfter), json: json === true }),
+      carryOut({ kind: "host", options: { giveUpAfter: readLimit(giveUpAfter), json: json === true } }),
     );
-}
-
-async function controlCommand(given: ControlArguments & { readonly json?: boolean }): Promise<void> {
-  // A tenth of a second that no other command should wait for.
-  const { startControl } = await import("../control/control.ts");
-  const { address, tokenFile, close } = await startControl(readControlOptions(given));
-  if (given.json) printLine(JSON.stringify({ state: "listening", address, tokenFile }));
-  else printLine(`API ${address}, token in ${tokenFile}; chains go on when this process ends`);
-  await new Promise<void>((resolve) => {
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => resolve());
-  });
-  await close();
 }

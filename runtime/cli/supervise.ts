@@ -26,9 +26,8 @@ const ENDED_WITHIN_MS = 15_000;
 const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /** Runs the chain until it is stopped or refuses to run, and leaves with the engine's exit status. Throws engine-died. */
-export async function supervise(file: string, options: EngineOptions, giveUpAfter: string): Promise<void> {
-  const limit = readLimit(giveUpAfter);
-  const supervisor = new Supervisor(file, options, limit, readingEnginePrivileges);
+export async function supervise(file: string, options: EngineOptions, giveUpAfter: number): Promise<void> {
+  const supervisor = new Supervisor(file, options, giveUpAfter, readingEnginePrivileges);
   const stop = (signal: NodeJS.Signals) => supervisor.stop(signal);
   for (const signal of signals) process.on(signal, stop);
   try {

@@ -8,14 +8,13 @@ import { requireDevices } from "../dataplane/changeable.ts";
 import { SluiceError } from "../errors.ts";
 import { admit } from "../function/admission.ts";
 import { loadChain } from "../function/load-chain.ts";
-import { runBox } from "./box.ts";
 import { addControlArguments, type ControlArguments, readControlOptions } from "./control.ts";
 import type { EngineOptions } from "./engine-protocol.ts";
 import { isHosted } from "./host.ts";
+import { carryOut } from "./long-order.ts";
 import { printWarnings } from "./output.ts";
 import { collect } from "./program.ts";
-import { runEngine } from "./run-engine.ts";
-import { GIVE_UP_AFTER, readLimit, supervise } from "./supervise.ts";
+import { GIVE_UP_AFTER, readLimit } from "./supervise.ts";
 
 interface UpOptions extends EngineOptions, ControlArguments {
   /** False with --no-restart. */
@@ -47,17 +46,20 @@ export function registerUp(program: Command): void {
 async function upCommand(files: readonly string[], options: UpOptions): Promise<void> {
   const { restart, api, giveUpAfter, set, functions, json } = options;
   const engine: EngineOptions = definedOf({ set, functions, json });
-  if (!restart) return runEngine(requireOne(files, "--no-restart"), engine);
-  if (!api) return supervise(requireOne(files, "--no-api"), engine, giveUpAfter);
+  if (!restart) return carryOut({ kind: "engine", file: requireOne(files, "--no-restart"), options: engine });
+  const alone = (only: string) =>
+    carryOut({ kind: "chain", file: only, options: engine, giveUpAfter: readLimit(giveUpAfter) });
+  if (!api) return alone(requireOne(files, "--no-api"));
   const [file] = files;
   if (file !== undefined && files.length === 1 && (await isHosted())) {
     const what = "another process has the API of this box: the chain runs without";
     printWarnings([{ code: "unused-option", where: file, what }]);
-    return supervise(file, engine, giveUpAfter);
+    return alone(file);
   }
   const named = files.map((each) => readNamed(each, engine));
   const control = { ...readControlOptions(options), listenOrFail: options.listen !== undefined || files.length === 0 };
-  return runBox({ giveUpAfter: readLimit(giveUpAfter), json: json === true, control }, named);
+  const host = { giveUpAfter: readLimit(giveUpAfter), json: json === true };
+  return carryOut({ kind: "box", options: { ...host, control }, named });
 }
 
 function requireOne(files: readonly string[], option: string): string {

@@ -20,6 +20,8 @@ export function materialize(
     const text = JSON.stringify(revision.pinned);
     // After a restore another document may have the number.
     if (!existsSync(file) || readFileSync(file, "utf8") !== text) writeWhole(file, text);
+    // Of a chain without functions, too: engines look for functions there.
+    mkdirSync(join(stateRoot(), PACKAGES_FOLDER), { recursive: true, mode: 0o700 });
     const digests = [...new Set(Object.values(revision.packages))];
     const own = digests.map((digest) => packages.materialize(digest));
     // What `sluice upgrade` may name at the engine: of equal versions, the first counts.

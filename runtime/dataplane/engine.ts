@@ -8,24 +8,24 @@ import { SluiceError } from "../errors.ts";
 import type { FunctionPackage } from "../function/catalog.ts";
 import { requireChangeable } from "./changeable.ts";
 import type { CounterLayout } from "./counter-layout.ts";
+import { EngineLane, makeSeat } from "./engine-lane.ts";
 import type { FaultEvidence } from "./faults/evidence.ts";
 import { collectHungCall } from "./faults/hung-call.ts";
 import { listStateSegments } from "./flow-memory.ts";
 import type { MigrationResult, Numbering } from "./generation.ts";
-import { EngineLane, makeSeat } from "./engine-lane.ts";
 import { GenerationThreads, type LaneSeat, type ThreadsSetup } from "./generation-threads.ts";
 import type { FaultyChain, GenerationWorker, Taken } from "./generation-worker.ts";
 import type { LogLevel } from "./instance.ts";
 import type { FaultReport } from "./lane.ts";
-import { loadAddon } from "./load-addon.ts";
 import { nameInLanes } from "./lane-files.ts";
+import { loadAddon } from "./load-addon.ts";
 import type { FlowRecovery, FrameAudit, LinkKeeper, NativeHandover } from "./native.ts";
 import type { WatchedChain } from "./observe/frame-filter.ts";
 import type { Lookout, LookoutListener } from "./observe/lookout.ts";
-import type { Observation } from "./observe/lookout-protocol.ts";
 import { LookoutGroup } from "./observe/lookout-group.ts";
+import type { Observation } from "./observe/lookout-protocol.ts";
 import { describeNames, REPORT_NAMES_FILE, ReportNamesFile } from "./report-names.ts";
-import { type DropSampling, REPORTS } from "./reports.ts";
+import { type DropSampling, EXPORTED_FLOWS, REPORTS, REPORTS_READ } from "./reports.ts";
 import { Shadow } from "./shadow.ts";
 import {
   COMMITTED,
@@ -735,8 +735,9 @@ function listStaying({ plan, resume }: EngineSetup, dead: EngineDescription | nu
   if (resume === undefined && dead?.stateKey !== stateKeyOf(plan)) return [];
   const counted = (resume ?? dead)?.functions.map(({ name }) => `function-${name}`) ?? [];
   const lanes = Math.max(countLanes(plan), dead?.lanes ?? 1);
-  const segments = ["flows", ...listStateSegments(plan), "counters", ...counted, REPORTS];
-  const state = [DESCRIPTION, ...segments.flatMap((name) => nameInLanes(name, lanes)), REPORT_NAMES_FILE];
+  const segments = ["flows", ...listStateSegments(plan), "counters", ...counted, REPORTS, REPORTS_READ];
+  const files = segments.flatMap((name) => nameInLanes(name, lanes));
+  const state = [DESCRIPTION, ...files, REPORT_NAMES_FILE, EXPORTED_FLOWS];
   return resume === undefined ? state : [...state, COMMITTED, COMMITTING];
 }
 
@@ -766,5 +767,13 @@ function describeProcess(pid: number | undefined): EngineDescription["supervisor
 /** Segments hold what a function's code left there: only the same version of it takes them over. */
 function stateKeyOf({ flows, columns, functions, labels, zones, ports }: Plan): string {
   const packages = functions.map(({ name, package: from, segments }) => [name, from.name, from.version, segments]);
-  return JSON.stringify([countLanes({ ports }), flows.capacity, columns, packages, labels, zones, ports.map((port) => port.zone)]);
+  return JSON.stringify([
+    countLanes({ ports }),
+    flows.capacity,
+    columns,
+    packages,
+    labels,
+    zones,
+    ports.map((port) => port.zone),
+  ]);
 }

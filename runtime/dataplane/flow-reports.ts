@@ -19,7 +19,14 @@ import {
   FLOW_ZERO_WINDOWS,
   FLOW_ZONE,
 } from "../../nfs/sdk/abi.ts";
-import { FLOW_KEY_BYTES, FLOW_REPORT_BYTES, FLOW_REPORT_KEYS, FLOW_REPORT_REPLY, FLOW_REPORT_STATE } from "./layout.ts";
+import {
+  FLOW_KEY_BYTES,
+  FLOW_REPORT_BYTES,
+  FLOW_REPORT_KEYS,
+  FLOW_REPORT_PORTS,
+  FLOW_REPORT_REPLY,
+  FLOW_REPORT_STATE,
+} from "./layout.ts";
 
 export interface FlowEndpoint {
   /** Network order: 4 or 16 bytes. */
@@ -35,6 +42,8 @@ export interface FlowDescription {
   readonly destination: FlowEndpoint;
   /** As replies have it, if a function bound a second tuple: [sender, receiver] of the reply. */
   readonly reply: readonly [FlowEndpoint, FlowEndpoint] | null;
+  /** Where the first sender's frames come in and go out: indices in the chain's ports; -1: not known. */
+  readonly ports: readonly [number, number];
   readonly zone: number;
   readonly vlan: number;
   readonly state: string;
@@ -95,21 +104,25 @@ export function readFlowReport(report: DataView, exportedColumns: number): FlowR
     { length: exportedColumns },
     (_, column) => new DataView(buffer, byteOffset + FLOW_REPORT_BYTES + column * COLUMN_BYTES, COLUMN_BYTES),
   );
-  const second = report.getUint32(FLOW_REPORT_REPLY, true);
+  const second = report.getUint8(FLOW_REPORT_REPLY);
   const reply = second === 0 ? null : { key: FLOW_REPORT_KEYS + FLOW_KEY_BYTES, side: second - 1 };
   const serial = report.getUint32(0, true);
-  return { serial, ...describeFlow(report, { key: FLOW_REPORT_KEYS, state: FLOW_REPORT_STATE, reply }), columns };
+  return { serial, ...describeFlow(report, { ...reportPlaces, reply }), columns };
 }
+
+const reportPlaces = { key: FLOW_REPORT_KEYS, state: FLOW_REPORT_STATE, ports: FLOW_REPORT_PORTS } as const;
 
 /** Offsets of what is known of a flow: FlowKeys (native/src/flow_key.h) and its record (FLOW_*). */
 export interface FlowPlaces {
   readonly key: number;
   readonly state: number;
+  /** FlowPorts (native/src/flow_table.h). */
+  readonly ports: number;
   /** The second key, and which of its endpoints sends the replies. */
   readonly reply: { readonly key: number; readonly side: number } | null;
 }
 
-export function describeFlow(view: DataView, { key, state, reply }: FlowPlaces): FlowDescription {
+export function describeFlow(view: DataView, { key, state, ports, reply }: FlowPlaces): FlowDescription {
   const u8 = (field: number) => view.getUint8(state + field);
   const u16 = (field: number) => view.getUint16(state + field, true);
   const u32 = (field: number) => view.getUint32(state + field, true);
@@ -123,6 +136,7 @@ export function describeFlow(view: DataView, { key, state, reply }: FlowPlaces):
     source: endpoint(key, first),
     destination: endpoint(key, 1 - first),
     reply: reply === null ? null : [endpoint(reply.key, reply.side), endpoint(reply.key, 1 - reply.side)],
+    ports: readPorts(view, ports),
     zone: u16(FLOW_ZONE),
     vlan: u16(FLOW_VLAN),
     state: flowStates[u8(FLOW_STATE)] ?? "unknown",
@@ -139,6 +153,12 @@ export function describeFlow(view: DataView, { key, state, reply }: FlowPlaces):
     invalid: u32(FLOW_INVALID),
     labels: u32(FLOW_LABELS),
   };
+}
+
+/** Of a flow that has not been sent on, the other direction's frames say where it would be. */
+function readPorts(view: DataView, at: number): readonly [number, number] {
+  const [entered, replied, left] = [0, 1, 2].map((place) => view.getUint8(at + place)) as [number, number, number];
+  return [entered - 1, (left || replied) - 1];
 }
 
 // FlowKey: two addresses of 16 bytes, then their two ports.

@@ -212,7 +212,10 @@ export const REPORT_EVENT_FUNCTION = 8; // u32: index of the function that raise
  * two keys, its record; then exported columns.
  */
 export const FLOW_REPORT_BYTES = 304;
+/** u8 */
 export const FLOW_REPORT_REPLY = 4;
+/** u8[3]: FlowPorts. */
+export const FLOW_REPORT_PORTS = 5;
 export const FLOW_REPORT_KEYS = 16;
 export const FLOW_KEY_BYTES = 48;
 export const FLOW_REPORT_STATE = 112;

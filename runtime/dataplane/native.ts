@@ -460,6 +460,8 @@ export interface LinkKeeper {
 
 export interface AfxdpPort extends OpenPort {
   readonly device: string;
+  /** In the process's network namespace. */
+  readonly ifindex: number;
   readonly queue: number;
   readonly mode: AfxdpMode;
   /** Why each better mode was refused, best first. */

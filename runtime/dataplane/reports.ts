@@ -11,6 +11,9 @@ import type { Segment } from "./native.ts";
 
 /** Their segment's name. */
 export const REPORTS = "reports";
+/** Files beside it, of whoever reads them and exports flows: how far they were read, what of each flow was exported. */
+export const REPORTS_READ = "reports-read";
+export const EXPORTED_FLOWS = "exported-flows";
 export const REPORTS_BYTES = REPORT_HEADER_BYTES + REPORT_RING_BYTES;
 
 /** Which drops are reported: one of `sample` (0: none), at most so many in a second. */

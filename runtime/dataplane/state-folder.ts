@@ -45,6 +45,7 @@ export interface EngineDescription {
 export interface PortDescription {
   readonly name: string;
   readonly device: string;
+  readonly ifindex: number;
   readonly mode: string;
   readonly refused: readonly { readonly mode: string; readonly why: string }[];
 }

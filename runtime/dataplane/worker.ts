@@ -192,8 +192,8 @@ function describe(lane: Lane): Omit<WorkerMessage & { kind: "ready" }, "kind" | 
     lane: lane.native.id,
     wakeDescriptor: lane.native.wakeDescriptor,
     ports: lane.ports.map((port) => {
-      const { index, device, mode, refused } = port as AfxdpPort;
-      return { name: lane.plan.ports[index]?.name ?? "", device, mode, refused: [...refused] };
+      const { index, device, ifindex, mode, refused } = port as AfxdpPort;
+      return { name: lane.plan.ports[index]?.name ?? "", device, ifindex, mode, refused: [...refused] };
     }),
     functions: lane.functions.map(({ planned, state }) => ({
       name: planned.name,

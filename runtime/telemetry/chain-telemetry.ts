@@ -11,7 +11,7 @@ import { IpfixExporter, type IpfixStatistics } from "./ipfix-exporter.ts";
 import type { Report } from "./report-reader.ts";
 
 export interface ChainTelemetryParts {
-  readonly native: Pick<NativeAddon, "attachSegment" | "flowStatesOffset" | "parse">;
+  readonly native: Pick<NativeAddon, "attachSegment" | "flowStatesOffset" | "openSegment" | "parse">;
   /** Tells the engine with that state folder which drops to report. */
   readonly requestSampling: (folder: string, sampling: DropSampling) => Promise<void>;
   /** What somebody should see to: a log that cannot be written. */
@@ -89,9 +89,8 @@ export class ChainTelemetry {
     this.#settings = settings;
     const closing: Promise<void>[] = [];
     if (!isDeepStrictEqual(before.eve, settings.eve)) closing.push(this.#closeEve());
-    const exporter = this.#ipfix;
     if (!isDeepStrictEqual(before.ipfix, settings.ipfix)) closing.push(this.#closeIpfix());
-    this.#open(settings, exporter);
+    this.#open(settings);
     await Promise.all([...closing, this.#sample()]);
   }
 
@@ -115,10 +114,10 @@ export class ChainTelemetry {
     this.#listeners.clear();
   }
 
-  #open({ eve, ipfix }: TelemetrySettings, before?: IpfixExporter): void {
+  #open({ eve, ipfix }: TelemetrySettings): void {
     const { native, complain } = this.#parts;
     if (eve !== null) this.#eve ??= new EveLog(native, eve, complain);
-    if (ipfix !== null) this.#ipfix ??= new IpfixExporter(ipfix, before);
+    if (ipfix !== null) this.#ipfix ??= new IpfixExporter(ipfix);
     if (this.#isWanted) this.#engine.attachReports();
     else this.#engine.forgetReports();
   }
@@ -141,7 +140,7 @@ export class ChainTelemetry {
       await this.#sample();
     }
     if (!this.#isWanted) return;
-    this.#ipfix?.begin();
+    this.#beginExport();
     for (let reads = 0; reads < READS; reads++) {
       const reports = this.#engine.readReports();
       if (reports.length === 0) break;
@@ -149,6 +148,13 @@ export class ChainTelemetry {
       await new Promise((resolve) => setImmediate(resolve));
     }
     this.#finishExport();
+  }
+
+  #beginExport(): void {
+    if (this.#ipfix === undefined) return;
+    const { flows, found } = this.#engine;
+    const interfaces = found.engine.ports.map(({ ifindex }) => ifindex);
+    this.#ipfix.begin(flows === undefined ? undefined : { exported: flows.exported, interfaces });
   }
 
   #handOut(reports: readonly Report[]): void {
@@ -173,8 +179,9 @@ export class ChainTelemetry {
     const { lost, flows } = this.#engine;
     this.#ipfix?.noteLost(lost - this.#lostReports);
     this.#lostReports = lost;
-    if (flows !== undefined) this.#ipfix?.sweep(flows);
+    if (flows !== undefined) this.#ipfix?.sweep(flows.table);
     this.#ipfix?.flush();
+    this.#engine.noteRead();
   }
 
   /** An engine that does not answer is asked again at the next look. */

@@ -9,6 +9,7 @@ import type { Segment } from "../dataplane/native.ts";
 const HEADER_USED = 32;
 const TUPLES = 4096;
 const TUPLE_BYTES = 64;
+const TUPLE_PORTS = 56;
 const TUPLE_WHOLE = 0x80;
 const TUPLE_SIDE = 0x01;
 const TUPLE_BOUND = 0x02;
@@ -91,7 +92,7 @@ export class FlowTableView {
     const key = TUPLES + flow * TUPLE_BYTES;
     const second = TUPLES + (this.#capacity + 1 + flow) * TUPLE_BYTES;
     const reply = this.#is(key, TUPLE_BOUND) ? { key: second, side: 1 - this.#side(second) } : null;
-    return { flow, ...describeFlow(this.#view, { key, state: this.#stateOf(flow), reply }) };
+    return { flow, ...describeFlow(this.#view, { key, state: this.#stateOf(flow), ports: key + TUPLE_PORTS, reply }) };
   }
 
   #stateOf(flow: number): number {

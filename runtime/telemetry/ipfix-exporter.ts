@@ -1,20 +1,22 @@
 // Sends flows to an IPFIX collector: those that end, and at the active timeout those that go on.
 import type { IpfixSettings } from "../chain/telemetry.ts";
 import { DatagramSender } from "./datagram-sender.ts";
+import type { ExportedFlows } from "./exported-flows.ts";
 import type { LiveFlow } from "./flow-table-view.ts";
 import type { FlowTables } from "./flow-tables.ts";
 import { IpfixMessages } from "./ipfix-message.ts";
-import { chooseTemplate, describeBiflow, type Reported, splitBiflow } from "./ipfix-records.ts";
+import { chooseTemplate, describeBiflow, splitBiflow } from "./ipfix-records.ts";
 import type { EndedFlow } from "./report-reader.ts";
 
 /** The table is looked through so often in one active timeout. */
 const SWEEPS = 4;
 
-interface Seen extends Reported {
-  /** When the last record was sent, in ms since 1970. */
-  readonly reportedMs: number;
-  /** The sweep that did not find it any more: its end may not have been read yet. */
-  readonly missedIn?: number;
+/** What is exported of an engine. */
+export interface ExportedEngine {
+  /** What was exported of its flows before. */
+  readonly exported: ExportedFlows;
+  /** By index of port: ingressInterface and egressInterface. */
+  readonly interfaces: readonly number[];
 }
 
 export interface IpfixStatistics {
@@ -28,21 +30,17 @@ export class IpfixExporter {
   readonly #settings: IpfixSettings;
   readonly #sender: DatagramSender;
   readonly #messages: IpfixMessages;
-  /** Flows that were reported while they went on, by number. */
-  readonly #seen: Map<number, Seen>;
+  #engine: ExportedEngine | undefined;
   #sent = { messages: 0, octets: 0 };
   #records = 0;
   #notSent = 0;
   #templatesSentMs = 0;
-  /** The next flow number that is looked at, and how often all were. */
+  /** The next flow number that is looked at. */
   #position = 1;
-  #sweep = 0;
   #sweptMs = Date.now();
 
-  /** A successor of `before` goes on with what the same collector was told. */
-  constructor(settings: IpfixSettings, before?: IpfixExporter) {
+  constructor(settings: IpfixSettings) {
     this.#settings = settings;
-    this.#seen = before?.seenBy(settings) ?? new Map();
     this.#sender = new DatagramSender(settings.host, settings.port);
     this.#messages = new IpfixMessages(settings.observationDomain, (message) => {
       this.#sent = { messages: this.#sent.messages + 1, octets: this.#sent.octets + message.length };
@@ -59,8 +57,12 @@ export class IpfixExporter {
     this.#notSent += flows;
   }
 
-  /** At the beginning of each round of ends and sweeps. */
-  begin(): void {
+  /** At the beginning of each round of ends and sweeps: those that follow are that engine's. */
+  begin(engine: ExportedEngine | undefined): void {
+    if (engine?.exported !== this.#engine?.exported) {
+      engine?.exported.claim(`${this.#settings.host}:${this.#settings.port} ${this.#settings.observationDomain}`);
+    }
+    this.#engine = engine;
     const now = Date.now();
     if (now - this.#templatesSentMs < this.#settings.templateEveryS * 1000) return;
     this.#templatesSentMs = now;
@@ -68,8 +70,7 @@ export class IpfixExporter {
   }
 
   end({ number, flow }: EndedFlow): void {
-    this.#report(number, flow);
-    this.#seen.delete(number);
+    this.#report(number, flow, Date.now());
   }
 
   /** Looks at some of the live flows: as many as have their turn by now. */
@@ -79,13 +80,10 @@ export class IpfixExporter {
     const due = Math.ceil((table.used * (now - this.#sweptMs) * SWEEPS) / activeMs);
     this.#sweptMs = now;
     const last = Math.min(this.#position + due - 1, table.used);
-    const isDue = (flow: number, startMs: number) => now - (this.#seen.get(flow)?.reportedMs ?? startMs) >= activeMs;
-    for (const flow of table.flowsBetween(this.#position, last, isDue)) this.#reportLive(flow, now);
-    this.#forgetEnded(table, this.#position, last);
-    this.#position = last + 1;
-    if (this.#position <= table.used) return;
-    this.#position = 1;
-    this.#sweep += 1;
+    const exported = this.#engine?.exported;
+    const isDue = (flow: number, startMs: number) => now - (exported?.reportedMs(flow, startMs) ?? startMs) >= activeMs;
+    for (const live of table.flowsBetween(this.#position, last, isDue)) this.#report(live.flow, live, now);
+    this.#position = last < table.used ? last + 1 : 1;
   }
 
   /** Sends what is under way. */
@@ -98,35 +96,15 @@ export class IpfixExporter {
     await this.#sender.close();
   }
 
-  /** What this collector was told; undefined if it was another one. */
-  seenBy({ host, port }: IpfixSettings): Map<number, Seen> | undefined {
-    return this.#settings.host === host && this.#settings.port === port ? this.#seen : undefined;
-  }
-
-  #reportLive(live: LiveFlow, now: number): void {
-    this.#report(live.flow, live);
-    const { startNs, lastNs, packets, octets } = live;
-    this.#seen.set(live.flow, { startNs, lastNs, packets, octets, reportedMs: now });
-  }
-
-  #report(number: number, flow: EndedFlow["flow"] | LiveFlow): void {
-    const seen = this.#seen.get(number);
-    // A number is given again: then it is another flow's.
-    const described = describeBiflow(flow, seen?.startNs === flow.startNs ? seen : undefined);
+  /** Noted before it is sent: a process that dies in between costs a record, and none is counted twice. */
+  #report(number: number, flow: EndedFlow["flow"] | LiveFlow, now: number): void {
+    const { exported, interfaces = [] } = this.#engine ?? {};
+    const described = describeBiflow(flow, exported?.find(number, flow.startNs), interfaces);
+    exported?.note(number, flow, now);
     const { biflow } = this.#settings;
     const hasNews = described.packets[0] + described.packets[1] > 0;
     const records = !hasNews ? [] : biflow ? [described] : splitBiflow(described);
     for (const record of records) this.#messages.addFlow(chooseTemplate(record, biflow), record);
     this.#records += records.length;
-  }
-
-  /** What is gone since the sweep before has been reported by now, or never will be. */
-  #forgetEnded(table: FlowTables, first: number, last: number): void {
-    if (this.#seen.size === 0) return;
-    for (const [flow, seen] of this.#seen) {
-      if (flow < first || flow > last || table.isLive(flow)) continue;
-      if (seen.missedIn === undefined) this.#seen.set(flow, { ...seen, missedIn: this.#sweep });
-      else if (seen.missedIn < this.#sweep) this.#seen.delete(flow);
-    }
   }
 }

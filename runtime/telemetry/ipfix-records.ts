@@ -18,6 +18,8 @@ export interface IpfixFlow {
   readonly packets: readonly [number, number];
   readonly octets: readonly [number, number];
   readonly tcpFlags: readonly [number, number];
+  /** Where this direction comes in and goes out; 0: not known. */
+  readonly interfaces: readonly [number, number];
 }
 
 export interface IpfixField {
@@ -73,6 +75,8 @@ const ends = [
   number(6, 1, ({ tcpFlags }) => tcpFlags[0]), // tcpControlBits
   number(136, 1, ({ endReason }) => endReason), // flowEndReason
   number(58, 2, ({ vlan }) => vlan), // vlanId
+  number(10, 4, ({ interfaces }) => interfaces[0]), // ingressInterface
+  number(14, 4, ({ interfaces }) => interfaces[1]), // egressInterface
   number(2, 8, ({ packets }) => packets[0]), // packetDeltaCount
   number(1, 8, ({ octets }) => octets[0]), // octetDeltaCount
 ];
@@ -151,8 +155,12 @@ export interface Reported {
   readonly octets: readonly [number, number];
 }
 
-/** What is new since `before`, as one record. */
-export function describeBiflow(flow: FlowDescription, before: Reported | undefined): IpfixFlow {
+/** What is new since `before`, as one record. `interfaces` are numbers by index of port. */
+export function describeBiflow(
+  flow: FlowDescription,
+  before: Reported | undefined,
+  interfaces: readonly number[],
+): IpfixFlow {
   const since = (now: readonly [number, number], then: readonly [number, number] = [0, 0]) =>
     [Math.max(0, now[0] - then[0]), Math.max(0, now[1] - then[1])] as const;
   const { ipVersion, ipProto, vlan, source, destination, reply, tcpFlags } = flow;
@@ -165,12 +173,13 @@ export function describeBiflow(flow: FlowDescription, before: Reported | undefin
     endReason: endReasons[flow.end] ?? ACTIVE,
     packets: since(flow.packets, before?.packets),
     octets: since(flow.octets, before?.octets),
+    interfaces: [interfaces[flow.ports[0]] ?? 0, interfaces[flow.ports[1]] ?? 0],
   };
 }
 
 /** The same as one record for each direction in which anything came, each as it comes in. */
 export function splitBiflow(flow: IpfixFlow): IpfixFlow[] {
-  const { source, destination, translated, packets, octets, tcpFlags } = flow;
+  const { source, destination, translated, packets, octets, tcpFlags, interfaces } = flow;
   const swap = ([to, back]: readonly [number, number]) => [back, to] as const;
   const back: IpfixFlow = {
     ...flow,
@@ -178,6 +187,7 @@ export function splitBiflow(flow: IpfixFlow): IpfixFlow[] {
     destination: translated?.[0] ?? source,
     translated: translated === null ? null : [destination, source],
     ...{ packets: swap(packets), octets: swap(octets), tcpFlags: swap(tcpFlags) },
+    interfaces: swap(interfaces),
   };
   return [flow, back].filter((each) => each.packets[0] > 0);
 }

@@ -92,6 +92,8 @@ export interface RaisedEvent {
 
 export type Report = EndedFlow | SampledDrop | RaisedEvent;
 
+export type ReportStart = "next" | "oldest" | ReportReader["position"];
+
 /** After so many reports no other block is read in one call. */
 const READ_AT_ONCE = 4000;
 const FLOW_TIME = 8;
@@ -108,11 +110,11 @@ export class ReportReader {
   #next: bigint;
   #lost = 0;
 
-  /** Begins with the next report, or with the oldest that is there. Throws system-call, or not-supported. */
+  /** Begins with the next report, the oldest that is there, or where another reader stopped. Throws system-call, or not-supported. */
   constructor(
     native: Pick<NativeAddon, "attachSegment">,
     folder: string,
-    from: "next" | "oldest" = "next",
+    from: ReportStart = "next",
     { lane, lanes }: { readonly lane: number; readonly lanes: number } = { lane: 0, lanes: 1 },
   ) {
     const { buffer } = native.attachSegment(`${folder}/${nameInLane(REPORTS, lane)}`);
@@ -126,9 +128,16 @@ export class ReportReader {
       const what = `its reports have the layout ${layout}, and this version reads ${REPORT_LAYOUT}`;
       throw new SluiceError({ code: "not-supported", where: folder, what });
     }
-    this.#tail = from === "next" ? this.#word(REPORT_HEAD_OFFSET) : this.#oldest;
+    if (typeof from === "object") [this.#tail, this.#next] = [from.tail, from.next];
+    else if (from === "next")
+      [this.#tail, this.#next] = [this.#word(REPORT_HEAD_OFFSET), this.#word(REPORT_SEQUENCE_OFFSET)];
     // Unknown until one is read; what is lost before that is not counted then.
-    this.#next = from === "next" ? this.#word(REPORT_SEQUENCE_OFFSET) : -1n;
+    else [this.#tail, this.#next] = [this.#oldest, -1n];
+  }
+
+  /** Up to where reports were read. */
+  get position(): { readonly tail: bigint; readonly next: bigint } {
+    return { tail: this.#tail, next: this.#next };
   }
 
   /** Reports that were overwritten before they were read. */

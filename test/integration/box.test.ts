@@ -1,16 +1,18 @@
 // `sluice up`: engines and control in one command.
 import { type ChildProcess, execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { parse } from "yaml";
 import { ApiClient } from "../../runtime/cli/api-client.ts";
 import type { ChainResource } from "../../runtime/control/chain-view.ts";
 import { networkObstacle } from "../../runtime/testing/network.ts";
 import { type BoxBetween, createBoxBetween } from "../support/box-between.ts";
+import { exactly, privilegesOf } from "../support/privileges-of.ts";
 import { sluicePath } from "../support/run-sluice.ts";
 import { eventually } from "../support/running-box.ts";
 
@@ -107,13 +109,65 @@ describe.skipIf(obstacle !== null)(`sluice up${obstacle === null ? "" : ` (skipp
     expect(await between.ping(3)).toBe(3);
   });
 
+  const six = ["net_admin", "net_raw", "bpf", "perfmon", "sys_nice", "ipc_lock"];
+  const processesOf = (pid: number | undefined) =>
+    execFileSync("pgrep", ["-P", String(pid), "-a"], { encoding: "utf8" })
+      .split("\n")
+      .map((line) => ({ pid: Number(line.split(" ")[0]), program: /([a-z-]+)\.ts/.exec(line)?.[1] }))
+      .filter(({ program }) => program !== undefined);
+
+  it("leaves each process the privileges that it uses, and no way to others", async () => {
+    const { pid } = await start(join(data, "edge.yaml"));
+    await eventually("the spare is there", async () => processesOf(pid).length === 3);
+    expect(privilegesOf(pid as number)).toEqual(exactly(...six, "setpcap"));
+    const children = processesOf(pid).map((each) => ({ program: each.program, privileges: privilegesOf(each.pid) }));
+    expect(children.sort((a, b) => String(a.program).localeCompare(String(b.program)))).toEqual([
+      { program: "control-process", privileges: exactly() },
+      { program: "engine-process", privileges: exactly(...six) },
+      { program: "engine-process", privileges: exactly(...six) },
+    ]);
+    expect(readdirSync(state).filter((name) => name.startsWith("order"))).toEqual([]);
+  });
+
+  it("leaves no privilege to control alone, and those that it passes on to the data plane alone", async () => {
+    const begin = async (command: string, ...args: readonly string[]) => {
+      const started = between.box.spawn(sluicePath, [command, "--json", ...args], { stdio: ["ignore", "pipe", 2] });
+      await once(started.stdout as Readable, "data");
+      return started;
+    };
+    const dataplane = await begin("dataplane");
+    child = await begin("control");
+    try {
+      expect(privilegesOf(child.pid as number)).toEqual(exactly());
+      expect(privilegesOf(dataplane.pid as number)).toEqual(exactly(...six, "setpcap"));
+      const declared = { method: "PUT", body: parse(edge) } as const;
+      await new ApiClient({}).call("/api/v1/chains/edge", declared);
+      expect(await between.ping(3)).toBe(3);
+      const engine = processesOf(dataplane.pid).find(({ program }) => program === "engine-process");
+      expect(privilegesOf(engine?.pid as number)).toEqual(exactly(...six));
+      expect(await stop(child)).toBe(0);
+    } finally {
+      await stop(dataplane);
+    }
+  });
+
+  it("leaves an engine that reads files of operators the privilege for that", async () => {
+    for (const [option, ...more] of [["--no-restart"], ["--no-api", "setpcap"]]) {
+      child = between.box.spawn(sluicePath, ["up", "--json", option as string, join(data, "edge.yaml")], {
+        stdio: ["ignore", "pipe", 2],
+      });
+      await once(child.stdout as Readable, "data");
+      expect(privilegesOf(child.pid as number)).toEqual(exactly(...six, "dac_read_search", ...more));
+      expect(await stop(child)).toBe(0);
+    }
+  });
+
   it("starts control again when that dies, and packets do not notice", async () => {
     await start(join(data, "edge.yaml"));
     const pings = between.startPings();
     const pid = Number(
       execFileSync("pgrep", ["-P", String(child?.pid), "-f", "control-process"], { encoding: "utf8" }),
     );
-    expect(readFileSync(`/proc/${pid}/status`, "utf8")).toMatch(/^CapEff:\t0+$/m);
     const changed = { ...(await document()), description: "changed over the API" };
     await new ApiClient({}).call("/api/v1/chains/edge", { method: "PUT", body: changed });
     process.kill(pid, "SIGKILL");

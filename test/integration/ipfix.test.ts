@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { IpfixSettings } from "../../runtime/chain/telemetry.ts";
 import { loadAddon } from "../../runtime/dataplane/load-addon.ts";
+import { ExportedFlows } from "../../runtime/telemetry/exported-flows.ts";
 import { compressAddress } from "../../runtime/telemetry/flow-lines.ts";
 import { FlowTableView } from "../../runtime/telemetry/flow-table-view.ts";
 import { FlowTables } from "../../runtime/telemetry/flow-tables.ts";
@@ -43,6 +44,7 @@ describe.skipIf(obstacle !== null)(`flows that nfcapd receives${skipped}`, () =>
   let reader: ReportReader;
   let collector: Nfcapd;
   let exporter: IpfixExporter;
+  let exported: ExportedFlows;
 
   const start = (settings: Partial<IpfixSettings>) => {
     exporter = new IpfixExporter({
@@ -52,7 +54,7 @@ describe.skipIf(obstacle !== null)(`flows that nfcapd receives${skipped}`, () =>
   };
   const exportEnds = () => {
     const ended = reader.read().filter((each): each is EndedFlow => each.kind === "flow");
-    exporter.begin();
+    exporter.begin({ exported, interfaces: lane.found.engine.ports.map(({ ifindex }) => ifindex) });
     for (const each of ended) exporter.end(each);
     exporter.flush();
     return ended;
@@ -74,6 +76,7 @@ describe.skipIf(obstacle !== null)(`flows that nfcapd receives${skipped}`, () =>
   beforeEach(async () => {
     lane = await ObservedLane.open();
     reader = new ReportReader(native, lane.found.path);
+    exported = ExportedFlows.open(native, lane.found.engine.flowCapacity, lane.found.path);
     collector = await Nfcapd.start();
   });
   afterEach(async () => {
@@ -91,6 +94,7 @@ describe.skipIf(obstacle !== null)(`flows that nfcapd receives${skipped}`, () =>
     expect(ended.length).toBe(62);
     expect(addUp(received)).toEqual(addUpReports(ended));
     expect(received).toHaveLength(62);
+    expect(received.every(({ input_snmp, output_snmp }) => input_snmp === 100 && output_snmp === 101)).toBe(true);
     expect(received.filter(({ proto, tcp_flags }) => proto === 6 && tcp_flags !== "........").length).toBe(20);
     expect(collector.said).toContain("Sequence Errors: 0, Bad Packets: 0");
   });
@@ -108,6 +112,8 @@ describe.skipIf(obstacle !== null)(`flows that nfcapd receives${skipped}`, () =>
     expect([total(({ in_packets }) => in_packets), total(({ in_bytes }) => in_bytes)]).toEqual([sum(0, 2), sum(1, 3)]);
     expect(received).toHaveLength(said.length + said.filter(([, , back]) => back !== 0).length);
     expect(received.every(({ out_packets }) => out_packets === undefined)).toBe(true);
+    const ways = new Set(received.map(({ input_snmp, output_snmp }) => `${input_snmp} > ${output_snmp}`));
+    expect([...ways].sort()).toEqual(["100 > 101", "101 > 100"]);
   });
 
   it("have the addresses after translation", async () => {

@@ -31,6 +31,8 @@ export interface DumpedFlow {
   readonly first: string;
   readonly last: string;
   readonly vlan_src?: string;
+  readonly input_snmp: number;
+  readonly output_snmp: number;
 }
 
 const SETTLE_MS = 300;

@@ -102,7 +102,7 @@ export class ObservedLane {
     return {
       ...{ chain, pid: process.pid, processStart: processStartOf(process.pid) ?? 0, supervisor: null },
       ...{ started: new Date().toISOString(), lanes: 1, generation: 1, stateKey: "", flowCapacity: flows.capacity },
-      ports: ports.map(({ name }) => ({ name, device: "", mode: "memory", refused: [] })),
+      ports: ports.map(({ name }, index) => ({ name, device: "", ifindex: 100 + index, mode: "memory", refused: [] })),
       functions: functions.map(({ planned: { name, package: from }, state }) => ({
         ...{ name, stateName: name, package: `${from.name}@${from.version}` },
         ...{ reasons: [...state.reasons], counters: [...state.declaredCounters] },

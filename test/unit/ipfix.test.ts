@@ -15,7 +15,7 @@ const flow: IpfixFlow = {
     destination: endpoint(80, 192, 0, 2, 1),
   },
   ...{ translated: null, startNs: 1_700_000_000_123_456_789n, endNs: 1_700_000_001_123_999_999n, endReason: 3 },
-  ...{ packets: [3, 2], octets: [300, 0x1_0000_0002], tcpFlags: [0x1b, 0x12] },
+  ...{ packets: [3, 2], octets: [300, 0x1_0000_0002], tcpFlags: [0x1b, 0x12], interfaces: [3, 0x1_0004] },
 };
 
 function exchange(write: (messages: IpfixMessages) => void): DecodedMessage[] {
@@ -35,7 +35,7 @@ describe("IPFIX messages", () => {
   it("carry a flow's values where the template says", () => {
     const [templates, data] = exchange((messages) => add(messages, flow, false)) as [DecodedMessage, DecodedMessage];
     expect(templates.templates[256]).toEqual([
-      ...["152:8", "153:8", "8:4", "12:4", "7:2", "11:2", "4:1", "6:1", "136:1", "58:2", "2:8", "1:8"],
+      ...["152:8", "153:8", "8:4", "12:4", "7:2", "11:2", "4:1", "6:1", "136:1", "58:2", "10:4", "14:4", "2:8", "1:8"],
     ]);
     expect(data.records).toEqual([
       {
@@ -44,6 +44,7 @@ describe("IPFIX messages", () => {
           152: "0000018bcfe5687b",
           153: "0000018bcfe56c63",
           ...{ 8: "0a000001", 12: "c0000201", 7: "1234", 11: "0050", 4: "06", 6: "1b", 136: "03", 58: "0007" },
+          ...{ 10: "00000003", 14: "00010004" },
           ...{ 2: "0000000000000003", 1: "000000000000012c" },
         },
       },
@@ -114,25 +115,34 @@ describe("a flow as IPFIX", () => {
       end: "reset",
     },
     ...({ lastNs: flow.endNs, retransmissions: [0, 0], outOfOrder: [0, 0], zeroWindows: [0, 0] } as const),
+    ports: [1, -1] as const,
     ...{ rttUs: 0, invalid: 0, labels: 0 },
   };
 
   it("says what is new since it was reported, from there on", () => {
     const before = { startNs: 1n, lastNs: 5n, packets: [1, 2] as const, octets: [100, 2] as const };
-    expect(describeBiflow(described, before)).toMatchObject({
+    expect(describeBiflow(described, before, [7, 8])).toMatchObject({
+      interfaces: [8, 0],
       ...{ startNs: 5n, endNs: flow.endNs, packets: [2, 0], octets: [200, 0x1_0000_0000], endReason: 3 },
     });
-    expect(describeBiflow({ ...described, end: "active" }, undefined)).toMatchObject({ packets: [3, 2], endReason: 2 });
+    expect(describeBiflow({ ...described, end: "active" }, undefined, [])).toMatchObject({
+      packets: [3, 2],
+      endReason: 2,
+    });
   });
 
   it("is two records, each as its direction comes in, or one if nothing came back", () => {
-    const [forth, back] = splitBiflow(describeBiflow(described, undefined)) as [IpfixFlow, IpfixFlow];
+    const [forth, back] = splitBiflow(describeBiflow(described, undefined, [7, 8])) as [IpfixFlow, IpfixFlow];
     const text = ({ address, port }: IpfixFlow["source"]) => `${address.join(".")}:${port}`;
     expect([forth.source, forth.destination, ...(forth.translated ?? [])].map(text)).toEqual([
       ...["10.0.0.1:4660", "192.0.2.1:80", "203.0.113.1:61000", "192.0.2.53:53"],
     ]);
     expect([back.source, back.destination, ...(back.translated ?? [])].map(text)).toEqual([
       ...["192.0.2.53:53", "203.0.113.1:61000", "192.0.2.1:80", "10.0.0.1:4660"],
+    ]);
+    expect([forth.interfaces, back.interfaces]).toEqual([
+      [8, 0],
+      [0, 8],
     ]);
     expect([back.packets, back.tcpFlags]).toEqual([
       [2, 3],

@@ -30,7 +30,15 @@ export function collectHungCall(hung: HungCall): FaultEvidence {
   if (call === undefined) throw new Error("it migrated entries, and that is not kept");
   const { reasons = [], counters = [] } = description.functions[offender] ?? {};
   return {
-    ...{ kind: "time", function: offender, lane: setup.lane, laneCount: setup.lanes, seed: 0n, bad: null, source: null },
+    ...{
+      kind: "time",
+      function: offender,
+      lane: setup.lane,
+      laneCount: setup.lanes,
+      seed: 0n,
+      bad: null,
+      source: null,
+    },
     at: new Date().toISOString(),
     message: NOT_RETURNED,
     call,

@@ -1,8 +1,8 @@
 // Lookouts on all lanes of a chain that answer one question together. Each lane's packets are in order; those of different
 // lanes come as they are told.
 import { SluiceError } from "../../errors.ts";
-import type { TracedPacket } from "./trace-events.ts";
 import type { Copied, Lookout, LookoutEnd, LookoutListener } from "./lookout.ts";
+import type { TracedPacket } from "./trace-events.ts";
 
 /** Starts one on the lane. Throws watch-limit, system-call. */
 type StartLookout = (lane: number, listener: LookoutListener) => Lookout;

@@ -6,6 +6,7 @@
 
 #include "icmp_quote.h"
 #include "lane_choice.h"
+#include "parse_transport.h"
 
 namespace sluice {
 namespace {
@@ -50,6 +51,12 @@ uint32_t EventOfEnd(uint8_t end, const FlowState& state) {
     default:
       return 0;
   }
+}
+
+// What a translator makes of a protocol: ICMP is another one in each family.
+uint8_t ProtoIn(uint8_t ip_version, uint8_t ip_proto) {
+  if (ip_proto != kProtoIcmp && ip_proto != kProtoIcmpv6) return ip_proto;
+  return ip_version == 6 ? kProtoIcmpv6 : kProtoIcmp;
 }
 
 }  // namespace
@@ -463,11 +470,12 @@ uint32_t FlowEngine::TakeEvents(uint32_t index, std::span<FlowEvent> events, uin
 
 // ---- what functions ask for ----
 
-bool FlowEngine::Bind(uint32_t flow, const Endpoints& reply) {
+bool FlowEngine::Bind(uint32_t flow, const Endpoints& reply, uint8_t ip_version) {
   if (!IsLive(flow)) return false;
   const FlowKey& first = *table_->KeyOf(flow, 0);
+  const uint8_t version = ip_version == 0 ? first.ip_version : ip_version;
   uint8_t side;
-  const FlowKey key = MakeFlowKey(reply, first.ip_proto, first.ip_version, first.zone, first.vlan, &side);
+  const FlowKey key = MakeFlowKey(reply, ProtoIn(version, first.ip_proto), version, first.zone, first.vlan, &side);
   if (lanes_.detours != nullptr) RemoveDetour(flow);
   const bool bound = table_->Bind(flow, key, side);
   const FlowKey* second = lanes_.detours != nullptr ? table_->KeyOf(flow, 1) : nullptr;

@@ -140,7 +140,8 @@ class FlowEngine {
   void EndAll(uint64_t now_ns);
 
   // What functions ask for. False if the flow does not live or the request cannot be met.
-  bool Bind(uint32_t flow, const Endpoints& reply);
+  // `ip_version` is that of the replies, which may be the other one; 0: the flow's own.
+  bool Bind(uint32_t flow, const Endpoints& reply, uint8_t ip_version = 0);
   bool SetTimeout(uint32_t flow, uint32_t timeout_ms);
   bool SetLabels(uint32_t flow, uint32_t labels, bool set);
   bool Close(uint32_t flow, uint64_t now_ns);

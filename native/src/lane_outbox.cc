@@ -105,13 +105,14 @@ bool Lane::Obey(const Function& function, const Message& message, const Queue* q
   FlowEngine& flows = *config_.flows;
   switch (message.kind) {
     case abi::kMessageBind: {
-      if (message.body.size() < kTupleBytes) return false;
+      const uint16_t version = message.flags;
+      if (message.body.size() < kTupleBytes || (version != 0 && version != 4 && version != 6)) return false;
       Endpoints reply;
       std::memcpy(reply.source, message.body.data(), sizeof(reply.source));
       std::memcpy(reply.destination, message.body.data() + 16, sizeof(reply.destination));
       reply.source_port = Word(message.body, 32);
       reply.destination_port = Word(message.body, 34);
-      return flows.Bind(message.flow, reply);
+      return flows.Bind(message.flow, reply, static_cast<uint8_t>(version));
     }
     case abi::kMessageEvent: {
       const uint32_t event = message.flags < 32 ? 1u << message.flags : 0;

@@ -9,6 +9,7 @@ import {
   IP_PROTO_ICMPV6,
   IP_PROTO_TCP,
   OFFSET_NONE,
+  outbox,
   Packet,
   Reason,
   TCP_RST,
@@ -30,6 +31,7 @@ import { addressHigh, addressLow, egressZone, ingressZone, isSpoofed, zoneOfSour
 const spoofed = new Reason("spoofed");
 const invalid = new Reason("invalid");
 const challenge = new Reason("challenge");
+const reopened = new Reason("reopened");
 
 let ruleCount: u32 = 0;
 let keepsAccepted = true;
@@ -61,9 +63,18 @@ function judge(packet: Packet, place: u32): void {
   const flow = packet.flow;
   if (flow !== null && !packet.has(OUT_OF_THE_WAY)) {
     const decision = decisionOf(flow);
-    if (isCurrent(decision)) return follow(packet, decision);
+    if (isCurrent(decision) && !isOpposed(packet, decision)) return follow(packet, decision);
   }
   judgeAnew(packet, place, flow);
+}
+
+/**
+ * What was dropped began no conversation: who calls from the other side does not answer it, and must not suffer from what
+ * a stranger sent in his name.
+ */
+@inline
+function isOpposed(packet: Packet, decision: u64): bool {
+  return packet.direction == 1 && !wasAccepted(decision);
 }
 
 /** The flow's decision, if the packet came in where packets of its direction do. */
@@ -81,11 +92,12 @@ function judgeAnew(packet: Packet, place: u32, flow: Flow | null): void {
   const ingress = ingressZone(packet);
   if (checksSources && isSpoofed(packet, ingress)) return packet.drop(spoofed, ingress);
   if (hasChallenges && isAnswer(packet)) return packet.drop(challenge);
-  const state = stateOf(packet, flow, takesMidstream);
+  const isOpposite = flow !== null && isCurrent(decisionOf(flow)) && isOpposed(packet, decisionOf(flow));
+  const state = stateOf(packet, flow, takesMidstream, isOpposite);
   if (state == RELATED && !asksForRelated) return relate(packet, flow);
   const from = ingress != 0 ? ingress : zoneOfSource(packet);
   const to = egressZone(packet);
-  const isReply = flow !== null && packet.direction == 1 && state <= ESTABLISHED;
+  const isReply = flow !== null && packet.direction == 1 && !isOpposite && state <= ESTABLISHED;
   if (flow !== null && state <= ESTABLISHED && isKept(packet, flow)) return;
   if (isReply) pending.add(packet, place, true, to, from, state, minute);
   else pending.add(packet, place, false, from, to, state, minute);
@@ -124,7 +136,8 @@ function settle(packet: Packet, index: u32): void {
   const state = pending.stateAt(index);
   const isOfFlow = flow !== null && state <= ESTABLISHED;
   // An earlier packet of this batch began the flow.
-  if (isOfFlow && isCurrent(decisionOf(flow!))) return follow(packet, decisionOf(flow!));
+  const decision = isOfFlow ? decisionOf(flow!) : 0;
+  if (isOfFlow && isCurrent(decision) && !isOpposed(packet, decision)) return follow(packet, decision);
   const match = pending.matchAt(index);
   if (match == ruleCount) {
     if (state == INVALID) return packet.drop(invalid);
@@ -134,10 +147,29 @@ function settle(packet: Packet, index: u32): void {
   const to = pending.toAt(index);
   const number = match < ruleCount ? match : outcomeOfNone(packet, from, to);
   const outcome = unchecked(outcomes[number]);
+  if (isOfFlow && isCurrent(decision) && outcome.action == ACCEPT && packet.ipProto == IP_PROTO_TCP) {
+    return reopen(packet, flow!);
+  }
   if (state == NEW && !admit(packet, outcome, flow)) return;
-  if (isOfFlow) decide(flow!, number, outcome.action == ACCEPT, from, to);
+  if (isOfFlow) remember(packet, flow!, number, from, to);
   logOnce(outcome, flow);
   carryOut(packet, outcome);
+}
+
+/**
+ * The flow has the numbers of the segment that was dropped, and functions before this one have decided about it: only the
+ * call's repetition begins a flow of its own.
+ */
+function reopen(packet: Packet, flow: Flow): void {
+  outbox.close(flow);
+  packet.drop(reopened);
+}
+
+/** Zones are kept by the flow's first sender. What the other side is refused, it may ask again. */
+function remember(packet: Packet, flow: Flow, number: u32, from: u32, to: u32): void {
+  const isAccepted = unchecked(outcomes[number]).action == ACCEPT;
+  if (!isCurrent(decisionOf(flow))) decide(flow, number, isAccepted, from, to);
+  else if (isAccepted) decide(flow, number, isAccepted, to, from);
 }
 
 function outcomeOfNone(packet: Packet, from: u32, to: u32): u32 {

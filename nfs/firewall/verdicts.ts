@@ -1,6 +1,7 @@
 // Carries an outcome out: limits, counters, logs and what becomes of the packet.
 import { batch, Config, Counter, Flow, IP_PROTO_TCP, LOG_INFO, outbox, Packet, Reason, reply } from "../sdk";
 
+import { restoreCalled } from "./called";
 import { challengeSource } from "./challenge";
 import { clamp } from "./clamp";
 import { ACCEPT, Outcome, Rate, REJECT, RESET } from "./outcomes";
@@ -48,6 +49,7 @@ export function admit(packet: Packet, outcome: Outcome, flow: Flow | null): bool
   }
   if (flow === null) return true;
   if (mustProve(packet, outcome)) {
+    restoreCalled(packet);
     challengeSource(packet, addressHigh, addressLow);
     // The flood shall not fill the flow table.
     outbox.close(flow);
@@ -99,6 +101,7 @@ function reject(packet: Packet, outcome: Outcome): void {
 }
 
 function answer(packet: Packet, rejection: i32): bool {
+  restoreCalled(packet);
   if (rejection == RESET && packet.ipProto == IP_PROTO_TCP) return reply.tcpReset(packet);
   return reply.unreachable(packet, unchecked(CODES_4[rejection]), unchecked(CODES_6[rejection]));
 }

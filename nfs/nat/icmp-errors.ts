@@ -2,14 +2,12 @@
 //
 // An error that travels in direction d quotes a packet of the other direction as it was behind us: that one is turned
 // back into what it was before us, for it is its sender who is to understand it.
-import { checksum, Icmp, Ipv4, mend, difference32, OFFSET_NONE, Packet, Reason } from "../sdk";
+import { checksum, Icmp, Ipv4, mend, difference32, OFFSET_NONE, Packet } from "../sdk";
+import { badError, strayError } from "./reasons";
 import { rewrite } from "./rewrite";
 import { outsidePorts } from "./rules";
 import { UNTRANSLATED } from "./sessions";
 import { Session, sessionAt } from "./store";
-
-const badError = new Reason("bad-icmp-error");
-export const strayError = new Reason("stray-icmp-error");
 
 /** `reference` is that of the quoted packet's session. */
 export function translateError(packet: Packet, ip: Ipv4, reference: u32): void {

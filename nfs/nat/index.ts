@@ -1,7 +1,9 @@
 // Network address translation: README.md says what the rules mean, store.ts what is remembered.
 import { batch, events, Packet } from "../sdk";
+import { translate64 } from "./nat64";
 import { prefixRules, translate6 } from "./prefixes";
-import { forwards, oneToOnes, sourceRules } from "./rules";
+import { forwards, oneToOnes, poolRules } from "./rules";
+import { nat64Rules } from "./rules64";
 import { endFlow, sweep } from "./sessions";
 import { readSettings } from "./settings";
 import { fits } from "./store";
@@ -19,7 +21,7 @@ let lastTime: u64 = 0;
 
 export function nf_configure(json: string): bool {
   const accepted = readSettings(json);
-  translates4 = sourceRules.length + forwards.length + oneToOnes.length > 0;
+  translates4 = poolRules.length + forwards.length + oneToOnes.length > 0;
   return accepted && fits();
 }
 
@@ -36,7 +38,8 @@ function translate(packet: Packet): void {
     return;
   }
   const ipv6 = packet.ipv6;
-  if (ipv6 !== null && prefixRules.length > 0) translate6(packet, ipv6);
+  if (ipv6 === null || (nat64Rules.length > 0 && translate64(packet, ipv6))) return;
+  if (prefixRules.length > 0) translate6(packet, ipv6);
 }
 
 export function nf_events(): void {

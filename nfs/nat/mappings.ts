@@ -17,6 +17,8 @@ let insidePort: u32 = 0;
 let remoteAddress: u32 = 0;
 let remotePort: u32 = 0;
 let ipProto: u32 = 0;
+/** The inside host if it is one of IPv6, whose reference is its address then; else 0. */
+let host6: u32 = 0;
 
 @inline
 function insideBucket(): usize {
@@ -37,8 +39,10 @@ export function findMapping(
   sourcePort: u32,
   destination: u32,
   destinationPort: u32,
+  isIpv6: bool = false,
 ): u32 {
   ipProto = proto;
+  host6 = isIpv6 ? source : 0;
   insideAddress = source;
   insidePort = sourcePort;
   remoteAddress = rule.mapping == INDEPENDENT ? 0 : destination;
@@ -51,6 +55,7 @@ export function findMapping(
 function isAsked(mapping: Mapping): bool {
   return (
     mapping.insideAddress == insideAddress &&
+    mapping.isIpv6 == u8(host6 != 0) &&
     mapping.insidePort == <u16>insidePort &&
     mapping.ipProto == <u8>ipProto &&
     mapping.remoteAddress == remoteAddress &&
@@ -70,7 +75,7 @@ export function mappingOfOutside(address: u32, port: u32, proto: u32): u32 {
 }
 
 function makeMapping(rule: SourceRule): u32 {
-  const host = holdHost(insideAddress);
+  const host = host6 != 0 ? host6 : holdHost(insideAddress);
   if (host == 0) return NO_PORT;
   if (rule.mappingsPerHost > 0 && hostAt(host).mappings >= rule.mappingsPerHost) return LIMIT;
   const member = choosePort(rule, hostAt(host).outsideAddress, hostAt(host).mappings > 0);
@@ -95,6 +100,7 @@ function fillMapping(mapping: Mapping, rule: SourceRule, host: u32, member: u32)
   mapping.place = <u16>unchecked(rule.places[member]);
   mapping.filtering = <u8>rule.filtering;
   mapping.hairpins = u8(rule.hairpins);
+  mapping.isIpv6 = u8(host6 != 0);
   mapping.host = host;
   hostAt(host).mappings++;
   hostAt(host).outsideAddress = mapping.outsideAddress;

@@ -99,6 +99,8 @@ export class OneToOne {
 }
 
 export const sourceRules: SourceRule[] = [];
+/** All rules that have pools: those above, and NAT64's. */
+export const poolRules: SourceRule[] = [];
 export const forwards: Forward[] = [];
 export const oneToOnes: OneToOne[] = [];
 /** By port of the chain: whether what enters there comes from outside. */
@@ -138,11 +140,8 @@ export function findInward(address: u32): OneToOne | null {
 
 /** Whether the address is one that the rules give to inside hosts. */
 export function isClaimed(address: u32): bool {
-  for (let i = 0; i < sourceRules.length; i++) {
-    const pool = unchecked(sourceRules[i]).pool;
-    for (let n = 0; n < pool.length; n++) {
-      if (unchecked(pool[n]) == address) return true;
-    }
+  for (let i = 0; i < poolRules.length; i++) {
+    if (unchecked(poolRules[i]).pool.includes(address)) return true;
   }
   for (let i = 0; i < forwards.length; i++) {
     if (unchecked(forwards[i]).address == address) return true;

@@ -6,9 +6,12 @@ import { dropMapping } from "./mappings";
 import { ADDRESS_AND_PORT_DEPENDENT, INDEPENDENT } from "./rules";
 import {
   bucketOf,
+  ENTERS_IPV6,
   header,
   hostAt,
+  LEAVES_IPV6,
   mappingAt,
+  pairs,
   Permission,
   permissionAt,
   permissionBuckets,
@@ -26,6 +29,8 @@ export const UNTRANSLATED: u32 = 1;
 const sessionOf = new Column<u32>("nat.session");
 const insideAddress = new Column<u32>("nat.inside_address");
 const insidePort = new Column<u16>("nat.inside_port");
+const insideHigh = new Column<u64>("nat.inside_high");
+const insideLow = new Column<u64>("nat.inside_low");
 const outsideAddress = new Column<u32>("nat.outside_address");
 const outsidePort = new Column<u16>("nat.outside_port");
 
@@ -48,6 +53,13 @@ export function name(flow: Flow, inside: u32, innerPort: u32, outside: u32, oute
   outsidePort.set(flow, <u16>outerPort);
 }
 
+/** The same of an IPv6 host. */
+export function name6(flow: Flow, high: u64, low: u64, innerPort: u32, outside: u32, outerPort: u32): void {
+  insideHigh.set(flow, high);
+  insideLow.set(flow, low);
+  name(flow, 0, innerPort, outside, outerPort);
+}
+
 /** A session for the flow, with references to what it keeps alive; 0 if there is no room. */
 export function openSession(flow: Flow, mapping: u32, target: u32, permission: u32, host: u32): u32 {
   const reference = sessions.take();
@@ -68,6 +80,8 @@ export function openSession(flow: Flow, mapping: u32, target: u32, permission: u
 
 export function closeSession(reference: u32): void {
   const session = sessionAt(reference);
+  if (session.families & ENTERS_IPV6) pairs.give(session.source);
+  if (session.families & LEAVES_IPV6) pairs.give(session.newSource);
   if (session.host != 0) {
     hostAt(session.host).sessions--;
     releaseHost(session.host);
@@ -76,6 +90,12 @@ export function closeSession(reference: u32): void {
   if (session.mapping != 0) releaseMapping(session.mapping);
   if (session.target != 0) releaseMapping(session.target);
   sessions.give(reference);
+}
+
+/** Takes a session back that was opened for nothing. */
+export function dropSession(flow: Flow, reference: u32): void {
+  sessionOf.set(flow, 0);
+  closeSession(reference);
 }
 
 function releaseMapping(reference: u32): void {

@@ -9,10 +9,12 @@ import {
   OneToOne,
   oneToOnes,
   outsidePorts,
+  poolRules,
   reserve,
   SourceRule,
   sourceRules,
 } from "./rules";
+import { readLimits64, readNat64 } from "./settings64";
 import { PLACES } from "./store";
 
 /** What becomes of packets to an outside address that nothing is mapped to. */
@@ -37,6 +39,8 @@ export function readSettings(json: string): bool {
   readEach(config, "forwards", readForward);
   readEach(config, "sources", readSource);
   readEach(config, "prefixes", readPrefixRule);
+  readEach(config, "nat64", readNat64);
+  readLimits64(config);
   return config.accepted();
 }
 
@@ -63,6 +67,12 @@ function readSource(config: Config, label: string): void {
   const rule = new SourceRule(new Counter("translated", label), new Counter("refused", label));
   const sources = config.list("from");
   for (let i = 0; i < sources.length; i++) rule.sources.push(readNet(sources.at(i)));
+  readPoolRule(config, rule);
+  sourceRules.push(rule);
+}
+
+/** What rules with a pool have in common. */
+export function readPoolRule(config: Config, rule: SourceRule): void {
   readPool(config.list("pool"), rule);
   rule.mapping = config.choiceOr("mapping", rule.mapping, BEHAVIOURS);
   rule.filtering = config.choiceOr("filtering", rule.filtering, BEHAVIOURS);
@@ -78,7 +88,7 @@ function readSource(config: Config, label: string): void {
   rule.hairpins = config.flagOr("hairpin", true);
   rule.mappingsPerHost = <u32>config.integerOr("mappingsPerHost", 0, 0, 1 << 20);
   rule.sessionsPerHost = <u32>config.integerOr("sessionsPerHost", 0, 0, 1 << 20);
-  sourceRules.push(rule);
+  poolRules.push(rule);
 }
 
 /** Addresses and prefixes; every address of a prefix is used. */

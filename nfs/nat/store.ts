@@ -34,6 +34,8 @@ export class Mapping {
   hairpins: u8;
   /** The chain's port where its inside host was seen. */
   port: u8;
+  /** Whether its inside host is one of IPv6: `insideAddress` is then the host's reference. */
+  isIpv6: u8;
 }
 
 /** What becomes of a flow's packets: the tuple of direction 0 as it enters, and as it leaves. */
@@ -60,6 +62,22 @@ export class Session {
   exitPort: u8;
   entryPort: u8;
   hairpins: u8;
+  /** ENTERS_IPV6, LEAVES_IPV6: in place of such a tuple's source stands the reference of a Pair. */
+  families: u8;
+}
+
+/** Bits of Session.families. */
+export const ENTERS_IPV6: u32 = 1;
+export const LEAVES_IPV6: u32 = 2;
+
+/** The addresses of an IPv6 tuple. */
+@unmanaged
+@final
+export class Pair {
+  sourceHigh: u64;
+  sourceLow: u64;
+  destinationHigh: u64;
+  destinationLow: u64;
 }
 
 /** Remote endpoints that a mapping's host has sent to. */
@@ -83,6 +101,9 @@ export class Host {
   sessions: u32;
   /** What its mappings share with paired pooling. */
   outsideAddress: u32;
+  /** The address of an IPv6 host; 0 of others. */
+  high: u64;
+  low: u64;
 }
 
 @unmanaged
@@ -93,6 +114,8 @@ class Header {
   random: u64;
   /** The session that the next sweep looks at first. */
   sweep: u32;
+  /** Of the IPv4 packet that was last made of an IPv6 one. */
+  identification: u32;
 }
 
 export const header = changetype<Header>(base);
@@ -115,7 +138,8 @@ export const insideBuckets: usize = portSets + PLACES * PORT_SETS * PORT_SET_BYT
 export const outsideBuckets: usize = insideBuckets + BUCKETS * 4;
 export const permissionBuckets: usize = outsideBuckets + BUCKETS * 4;
 export const hostBuckets: usize = permissionBuckets + BUCKETS * 4;
-const ARRAYS = hostBuckets + BUCKETS * 4;
+export const host6Buckets: usize = hostBuckets + BUCKETS * 4;
+const ARRAYS = host6Buckets + BUCKETS * 4;
 
 /** Entries of one kind; those that were never used lie behind `used`. */
 @final
@@ -172,7 +196,8 @@ function sizeOf<T>(): u32 {
 const firstSession = ARRAYS + ENTRIES * sizeOf<Mapping>();
 const firstPermission = firstSession + ENTRIES * sizeOf<Session>();
 const firstHost = firstPermission + ENTRIES * sizeOf<Permission>();
-const END = firstHost + HOSTS * sizeOf<Host>();
+const firstPair = firstHost + HOSTS * sizeOf<Host>();
+const END = firstPair + ENTRIES * sizeOf<Pair>();
 
 export const mappings = new Slab(SLABS, ARRAYS, sizeOf<Mapping>(), ENTRIES, new Gauge("mappings"));
 export const sessions = new Slab(SLABS + SLAB_BYTES, firstSession, sizeOf<Session>(), ENTRIES, new Gauge("sessions"));
@@ -184,6 +209,7 @@ export const permissions = new Slab(
   new Gauge("permissions"),
 );
 export const hosts = new Slab(SLABS + 3 * SLAB_BYTES, firstHost, sizeOf<Host>(), HOSTS, new Gauge("hosts"));
+export const pairs = new Slab(SLABS + 4 * SLAB_BYTES, firstPair, sizeOf<Pair>(), ENTRIES, new Gauge("pairs"));
 
 /** Whether the manifest's segment has room for all of it. */
 export function fits(): bool {
@@ -203,6 +229,11 @@ export function sessionAt(reference: u32): Session {
 @inline
 export function permissionAt(reference: u32): Permission {
   return changetype<Permission>(base + reference);
+}
+
+@inline
+export function pairAt(reference: u32): Pair {
+  return changetype<Pair>(base + reference);
 }
 
 @inline

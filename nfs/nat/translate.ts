@@ -13,8 +13,24 @@ import {
   Reason,
 } from "../sdk";
 import { holdHost, releaseHost } from "./hosts";
-import { strayError, translateError } from "./icmp-errors";
+import { translateError4 } from "./icmp64";
+import { translateError } from "./icmp-errors";
 import { findMapping, LEAST_REFERENCE, LIMIT, mappingOfOutside } from "./mappings";
+import { follow4 } from "./nat64";
+import { joinIpv6 } from "./open64";
+import {
+  filtered,
+  hairpinOff,
+  ipProtoReason,
+  lateFragment,
+  limit,
+  mismatch,
+  noFlow,
+  noMapping,
+  noPort,
+  noSession,
+  strayError,
+} from "./reasons";
 import { rewrite } from "./rewrite";
 import { findForward, findInward, findOutward, findSourceRule, isClaimed, outsidePorts, SourceRule } from "./rules";
 import {
@@ -31,17 +47,6 @@ import {
 import { icmpTimeoutMs, unclaimed, udpTimeoutMs, UNCLAIMED_DROP, UNCLAIMED_HOST } from "./settings";
 import { hostAt, mappingAt, Session, sessionAt } from "./store";
 
-const noPort = new Reason("no-port");
-const limit = new Reason("limit");
-const filtered = new Reason("filtered");
-const noMapping = new Reason("no-mapping");
-const hairpinOff = new Reason("hairpin-off");
-const noSession = new Reason("no-session");
-const mismatch = new Reason("mismatch");
-const lateFragment = new Reason("late-fragment");
-const ipProtoReason = new Reason("ip-proto");
-const noFlow = new Reason("no-flow");
-
 const IP_PROTO_DCCP: u32 = 33;
 const IP_PROTO_UDP_LITE: u32 = 136;
 
@@ -52,10 +57,21 @@ export function translate4(packet: Packet, ip: Ipv4): void {
   const flow = packet.flow;
   if (flow === null) return dropIfOurs(packet, ip, noFlow);
   let reference = sessionReferenceOf(flow);
-  if (packet.has(EVENT_ICMP_ERROR)) return translateError(packet, ip, reference);
+  if (packet.has(EVENT_ICMP_ERROR)) return translateErrorOf(packet, ip, reference);
   if (reference == UNTRANSLATED) return;
   if (reference == 0) reference = begin(packet, ip, flow);
-  if (reference > UNTRANSLATED) follow(packet, ip, sessionAt(reference));
+  if (reference <= UNTRANSLATED) return;
+  const session = sessionAt(reference);
+  if (session.families != 0) return follow4(packet, ip, session);
+  follow(packet, ip, session);
+}
+
+function translateErrorOf(packet: Packet, ip: Ipv4, reference: u32): void {
+  if (reference > UNTRANSLATED && sessionAt(reference).families != 0) {
+    translateError4(packet, ip, sessionAt(reference));
+  } else {
+    translateError(packet, ip, reference);
+  }
 }
 
 /** What would have to be translated and cannot be must not pass with an inside address. */
@@ -66,6 +82,7 @@ function dropIfOurs(packet: Packet, ip: Ipv4, reason: Reason, detail: u32 = 0): 
 
 // ---- packets of a session ----
 
+@inline
 function follow(packet: Packet, ip: Ipv4, session: Session): void {
   const forth = packet.direction == 0;
   const source = forth ? session.source : session.newDestination;
@@ -266,7 +283,8 @@ function refuseUnclaimed(packet: Packet, flow: Flow): bool {
 
 function open(packet: Packet, flow: Flow, ip: Ipv4, isOutside: bool): u32 {
   const owner = isOutside ? newDestination : insideHost;
-  const host = holdHost(owner);
+  const leavesIpv6 = target != 0 && mappingAt(target).isIpv6 != 0;
+  const host = leavesIpv6 && isOutside ? newDestination : holdHost(owner);
   const isOver = host != 0 && sessionLimit > 0 && hostAt(host).sessions >= sessionLimit;
   const permission = mapping == 0 || isOver ? 0 : permit(mapping, ip.destination, remotePort(packet));
   const reference = host == 0 || isOver ? 0 : openSession(flow, mapping, target, permission, host);
@@ -278,6 +296,7 @@ function open(packet: Packet, flow: Flow, ip: Ipv4, isOutside: bool): u32 {
     packet.drop(isOver ? limit : noSession);
     return 0;
   }
+  if (leavesIpv6) return joinIpv6(packet, ip, flow, reference, newSource, newSourcePort, exitPort) ? reference : 0;
   fillSession(packet, ip, sessionAt(reference), isOutside);
   bind(flow, packet);
   if (isOutside) name(flow, newDestination, newDestinationPort, ip.destination, outerPort(packet));

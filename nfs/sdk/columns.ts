@@ -1,7 +1,7 @@
 // Per-flow fields: one value per flow, of one owner, read by whoever declares it.
 
 import { Flow } from "./flow";
-import { openColumn } from "./imports";
+import { findColumn, openColumn } from "./imports";
 
 /**
  * Declared in the manifest, under `writes` by its owner and under `reads` by others, and opened at the module's top level
@@ -13,6 +13,12 @@ import { openColumn } from "./imports";
 export class Column<T> {
   constructor(name: string) {
     return changetype<Column<T>>(openColumn(name, sizeof<T>()));
+  }
+
+  /** One that the manifest calls optional; null if no function of the chain writes it. */
+  static find<T>(name: string): Column<T> | null {
+    const address = findColumn(name, sizeof<T>());
+    return address == 0 ? null : changetype<Column<T>>(address);
   }
 
   @inline

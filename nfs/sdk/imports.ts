@@ -59,6 +59,11 @@ export function openColumn(name: string, bytes: i32): usize {
   return <usize>address;
 }
 
+/** The same of a column that the manifest calls optional; 0 if no function of the chain writes it. */
+export function findColumn(name: string, bytes: i32): usize {
+  return <usize>column(name, bytes);
+}
+
 @external("sluice", "segment")
 declare function segment(name: string): i32;
 

@@ -9,6 +9,7 @@ export {
   difference128,
   difference16,
   difference32,
+  fold,
   mend,
   mendUdp,
   pseudoSum4,

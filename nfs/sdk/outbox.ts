@@ -61,16 +61,17 @@ export function submitMessage(kind: u32, flags: u32, bytes: u32, flow: Flow | nu
   return true;
 }
 
-function submitTuple(flow: Flow, body: usize, sourcePort: u32, destinationPort: u32): bool {
+function submitTuple(ipVersion: u32, flow: Flow, body: usize, sourcePort: u32, destinationPort: u32): bool {
   store<u16>(body, <u16>sourcePort, 32);
   store<u16>(body, <u16>destinationPort, 34);
-  return submitMessage(MESSAGE_BIND, 0, TUPLE_BYTES, flow, 0);
+  return submitMessage(MESSAGE_BIND, ipVersion, TUPLE_BYTES, flow, 0);
 }
 
 export namespace outbox {
   /**
-   * Gives an IPv4 flow its second tuple: packets from `source` to `destination` are its replies, too. Addresses and ports
-   * as the replies have them when they enter the chain; both ports are the identifier for ICMP echoes.
+   * Gives a flow its second tuple, of IPv4: packets from `source` to `destination` are its replies, too. Addresses and
+   * ports as the replies have them when they enter the chain; both ports are the identifier for ICMP echoes. The flow
+   * itself may be of IPv6.
    */
   export function bind4(flow: Flow, source: u32, sourcePort: u32, destination: u32, destinationPort: u32): bool {
     const body = reserveBody(TUPLE_BYTES);
@@ -78,7 +79,7 @@ export namespace outbox {
     fill(body, 0, TUPLE_BYTES);
     store<u32>(body, bswap<u32>(source));
     store<u32>(body, bswap<u32>(destination), 16);
-    return submitTuple(flow, body, sourcePort, destinationPort);
+    return submitTuple(4, flow, body, sourcePort, destinationPort);
   }
 
   /** The same for IPv6; an address is its high and low 64 bits. */
@@ -97,7 +98,7 @@ export namespace outbox {
     store<u64>(body, bswap<u64>(sourceLow), 8);
     store<u64>(body, bswap<u64>(destinationHigh), 16);
     store<u64>(body, bswap<u64>(destinationLow), 24);
-    return submitTuple(flow, body, sourcePort, destinationPort);
+    return submitTuple(6, flow, body, sourcePort, destinationPort);
   }
 
   /**

@@ -12,6 +12,9 @@ import {
   ICMP_REDIRECT,
   ICMP_TIME_EXCEEDED,
   ICMP_UNREACHABLE,
+  ICMPV6_PACKET_TOO_BIG,
+  ICMPV6_PARAMETER_PROBLEM,
+  ICMPV6_TIME_EXCEEDED,
   ICMPV6_UNREACHABLE,
 } from "./icmp";
 import { Ipv4 } from "./ipv4";
@@ -25,6 +28,7 @@ import { Tcp } from "./tcp";
 const ERROR_BYTES_4: u32 = 576;
 const ERROR_BYTES_6: u32 = 1280;
 const HOP_LIMIT = 64;
+const FRAGMENTATION_NEEDED: u32 = 4;
 /** ICMPv6 types below are errors; 137 is a redirect. */
 const ICMPV6_INFORMATIONAL: u32 = 128;
 const ICMPV6_REDIRECT: u32 = 137;
@@ -60,24 +64,50 @@ export namespace reply {
 
   /** ICMP or ICMPv6 "destination unreachable" with the code of the packet's family. */
   export function unreachable(packet: Packet, code4: u32, code6: u32): bool {
-    if (!isAnswerable(packet) || packet.fragmentOffset != 0 || isIcmpError(packet)) return false;
-    const isIpv4 = packet.ipVersion == 4;
-    const ipProto = isIpv4 ? IP_PROTO_ICMP : IP_PROTO_ICMPV6;
-    const limit = (isIpv4 ? ERROR_BYTES_4 : ERROR_BYTES_6) - headerBytes(packet) - Icmp.BYTES;
-    const quoted = min(quotable(packet), limit);
-    const ip = startReply(packet, ipProto, Icmp.BYTES + quoted);
-    if (ip == 0) return false;
-    const icmp = Icmp.at(ip + headerBytes(packet));
-    icmp.type = isIpv4 ? ICMP_UNREACHABLE : ICMPV6_UNREACHABLE;
-    icmp.code = isIpv4 ? code4 : code6;
-    icmp.checksum = 0;
-    icmp.rest = 0;
-    copyUp(icmp.payload, packet.l3, quoted);
-    const bytes = Icmp.BYTES + quoted;
-    const pseudo = isIpv4 ? 0 : pseudoSum(packet, ip, ipProto, bytes);
-    icmp.checksum = isIpv4 ? checksum(icmp.address, bytes) : transportChecksum(pseudo, icmp.address, bytes);
-    return sendReply(packet, bytes);
+    return packet.ipVersion == 4
+      ? sendError(packet, ICMP_UNREACHABLE, code4, 0)
+      : sendError(packet, ICMPV6_UNREACHABLE, code6, 0);
   }
+
+  /** ICMP or ICMPv6 "time exceeded": the packet has no hop left. */
+  export function timeExceeded(packet: Packet): bool {
+    return sendError(packet, packet.ipVersion == 4 ? ICMP_TIME_EXCEEDED : ICMPV6_TIME_EXCEEDED, 0, 0);
+  }
+
+  /** ICMP "fragmentation needed" (RFC 1191) or ICMPv6 "packet too big": what is as large as `mtu` would pass. */
+  export function packetTooBig(packet: Packet, mtu: u32): bool {
+    return packet.ipVersion == 4
+      ? sendError(packet, ICMP_UNREACHABLE, FRAGMENTATION_NEEDED, mtu)
+      : sendError(packet, ICMPV6_PACKET_TOO_BIG, 0, mtu);
+  }
+
+  /** ICMP or ICMPv6 "parameter problem" of code 0: `offset` of the field from the IP header's start. */
+  export function parameterProblem(packet: Packet, offset: u32): bool {
+    return packet.ipVersion == 4
+      ? sendError(packet, ICMP_PARAMETER_PROBLEM, 0, offset << 24)
+      : sendError(packet, ICMPV6_PARAMETER_PROBLEM, 0, offset);
+  }
+}
+
+/** `rest` are the four bytes between the error's checksum and what it quotes. */
+function sendError(packet: Packet, type: u32, code: u32, rest: u32): bool {
+  if (!isAnswerable(packet) || packet.fragmentOffset != 0 || isIcmpError(packet)) return false;
+  const isIpv4 = packet.ipVersion == 4;
+  const ipProto = isIpv4 ? IP_PROTO_ICMP : IP_PROTO_ICMPV6;
+  const limit = (isIpv4 ? ERROR_BYTES_4 : ERROR_BYTES_6) - headerBytes(packet) - Icmp.BYTES;
+  const quoted = min(quotable(packet), limit);
+  const ip = startReply(packet, ipProto, Icmp.BYTES + quoted);
+  if (ip == 0) return false;
+  const icmp = Icmp.at(ip + headerBytes(packet));
+  icmp.type = type;
+  icmp.code = code;
+  icmp.checksum = 0;
+  icmp.rest = rest;
+  copyUp(icmp.payload, packet.l3, quoted);
+  const bytes = Icmp.BYTES + quoted;
+  const pseudo = isIpv4 ? 0 : pseudoSum(packet, ip, ipProto, bytes);
+  icmp.checksum = isIpv4 ? checksum(icmp.address, bytes) : transportChecksum(pseudo, icmp.address, bytes);
+  return sendReply(packet, bytes);
 }
 
 /** Nobody answers a group, or to one (RFC 1122, section 3.2.2; RFC 4443, section 2.4 (e)). */

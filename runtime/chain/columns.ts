@@ -20,6 +20,8 @@ interface ColumnRead {
   readonly name: string;
   /** What the reader takes it for; absent, the owner's word is good enough. */
   readonly type?: ColumnType;
+  /** The reader does without it where nobody writes it. */
+  readonly optional?: boolean;
 }
 
 /** Of one value. */
@@ -67,6 +69,7 @@ export function checkReaders(
       if (read.name === FLOW_COLUMN) continue;
       const column = columns.find((candidate) => candidate.name === read.name);
       if (column === undefined) {
+        if (read.optional === true) continue;
         const what = `"${name}" reads the column ${read.name}, which no function of the chain writes`;
         const known = columns.map((candidate) => candidate.name);
         report("column-unwritten", pointer, what, suggest(read.name, known, "columns"));
@@ -78,6 +81,7 @@ export function checkReaders(
         report("column-type", pointer, what);
       }
       const earlier = before.get(index);
+      if (read.optional === true) continue;
       if (column.owner === index || earlier === undefined || earlier.has(column.owner)) continue;
       const what = `"${name}" reads the column ${read.name}, but on no path does "${owner}", its writer, come before it`;
       report("column-unwritten", pointer, what, `put "${owner}" before "${name}" on a path`);

@@ -15,6 +15,8 @@ export interface ControlArguments {
   readonly allowUnsigned?: boolean;
   readonly logLevel: string;
   readonly requestRate: string;
+  readonly streams: string;
+  readonly auditEntries: string;
 }
 
 const LISTEN = "127.0.0.1:7680";
@@ -29,6 +31,8 @@ export function addControlArguments(command: Command): Command {
     .option("--client-ca <file>", "clients need a certificate of this authority (PEM)")
     .option("--allow-unsigned", "admit function packages that nobody signed")
     .option("--request-rate <n>", "requests per second from one address at the most", "200")
+    .option("--streams <n>", "live streams of one token at the same time at the most", "32")
+    .option("--audit-entries <n>", "entries of the audit that are kept", "10000")
     .option("--log-level <level>", `of control: ${logLevels.join(", ")}`, "warn");
 }
 
@@ -37,15 +41,19 @@ export function readControlOptions(given: ControlArguments): ControlOptions {
     const what = `"${given.logLevel}" is none of ${logLevels.join(", ")}`;
     throw new SluiceError({ code: "usage", where: "--log-level", what });
   }
-  const { listen = LISTEN, tls, tlsCert, tlsKey, clientCa, logLevel } = given;
-  const requestsPerSecond = Number(given.requestRate);
-  if (!Number.isInteger(requestsPerSecond) || requestsPerSecond < 1) {
-    const what = `"${given.requestRate}" is not a number above 0`;
-    throw new SluiceError({ code: "usage", where: "--request-rate", what });
-  }
+  const { listen = LISTEN, tls, tlsCert, tlsKey, clientCa, allowUnsigned, logLevel } = given;
+  const limits = {
+    requestsPerSecond: readCount("--request-rate", given.requestRate),
+    streams: readCount("--streams", given.streams),
+    auditEntries: readCount("--audit-entries", given.auditEntries),
+  };
   const files = { tls, tlsCert, tlsKey, clientCa };
-  const rules = { requestsPerSecond, allowUnsigned: given.allowUnsigned };
-  return { listen, listenOrFail: true, ...files, ...rules, logLevel, version: readVersion() };
+  return { listen, listenOrFail: true, ...files, ...limits, allowUnsigned, logLevel, version: readVersion() };
+}
+
+function readCount(where: string, text: string): number {
+  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
+  throw new SluiceError({ code: "usage", where, what: `"${text}" is not a number above 0` });
 }
 
 export function registerControl(program: Command): void {

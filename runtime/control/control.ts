@@ -1,6 +1,7 @@
 // The control process, whole: store, planner, API. It sees no packet, and packets do not need it.
 import { chmodSync, rmSync } from "node:fs";
 import { createServer as createHttpServer, type Server } from "node:http";
+import type { Server as SecureServer } from "node:https";
 import { pino } from "pino";
 import { ensureStateRoot } from "../dataplane/state-folder.ts";
 import { SluiceError } from "../errors.ts";
@@ -9,6 +10,7 @@ import { dataRoot } from "../generation/history.ts";
 import { Audit } from "./audit.ts";
 import { Backup } from "./backup.ts";
 import { answerBrokenRequests } from "./broken-requests.ts";
+import { Certificates } from "./certificates.ts";
 import { ChainView } from "./chain-view.ts";
 import { Chains } from "./chains.ts";
 import { controlSocket } from "./control-socket.ts";
@@ -26,7 +28,7 @@ import { addLiveRoutes } from "./routes/live.ts";
 import { addPacketRoutes } from "./routes/packets.ts";
 import { addSystemRoutes } from "./routes/system.ts";
 import { addUpgradeRoutes } from "./routes/upgrade.ts";
-import { type Api, createServer } from "./server.ts";
+import { type Api, createServer, type TlsOptions } from "./server.ts";
 import { Settlement } from "./settlement.ts";
 import { Telemetry } from "./telemetry.ts";
 import { readTls, type TlsFiles } from "./tls.ts";
@@ -40,6 +42,9 @@ export interface ControlOptions extends TlsFiles {
   readonly listenOrFail: boolean;
   readonly logLevel: string;
   readonly requestsPerSecond: number;
+  /** Live streams of one token, and entries of the audit. */
+  readonly streams: number;
+  readonly auditEntries: number;
   readonly version: string;
   /** Packages that nobody signed are admitted, too. */
   readonly allowUnsigned?: boolean | undefined;
@@ -77,7 +82,7 @@ export async function startControl(
     const revisions = new Revisions(database);
     const packages = new Packages(database);
     const tokens = new Tokens(database);
-    const audit = new Audit(database);
+    const audit = new Audit(database, options.auditEntries);
     const tokenFile = tokens.ensureFirst(root);
     const settlement = new Settlement(revisions, packages);
     const openWhole = () => openStoredCatalog(packages);
@@ -105,6 +110,7 @@ export async function startControl(
     });
     addBackupRoutes(app, { backup: new Backup(database, tokens, root), chains, revisions, settlement });
     undo.push(() => app.close());
+    if (tls !== null) undo.push(keepCertificates(app, options, root, report));
     const listening = await listen(app, host, port).catch((error: SluiceError) => {
       if (options.listenOrFail) throw error;
       logger.warn(error.message);
@@ -122,6 +128,13 @@ export async function startControl(
     await unwind(undo);
     throw error;
   }
+}
+
+function keepCertificates(app: Api, options: TlsFiles, root: string, report: (text: string) => void): () => void {
+  const server = app.server as unknown as SecureServer;
+  const use = ({ cert, key, clientCa }: TlsOptions) => server.setSecureContext({ cert, key, ca: clientCa });
+  const certificates = new Certificates({ options, root, report, use });
+  return () => certificates.close();
 }
 
 interface RegistryParts extends Pick<RegistrySetup, "packages" | "revisions" | "chains"> {

@@ -19,6 +19,7 @@ import { authorize, placeOf } from "./authorization.ts";
 import { answerBrokenRequests } from "./broken-requests.ts";
 import { describeApi } from "./description.ts";
 import { FailedLogins } from "./failed-logins.ts";
+import { giveUpStalled, limitStreams } from "./open-streams.ts";
 import { describeProblem, PROBLEM_TYPE, type Problem, problemSchema, toSluiceError } from "./problem.ts";
 import type { Resource } from "./roles.ts";
 import { type Addresses, keepRules } from "./route-rules.ts";
@@ -53,6 +54,8 @@ export interface ServerSetup {
   readonly version: string;
   readonly tls: TlsOptions | null;
   readonly requestsPerSecond: number;
+  /** Live streams of one token. */
+  readonly streams: number;
 }
 
 /** PEM. `clientCa`: clients need a certificate that it signed. */
@@ -98,6 +101,8 @@ export async function createServer({ tls, logger, ...setup }: ServerSetup): Prom
   await app.register(helmet, { contentSecurityPolicy: { directives: { defaultSrc: ["'none'"] } } });
   const failures = new FailedLogins();
   app.addHook("onRequest", async (request, reply) => authorize(request, reply, setup.tokens, failures));
+  limitStreams(app, setup.streams);
+  giveUpStalled(app);
   // Before whoever asked is told: what he knows of is written down.
   app.addHook("onSend", async (request, { statusCode }) => {
     if (isChange(request) && statusCode < 400 && !isDryRun(request)) note(request, setup.audit, "ok");

@@ -129,7 +129,7 @@ export function describeFlow(view: DataView, { key, state, ports, reply }: FlowP
   const u64 = (field: number) => view.getBigUint64(state + field, true);
   const first = u8(FLOW_FIRST_SIDE);
   const ipVersion = u8(FLOW_IP_VERSION) === 6 ? 6 : 4;
-  const endpoint = (at: number, side: number) => readEndpoint(view, at, side, ipVersion);
+  const endpoint = (at: number, side: number) => readEndpoint(view, at, side);
   return {
     ipProto: u8(FLOW_IP_PROTO),
     ipVersion,
@@ -161,13 +161,15 @@ function readPorts(view: DataView, at: number): readonly [number, number] {
   return [entered - 1, (left || replied) - 1];
 }
 
-// FlowKey: two addresses of 16 bytes, then their two ports.
+// FlowKey: two addresses of 16 bytes, then their two ports. The two keys of a flow may be of different families.
 const KEY_PORTS = 32;
+const KEY_IP_VERSION = 41;
 
-function readEndpoint(view: DataView, key: number, side: number, ipVersion: 4 | 6): FlowEndpoint {
+function readEndpoint(view: DataView, key: number, side: number): FlowEndpoint {
   const start = view.byteOffset + key + side * 16;
+  const isIpv6 = view.getUint8(key + KEY_IP_VERSION) === 6;
   return {
-    address: new Uint8Array(view.buffer.slice(start, start + (ipVersion === 6 ? 16 : 4))),
+    address: new Uint8Array(view.buffer.slice(start, start + (isIpv6 ? 16 : 4))),
     port: view.getUint16(key + KEY_PORTS + side * 2, true),
   };
 }

@@ -41,8 +41,14 @@ const RELEASE_AFTER_MS = 300;
 export class Shadow {
   /** With each report, some times a second, and at its end. */
   onReport: ((report: ShadowReport) => void) | undefined;
+  /** NativeMirror.id. */
+  readonly mirror: number;
   readonly #lane: NativeLane;
-  readonly #mirror: NativeMirror;
+  /** Undefined once the thread has ended. */
+  #mirror: NativeMirror | undefined;
+  #missed = 0;
+  /** The shadow's own lane, which has the other end of the mirror. */
+  #own: NativeLane | undefined;
   readonly #control: Int32Array;
   readonly #worker: Worker;
   readonly #following = Promise.withResolvers<void>();
@@ -60,16 +66,17 @@ export class Shadow {
     this.#lane = lane;
     this.#plan = plan;
     this.#batchLimitMs = batchLimitMs;
-    this.#mirror = loadAddon().createMirror({
-      ...{ ringBytes, slotBytes, flowCapacity: plan.flows.capacity, wholeFlows: true },
-    });
+    const flowCapacity = plan.flows.capacity;
+    const mirror = loadAddon().createMirror({ ringBytes, slotBytes, flowCapacity, wholeFlows: true });
+    this.#mirror = mirror;
+    this.mirror = mirror.id;
     const control = new SharedArrayBuffer(CONTROL_WORDS * 4);
     this.#control = new Int32Array(control);
-    const setup: ShadowSetup = { ...rest, mirror: this.#mirror.id, control, reachesHost: lane.reachesHost() };
+    const setup: ShadowSetup = { ...rest, mirror: mirror.id, control, reachesHost: lane.reachesHost() };
     this.#following.promise.catch(() => {});
-    lane.setMirror(this.#mirror.id, MIRROR_OF_CHANGE);
+    lane.setMirror(mirror.id, MIRROR_OF_CHANGE);
     this.#worker = new Worker(new URL("shadow-worker.ts", import.meta.url), { workerData: setup });
-    this.#exit = new Promise((resolve) => this.#worker.once("exit", () => resolve()));
+    this.#exit = new Promise<void>((resolve) => this.#worker.once("exit", () => resolve())).then(() => this.#release());
     this.#worker.on("message", (message: ShadowMessage) => this.#hear(message));
     this.#worker.on("error", (error) => this.#fail((error as Error).message));
     this.#worker.on("exit", () => this.#fail("its thread ended unasked"));
@@ -87,12 +94,20 @@ export class Shadow {
   }
 
   get report(): ShadowReport {
-    return { ...this.#report, missed: this.#mirror.missed() };
+    return { ...this.#report, missed: this.#mirror?.missed() ?? this.#missed };
   }
 
   /** What it has not worked off yet. */
   get backlogBytes(): number {
-    return this.#mirror.filled();
+    return this.#mirror?.filled() ?? 0;
+  }
+
+  /** Tens of megabytes that the garbage collector knows nothing of. */
+  #release(): void {
+    this.#missed = this.#mirror?.missed() ?? 0;
+    this.#own?.close();
+    this.#mirror?.close();
+    [this.#own, this.#mirror] = [undefined, undefined];
   }
 
   /** Lets go of the lane at once, and ends the thread wherever it is. */
@@ -131,6 +146,7 @@ export class Shadow {
     clearTimeout(this.#late);
     this.#report = { ...this.#report, state: "following", copiedBytes, pauseUs };
     const own = loadAddon().attachLane(lane);
+    this.#own = own;
     Atomics.store(this.#control, CONTROL_RUNNING, 1);
     this.#watchdog = new Watchdog(own, this.#control, this.#batchLimitMs, (offender) => {
       const { name, package: from } = this.#plan.functions[offender] as ShadowSetup["plan"]["functions"][number];

@@ -154,6 +154,7 @@ export const manifestSchema = {
         properties: {
           name: { $ref: "#/$defs/sharedName" },
           type: { $ref: "#/$defs/columnType" },
+          optional: { type: "boolean", description: "It does without the column where nobody writes it." },
         },
       },
       else: {

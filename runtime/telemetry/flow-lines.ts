@@ -45,7 +45,7 @@ export function formatFlow(flow: FlowReport, columns: readonly ExportedColumn[],
 export function describeColumns(
   flow: Pick<FlowReport, "columns">,
   columns: readonly ExportedColumn[],
-): Readonly<Record<string, number>> {
+): Readonly<Record<string, number | string>> {
   return Object.fromEntries(columns.map(({ name, type }, index) => [name, readColumn(flow.columns[index], type)]));
 }
 
@@ -70,15 +70,20 @@ export function compressAddress(address: Uint8Array): string {
   return ipaddr.fromByteArray([...address]).toString();
 }
 
-function readColumn(value: DataView | undefined, type: ColumnType): number {
+/** In digits where JSON's numbers end. */
+function readLong(value: bigint): number | string {
+  return value >= Number.MIN_SAFE_INTEGER && value <= Number.MAX_SAFE_INTEGER ? Number(value) : value.toString();
+}
+
+function readColumn(value: DataView | undefined, type: ColumnType): number | string {
   if (value === undefined) return 0;
-  const readers: Readonly<Record<ColumnType, () => number>> = {
+  const readers: Readonly<Record<ColumnType, () => number | string>> = {
     u8: () => value.getUint8(0),
     u16: () => value.getUint16(0, true),
     u32: () => value.getUint32(0, true),
-    u64: () => Number(value.getBigUint64(0, true)),
+    u64: () => readLong(value.getBigUint64(0, true)),
     i32: () => value.getInt32(0, true),
-    i64: () => Number(value.getBigInt64(0, true)),
+    i64: () => readLong(value.getBigInt64(0, true)),
     f32: () => value.getFloat32(0, true),
     f64: () => value.getFloat64(0, true),
   };

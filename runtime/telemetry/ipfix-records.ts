@@ -120,23 +120,33 @@ const translations = {
 } as const;
 
 const FIRST_TEMPLATE = 256;
+/** Between them stands the statistics' template (ipfix-message.ts). */
+const FIRST_CROSSING = 265;
+const CROSSING = 8;
 
-/** By chooseTemplate's index. */
-export const templates: readonly IpfixTemplate[] = Array.from({ length: 8 }, (_, index) => {
-  const ipVersion = (index & 4) === 0 ? 4 : 6;
+/** By chooseTemplate's index. From 8 on, translated to the other IP version. */
+export const templates: readonly IpfixTemplate[] = [0, 1, 2, 3, 4, 5, 6, 7, 9, 11, 13, 15].map((shape, index) => {
+  const ipVersion = (shape & 4) === 0 ? 4 : 6;
+  const translatedVersion = (shape & 8) === 0 ? ipVersion : 10 - ipVersion;
   const fields = [
     ...times,
     ...addresses[ipVersion],
     // Before the elements that they are the reverse of: nfdump 1.7 has one place for both TCP control bits.
-    ...((index & 2) === 0 ? [] : reverse),
+    ...((shape & 2) === 0 ? [] : reverse),
     ...ends,
-    ...((index & 1) === 0 ? [] : translations[ipVersion]),
+    ...((shape & 1) === 0 ? [] : translations[translatedVersion as 4 | 6]),
   ];
-  return { id: FIRST_TEMPLATE + index, fields, bytes: fields.reduce((sum, { bytes }) => sum + bytes, 0) };
+  const id = index < CROSSING ? FIRST_TEMPLATE + index : FIRST_CROSSING + index - CROSSING;
+  return { id, fields, bytes: fields.reduce((sum, { bytes }) => sum + bytes, 0) };
 });
 
+const versionOf = ({ address }: FlowEndpoint): 4 | 6 => (address.length === 16 ? 6 : 4);
+
 export function chooseTemplate({ ipVersion, translated }: IpfixFlow, biflow: boolean): IpfixTemplate {
-  const index = (ipVersion === 6 ? 4 : 0) | (biflow ? 2 : 0) | (translated === null ? 0 : 1);
+  const crosses = translated !== null && versionOf(translated[0]) !== ipVersion;
+  const index = crosses
+    ? CROSSING + (ipVersion === 6 ? 2 : 0) + (biflow ? 1 : 0)
+    : (ipVersion === 6 ? 4 : 0) | (biflow ? 2 : 0) | (translated === null ? 0 : 1);
   return templates[index] as IpfixTemplate;
 }
 
@@ -183,6 +193,7 @@ export function splitBiflow(flow: IpfixFlow): IpfixFlow[] {
   const swap = ([to, back]: readonly [number, number]) => [back, to] as const;
   const back: IpfixFlow = {
     ...flow,
+    ipVersion: versionOf(translated?.[1] ?? destination),
     source: translated?.[1] ?? destination,
     destination: translated?.[0] ?? source,
     translated: translated === null ? null : [destination, source],

@@ -47,6 +47,29 @@ describe("a connection", () => {
     expect(judge(openFirewall({ rules: [web], midstream: "accept" }), [middle, middle])).toEqual(["accept", "accept"]);
   });
 
+  it("is taken in the middle only by what both ends say while it is established", () => {
+    const firewall = openFirewall({ rules: [web], midstream: "accept" });
+    const packets = ["syn ack 501", "fin ack 501", "rst", "ack 501"].map(
+      (words, index) => `tcp 10.0.0.1:${index + 5} > 10.0.0.2:80 seq 101 ${words}`,
+    );
+    expect(judge(firewall, packets)).toEqual(["drop invalid", "drop invalid", "drop invalid", "accept"]);
+  });
+
+  it("is not hindered by what a stranger sent in the name of who is called", () => {
+    const zones = { inside: { ports: ["in"] }, outside: { ports: ["out"] } };
+    const towards = { in: "outside", out: "inside" };
+    const firewall = openFirewall({ zones, towards, pairs: [{ from: "inside", to: "outside", action: "accept" }] });
+    const forged = ["tcp 192.0.2.1:80 > 10.0.0.1:5 syn seq 9", "udp 192.0.2.1:53 > 10.0.0.1:5"];
+    expect(judge(firewall, forged, "out")).toEqual(["drop default", "drop default"]);
+    const calls = ["tcp 10.0.0.1:5 > 192.0.2.1:80 syn seq 100 win 1000", "udp 10.0.0.1:5 > 192.0.2.1:53"];
+    expect(judge(firewall, calls)).toEqual(["drop reopened", "accept"]);
+    expect(judge(firewall, calls)).toEqual(["accept", "accept"]);
+    const answers = ["tcp 192.0.2.1:80 > 10.0.0.1:5 syn ack 101 seq 500 win 1000", "udp 192.0.2.1:53 > 10.0.0.1:5"];
+    expect(judge(firewall, answers, "out")).toEqual(["accept", "accept"]);
+    expect(judge(firewall, "udp 192.0.2.1:53 > 10.0.0.1:6", "out")).toEqual(["drop default"]);
+    expect(judge(firewall, "udp 10.0.0.1:6 > 192.0.2.1:53 payload 01")).toEqual(["accept"]);
+  });
+
   it("drops what does not belong where it stands, unless a rule takes invalid packets", () => {
     const packets = [
       "tcp 10.0.0.1:5 > 10.0.0.2:80 syn seq 100 win 1000",
@@ -57,6 +80,20 @@ describe("a connection", () => {
     expect(judge(openFirewall({ rules: [web] }), packets).at(-1)).toBe("drop invalid");
     const tolerant = openFirewall({ rules: [{ action: "accept", states: ["invalid"] }, web] });
     expect(judge(tolerant, packets).at(-1)).toBe("accept");
+  });
+});
+
+describe("ICMP replies", () => {
+  it("that nobody asked for are invalid", () => {
+    const firewall = openFirewall({ default: "accept" });
+    const replies = [
+      "icmp 10.0.0.1 > 10.0.0.2 echo-reply id 1 seq 1",
+      "icmp6 2001:db8::1 > 2001:db8::2 echo-reply id 1 seq 1",
+      "icmp 10.0.0.1 > 10.0.0.2 type 14",
+      "icmp 10.0.0.1 > 10.0.0.2 echo id 2 seq 1",
+    ];
+    expect(judge(firewall, replies)).toEqual(["drop invalid", "drop invalid", "drop invalid", "accept"]);
+    expect(judge(firewall, "icmp 10.0.0.2 > 10.0.0.1 echo-reply id 2 seq 1", "out")).toEqual(["accept"]);
   });
 });
 

@@ -1,4 +1,4 @@
-// nfs/nat in the chain of chains/nat.yaml, replayed: what flows say, and what a fault and another generation leave.
+// nfs/nat in the chains of chains/nat.yaml and chains/nat64.yaml, replayed: what flows say, and what a fault and another generation leave.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
@@ -20,14 +20,16 @@ interface Replayed {
   readonly flows: readonly Record<string, unknown>[];
 }
 
-function replay(steps: readonly Step[], ...options: readonly string[]): Replayed {
+const replay = (steps: readonly Step[], ...options: readonly string[]) => replayOf("nat.yaml", steps, ...options);
+
+function replayOf(name: string, steps: readonly Step[], ...options: readonly string[]): Replayed {
   const capture = (port: string) => {
     const packets = steps.map(({ line }, i) => ({ bytes: encodePacket(line), timeNs: noon + BigInt(i) * MILLISECOND }));
     return encodePcap(packets.filter((_, i) => steps[i]?.port === port));
   };
   const folder = makeFolder();
   for (const port of ["lan", "wan"]) writeFileSync(join(folder, `${port}.pcap`), capture(port));
-  const chain = join(projectRoot, "chains/nat.yaml");
+  const chain = join(projectRoot, "chains", name);
   const inputs = ["--in", `lan=${join(folder, "lan.pcap")}`, "--in", `wan=${join(folder, "wan.pcap")}`];
   const out = join(folder, "out");
   const { status, stderr } = runSluice(["replay", chain, ...inputs, "--out", out, ...options]);
@@ -82,4 +84,27 @@ it("goes on with the same mappings after a fault, and with the next generation",
     ...["forward", "forward", "fault", "forward", "forward", "forward"],
   ]);
   expect(portsOf(faulty)).toEqual(portsOf(whole));
+});
+
+it("has one flow for what is IPv6 on one side and IPv4 on the other, and names the host", () => {
+  const steps: readonly Step[] = [
+    { port: "lan", line: "tcp [2001:db8:1::5]:5000 > [64:ff9b::c000:201]:80 syn seq 99" },
+    { port: "lan", line: "icmp6 2001:db8:1::5 > 64:ff9b::c000:201 echo id 7 seq 1" },
+  ];
+  const { flows: alone } = replayOf("nat64.yaml", steps);
+  const [port, id] = [5000, 7].map((from) => alone.find((flow) => flow.src_port === from)?.["nat.outside_port"]);
+  const { flows } = replayOf("nat64.yaml", [
+    ...steps,
+    { port: "wan", line: `tcp 192.0.2.1:80 > 203.0.113.1:${port} syn seq 499 ack 100` },
+    { port: "wan", line: `icmp 192.0.2.1 > 203.0.113.1 echo-reply id ${id} seq 1` },
+  ]);
+  const high = 0x20010db800010000n.toString();
+  const inside = { "nat.inside_high": high, "nat.inside_low": 5, "nat.outside_address": address("203.0.113.1") };
+  const counts = { packets_to_server: 1, packets_to_client: 1 };
+  const ends = { src_ip: "2001:db8:1::5", dest_ip: "64:ff9b::c000:201" };
+  expect(flows).toHaveLength(2);
+  for (const flow of flows) expect(flow).toMatchObject({ ...ends, ...inside, ...counts });
+  expect(flows.map((flow) => flow.reply)).toEqual(
+    expect.arrayContaining([{ src_ip: "192.0.2.1", src_port: 80, dest_ip: "203.0.113.1", dest_port: port }]),
+  );
 });

@@ -1,9 +1,11 @@
 // What a shadow finds, and that the traffic does not notice it.
 import { readFileSync } from "node:fs";
 import { afterEach, describe, expect, it } from "vitest";
+import { loadAddon } from "../../runtime/dataplane/load-addon.ts";
 import { encodePacket, formatPacket } from "../../runtime/testing/packet-text.ts";
 import type { ChainFunction } from "../support/chain-under-test.ts";
 import { ShadowedLane } from "../support/shadowed-lane.ts";
+import { until } from "../support/until.ts";
 
 let lane: ShadowedLane | undefined;
 
@@ -42,6 +44,15 @@ const counting = (extra = ""): ChainFunction => ({
     segments: { total: { bytes: 8, layout: 1 } },
   },
 });
+
+function isGone(attach: () => void): boolean {
+  try {
+    attach();
+    return false;
+  } catch {
+    return true;
+  }
+}
 
 describe("a shadow", () => {
   it("finds no difference in the same version with state of flows that began before it", async () => {
@@ -111,6 +122,21 @@ describe("a shadow", () => {
     const column = file("column-count.seen-u32");
     const values = Array.from({ length: 501 }, (_, flow) => column.readUInt32LE(flow * 4));
     expect(new Set(values)).toEqual(new Set([0, 2]));
+  });
+
+  it("gives its ring back when it ends, and does not wait for the garbage collector", async () => {
+    const native = loadAddon();
+    lane = await ShadowedLane.open({ count: counting() });
+    await lane.shadow({ count: counting() });
+    lane.sendFrames(framesOf(10));
+    const id = lane.shadowed.mirror;
+    expect(isGone(() => native.attachMirror(id).close())).toBe(false);
+    await lane.endShadow();
+    await until(() => {
+      lane?.sendFrames(framesOf(1));
+      return isGone(() => native.attachMirror(id).close());
+    });
+    expect(lane.shadowed.report.missed).toBe(0);
   });
 
   it("that traps is a fault of its own, and is quarantined as the function would be", async () => {

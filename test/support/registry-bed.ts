@@ -28,6 +28,8 @@ const options: ControlOptions = {
   listenOrFail: true,
   logLevel: "silent",
   requestsPerSecond: 1000,
+  streams: 32,
+  auditEntries: 10_000,
   version: "0.0.0",
 };
 

@@ -120,6 +120,14 @@ export class ShadowedLane {
     return shadow.report;
   }
 
+  async endShadow(): Promise<void> {
+    await this.#shadow?.end();
+  }
+
+  get shadowed(): Shadow {
+    return this.#shadow as Shadow;
+  }
+
   async close(): Promise<void> {
     await this.#shadow?.end();
     this.lane.close();

@@ -377,7 +377,14 @@ describe("whatever is asked", () => {
 
   it("what is nobody's fault but ours says no more than that", async () => {
     const tokens = { identify: () => ({ name: "test", role: "admin" }) };
-    const setup = { tokens, audit: { add: () => {} }, version: "1.0.0", tls: null, requestsPerSecond: 100 };
+    const setup = {
+      tokens,
+      audit: { add: () => {} },
+      version: "1.0.0",
+      tls: null,
+      requestsPerSecond: 100,
+      streams: 32,
+    };
     const app = await createServer({ ...setup, logger: pino({ level: "silent" }) } as never);
     const schema = { operationId: "fail", response: answers({}) };
     app.get("/fail", { config: { resource: "health" }, schema }, async () => {
@@ -394,7 +401,7 @@ describe("whatever is asked", () => {
     ["that nobody may ask for", { config: { resource: "audit" }, schema: { response: {} }, method: "PUT" }],
     ["that does not say what it answers", { config: { resource: "health" } }],
   ])("no route is registered %s", async (_, route) => {
-    const setup = { tokens: {}, audit: {}, version: "1.0.0", tls: null, requestsPerSecond: 100 };
+    const setup = { tokens: {}, audit: {}, version: "1.0.0", tls: null, requestsPerSecond: 100, streams: 32 };
     const app = await createServer({ ...setup, logger: pino({ level: "silent" }) } as never);
     const register = () => app.route({ method: "GET", url: "/new", handler: async () => "", ...route } as never);
     expect(register).toThrow(/^(GET|PUT) \/new: /);

@@ -1,15 +1,24 @@
 // The API's doors: certificates, tokens, limits, headers, and what is written where.
 import { spawnSync } from "node:child_process";
-import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { connect } from "node:net";
+import { once } from "node:events";
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { get, type IncomingMessage } from "node:http";
+import { type AddressInfo, connect } from "node:net";
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
+import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
+import fastify from "fastify";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
+import { Certificates } from "../../runtime/control/certificates.ts";
 import { FailedLogins } from "../../runtime/control/failed-logins.ts";
+import { giveUpStalled } from "../../runtime/control/open-streams.ts";
+import type { Api, TlsOptions } from "../../runtime/control/server.ts";
+import { ObservedLane } from "../support/observed-lane.ts";
 import { runSluice } from "../support/run-sluice.ts";
 import { nextLoopback, RunningControl } from "../support/running-control.ts";
 import { makeFolder } from "../support/temporary-folder.ts";
+import { until } from "../support/until.ts";
 
 const running: RunningControl[] = [];
 
@@ -48,6 +57,39 @@ describe("TLS", () => {
     const { cert, key } = certify(makeFolder(), "box");
     const control = await start("--tls-cert", cert, "--tls-key", key);
     expect((await control.ask("/healthz", { tls: { ca: readFileSync(cert) } })).status).toBe(200);
+  });
+
+  it("takes the operator's next certificate when it is there, and stays with the last as long as the next is no good", async () => {
+    const folder = makeFolder();
+    const { cert, key } = certify(folder, "box");
+    const control = await start("--tls-cert", cert, "--tls-key", key, "--log-level", "warn");
+    const first = readFileSync(cert);
+    writeFileSync(cert, "no certificate");
+    await until(() => control.log.includes("certificate stays as it is"));
+    expect((await control.ask("/healthz", { tls: { ca: first } })).status).toBe(200);
+    certify(folder, "box");
+    await until(() => control.log.includes("has another certificate"));
+    expect((await control.ask("/healthz", { tls: { ca: readFileSync(cert) } })).status).toBe(200);
+    await expect(control.ask("/healthz", { tls: { ca: first } })).rejects.toThrow();
+  });
+
+  it("makes its own anew before that ends, also while it runs", () => {
+    const root = makeFolder();
+    const used: TlsOptions[] = [];
+    const said: string[] = [];
+    const report = (text: string) => said.push(text);
+    const certificates = new Certificates({ options: { tls: true }, root, report, use: (tls) => used.push(tls) });
+    const first = readFileSync(join(root, "tls.crt"), "utf8");
+    const inDays = (days: number) => new Date(Date.now() + days * 24 * 60 * 60 * 1000);
+    certificates.look(inDays(790));
+    expect([used.length, said.length]).toEqual([0, 0]);
+    certificates.look(inDays(800));
+    certificates.look(inDays(0));
+    certificates.close();
+    expect(used.map(({ cert }) => cert.toString())).toEqual([readFileSync(join(root, "tls.crt"), "utf8")]);
+    expect(used[0]?.cert.toString()).not.toBe(first);
+    expect(said).toEqual([expect.stringMatching(/another certificate, valid until/)]);
+    expect(statSync(join(root, "tls.key")).mode & 0o777).toBe(0o600);
   });
 
   it("lets nobody in without a certificate of the authority that was named", async () => {
@@ -131,6 +173,21 @@ describe("tokens", () => {
   });
 });
 
+/** Live events; `text` is all of an answer that ends. */
+async function openStream(control: RunningControl, path: string, token: string) {
+  const headers = { accept: "text/event-stream", authorization: `Bearer ${token}` };
+  const [response] = (await once(get(`${control.address}${path}`, { headers, agent: false }), "response")) as [
+    IncomingMessage,
+  ];
+  response.on("error", () => {});
+  const isLive = response.statusCode === 200;
+  return {
+    status: response.statusCode,
+    text: isLive ? Promise.resolve("") : text(response),
+    close: () => response.destroy(),
+  };
+}
+
 describe("limits", () => {
   it("of requests are told with the time to wait", async () => {
     const control = await start("--request-rate", "5");
@@ -173,6 +230,54 @@ describe("limits", () => {
     for (let count = 0; count < 10; count += 1) failures.add("first");
     for (let place = 0; place < 5000; place += 1) failures.add(String(place));
     expect(failures.waitSeconds("first")).toBe(0);
+  });
+
+  it("of live streams hold for each token, until one is closed", async () => {
+    const control = await start("--streams", "2");
+    const folder = join(control.stateFolder, "observed");
+    mkdirSync(folder);
+    const engine = await ObservedLane.open(undefined, { folder });
+    const viewer = await control.makeToken("viewer");
+    const open = (token: string) => openStream(control, "/api/v1/chains/observed/stats", token);
+    const streams = [await open(viewer), await open(viewer)];
+    expect(streams.map(({ status }) => status)).toEqual([200, 200]);
+    const refused = await open(viewer);
+    expect(refused.status).toBe(429);
+    expect(await refused.text).toContain('"code":"rate-limited"');
+    const admin = await open(control.token);
+    expect(admin.status).toBe(200);
+    streams[0]?.close();
+    await until(async () => {
+      const next = await open(viewer);
+      next.close();
+      return next.status === 200;
+    });
+    for (const stream of [...streams, admin]) stream.close();
+    engine.close();
+  });
+
+  it("of a client that does not take its answer end with its connection", async () => {
+    const app = fastify() as unknown as Api;
+    giveUpStalled(app, 300);
+    app.get("/large", async () => "x".repeat(64 << 20));
+    app.get("/slow", async (_, reply) => {
+      const stream = new Readable({ read: () => {} });
+      setTimeout(() => stream.push("late"), 900);
+      setTimeout(() => stream.push(null), 1000);
+      stream.push("early ");
+      return reply.send(stream);
+    });
+    await app.listen({ host: "127.0.0.1", port: 0 });
+    const { port } = app.server.address() as AddressInfo;
+    const ended = Promise.withResolvers<void>();
+    app.server.once("connection", (socket) => socket.once("close", () => ended.resolve()));
+    const client = connect(port, "127.0.0.1").pause();
+    client.on("error", () => {});
+    client.write("GET /large HTTP/1.1\r\nhost: x\r\n\r\n");
+    await ended.promise;
+    client.destroy();
+    expect(await (await fetch(`http://127.0.0.1:${port}/slow`)).text()).toBe("early late");
+    await app.close();
   });
 
   it("of a body hold while it is sent, also without a length", async () => {

@@ -3,11 +3,13 @@
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { AuditEntry } from "../../runtime/control/audit.ts";
+import { Audit, type AuditEntry } from "../../runtime/control/audit.ts";
+import { Database } from "../../runtime/control/database.ts";
 import { type AnsweringHost, startAnsweringHost } from "../support/answering-host.ts";
 import { ApiDescription } from "../support/api-description.ts";
 import { soundRequests, tapDocument } from "../support/api-requests.ts";
 import { RunningControl } from "../support/running-control.ts";
+import { makeFolder } from "../support/temporary-folder.ts";
 
 let control: RunningControl;
 let host: AnsweringHost;
@@ -97,6 +99,40 @@ describe("the audit", () => {
     const database = new DatabaseSync(join(control.dataFolder, "control.db"));
     const last = database.prepare("SELECT subject, outcome FROM audit ORDER BY id DESC LIMIT 1").get();
     expect(last).toEqual({ subject: "/api/v1/tokens/last", outcome: "ok" });
+    database.close();
+  });
+});
+
+describe("the audit's length", () => {
+  it("is limited: the oldest entries go, and it says so", () => {
+    const database = new Database(makeFolder());
+    const audit = new Audit(database, 20);
+    const add = (subject: string, diff = "") =>
+      audit.add({ name: "olga", role: "operator" }, { action: "PUT", subject, outcome: "ok", diff });
+    for (let count = 1; count <= 20; count += 1) add(String(count));
+    expect(audit.list(100)).toHaveLength(20);
+    const { at } = audit.list(100).at(-3) as AuditEntry;
+    add("21");
+    const entries = audit.list(100);
+    expect(entries.map(({ subject }) => subject).slice(0, 3)).toEqual(["/api/v1/audit", "21", "20"]);
+    expect(entries[0]).toMatchObject({ actor: "control", action: "audit cut", diff: `-3 entries, up to ${at}` });
+    expect(entries.at(-1)?.subject).toBe("4");
+    for (let count = 22; count <= 1000; count += 1) add(String(count));
+    const later = audit.list(1000);
+    expect(later.length).toBeLessThanOrEqual(21);
+    expect(later.filter(({ action }) => action === "audit cut").length).toBeGreaterThan(0);
+    database.close();
+  });
+
+  it("is limited for one entry, too", () => {
+    const database = new Database(makeFolder());
+    new Audit(database, 20).add(
+      { name: "olga", role: "operator" },
+      { action: "PUT", subject: "x", outcome: "ok", diff: "+".repeat(1 << 20) },
+    );
+    const [entry] = new Audit(database, 20).list(1) as [AuditEntry];
+    expect(entry.diff.length).toBeLessThan(70_000);
+    expect(entry.diff).toMatch(/\n… 983040 characters more$/);
     database.close();
   });
 });

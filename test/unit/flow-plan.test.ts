@@ -67,6 +67,16 @@ describe("columns", () => {
     });
   });
 
+  it("that are optional are read where somebody writes them, before or after", () => {
+    const reads = [{ name: "nat.port", type: "u16", optional: true }] as const;
+    const ids: Partial<PlannableManifest> = { columns: { reads } };
+    expect(faultsOf({ ids })).toEqual([]);
+    expect(faultsOf({ ids, nat: writer })).toEqual([]);
+    expect(faultsOf({ nat: writer, ids: { columns: { reads: [{ ...reads[0], type: "u8" }] } } })).toEqual([
+      expect.stringMatching(/^column-type /),
+    ]);
+  });
+
   it("are refused if their writer comes after their reader", () => {
     expect(faultsOf({ ids: reader, nat: writer })).toEqual([
       'column-unwritten edge.yaml:4:8 "ids" reads the column nat.port, but on no path does "nat", its writer, come before it',

@@ -67,9 +67,11 @@ describe("IPFIX messages", () => {
       add(messages, six, false);
       add(messages, { ...six, translated }, true);
       add(messages, four, false);
+      add(messages, { ...six, translated: four.translated }, true);
     }) as [DecodedMessage, DecodedMessage];
     const address = (last: number) => Buffer.from(v6(last)).toString("hex");
-    expect(data.records.map(({ template }) => template)).toEqual([260, 263, 257]);
+    expect(data.records.map(({ template }) => template)).toEqual([260, 263, 257, 268]);
+    expect(data.records[3]?.values).toMatchObject({ 27: address(1), 28: address(2), 225: "cb007101", 226: "c0000235" });
     expect(data.records[0]?.values).toMatchObject({ 27: address(1), 28: address(2) });
     expect(data.records[1]?.values).toMatchObject({ 281: address(3), 282: address(4), 227: "0003", 228: "0004" });
     expect(data.records[2]?.values).toMatchObject({ 225: "cb007101", 226: "c0000235", 227: "ee48", 228: "0035" });
@@ -101,7 +103,7 @@ describe("IPFIX messages", () => {
         },
       },
     ]);
-    expect(Object.keys(first.templates)).toHaveLength(9);
+    expect(Object.keys(first.templates)).toHaveLength(13);
   });
 });
 

@@ -26,7 +26,7 @@ describe.skipIf(obstacle !== null)(`a chain whose lanes become more and fewer${s
     await sides.network.close();
   });
 
-  /** Into how many queues of the box its neighbours send. */
+  /** Into how many queues of the box its neighbours send. Frames that come meanwhile are lost: veth is down for a moment. */
   const sendInto = async (queues: number) => {
     for (const side of [sides.left, sides.right]) await side.run("ethtool", "-L", "eth0", "tx", String(queues));
   };
@@ -45,16 +45,24 @@ describe.skipIf(obstacle !== null)(`a chain whose lanes become more and fewer${s
   const sendNumbered = () =>
     Promise.all(hosts.map((host) => NumberedUdp.start(sides.left, sides.right, rightHost(host), 5000 + host, 300)));
 
-  /** Every datagram arrived, in order, and is counted in the one flow that it belongs to. */
+  /**
+   * Every datagram arrived, in order, and is counted in the one flow that it belongs to. What a busy machine did not let
+   * the lanes take from their rings in time was lost before the chain, and is counted.
+   */
   const expectWhole = async (running: RunningEngine, traffic: readonly NumberedUdp[]) => {
     const received = await Promise.all(traffic.map((each) => each.end()));
     const flows = await readFlows(running, "udp");
-    for (const [host, { sent, count, missing, outOfOrder, duplicates }] of received.entries()) {
-      expect({ host, count, missing, outOfOrder, duplicates }).toEqual({
-        ...{ host, count: sent, missing: 0, outOfOrder: 0, duplicates: 0 },
-      });
+    const { drops, ports } = await readTop(running);
+    const before = ports.reduce((sum, { dropped }) => sum + dropped, 0);
+    expect({ drops, missing: received.reduce((sum, { missing }) => sum + missing, 0) }).toEqual({
+      ...{ drops: [], missing: before },
+    });
+    for (const [host, { sent, count, outOfOrder, duplicates }] of received.entries()) {
+      expect({ host, outOfOrder, duplicates }).toEqual({ host, outOfOrder: 0, duplicates: 0 });
       const own = flows.filter(({ dest_port: port }) => port === 5000 + host);
-      expect(own.map(({ packets_to_server: packets }) => packets)).toEqual([sent]);
+      expect(own).toHaveLength(1);
+      expect(own[0]?.packets_to_server).toBeGreaterThanOrEqual(count);
+      expect(own[0]?.packets_to_server).toBeLessThanOrEqual(sent);
     }
   };
 
@@ -70,9 +78,7 @@ describe.skipIf(obstacle !== null)(`a chain whose lanes become more and fewer${s
     const spread = await countLaneFlows(running);
     expect(spread).toHaveLength(2);
     for (const flows of spread) expect(flows).toBeGreaterThan(0);
-    await sendInto(2);
     for (const host of hosts) expect(await pingAnswered(sides.left, rightHost(host), 3)).toBe(3);
-    await sendInto(1);
     await load(running, lanesChain([0]));
     await upgrade(running, "switchover");
     await upgrade(running, "commit");

@@ -16,6 +16,7 @@ ninja-build      builds the native addon
 libbpf-dev       loads the XDP program
 libelf-dev       loads the XDP program
 libxdp-dev       AF_XDP rings
+libmnl-dev       follows routes and neighbours
 libpcap-dev      reads and writes captures
 ethtool          switches offloads off
 iproute2         network namespaces

@@ -7,6 +7,7 @@
 /* Queues of one device that can have a socket, and classes that one device can leave to the kernel. */
 #define STEER_QUEUES 1024
 #define STEER_CLASSES 64
+#define STEER_MAC_BYTES 6
 
 enum steer_class_kind {
 	STEER_ETHER_TYPE,	/* value: the ethertype after all VLAN tags */
@@ -27,6 +28,9 @@ struct steer_config {
 	__u8 by_ip_proto;
 	__u8 by_destination_port;
 	__u8 drops_unclaimed;	/* on queues that `closed_queues` has */
+	__u8 is_routed;		/* only what is to be forwarded, and what only functions know the destination of */
+	__u8 mac[STEER_MAC_BYTES];	/* the device's */
+	__u8 mark[STEER_MAC_BYTES];	/* source of frames that the engine gave back to the kernel */
 };
 
 /* Indices into the per-CPU array `frames`. */

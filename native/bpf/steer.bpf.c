@@ -199,6 +199,63 @@ static __always_inline int is_left_to_kernel(struct cursor *at)
 	return port >= 0 && is_kernel_class(STEER_DESTINATION_PORT, ip_proto, port);
 }
 
+static __always_inline int is_same_address(const __u8 *a, const volatile __u8 *b)
+{
+	__u8 differs = 0;
+
+#pragma unroll
+	for (int i = 0; i < STEER_MAC_BYTES; i++)
+		differs |= a[i] ^ b[i];
+	return !differs;
+}
+
+static __always_inline int is_icmpv6_neighbour_discovery(struct ipv6hdr *ip, void *end)
+{
+	__u8 *type = (void *)(ip + 1);
+
+	if (ip->nexthdr != IPPROTO_ICMPV6 || (void *)(type + 1) > end)
+		return 0;
+	return *type >= 133 && *type <= 137;	/* RFC 4861, 4 */
+}
+
+/* Groups, this link's own addresses, and what keeps the link going. */
+static __always_inline int is_ipv6_for_kernel(struct ipv6hdr *ip, void *end)
+{
+	const __u8 *destination, *source;
+
+	if ((void *)(ip + 1) > end)
+		return 1;
+	destination = ip->daddr.in6_u.u6_addr8;
+	source = ip->saddr.in6_u.u6_addr8;
+	if (destination[0] == 0xff || (destination[0] == 0xfe && (destination[1] & 0xc0) == 0x80))
+		return 1;
+	if (source[0] == 0xfe && (source[1] & 0xc0) == 0x80)
+		return 1;
+	return is_icmpv6_neighbour_discovery(ip, end);
+}
+
+/* On a port that routes: what is not unicast IP for this device. */
+static __always_inline int is_link_traffic(struct cursor at)
+{
+	struct ethhdr *ethernet = at.next;
+	struct iphdr *ip = (void *)(ethernet + 1);
+
+	if ((void *)ip > at.end || !is_same_address(ethernet->h_dest, config.mac))
+		return 1;
+	if (ethernet->h_proto == bpf_htons(ETH_P_IPV6))
+		return is_ipv6_for_kernel((void *)ip, at.end);
+	if (ethernet->h_proto != bpf_htons(ETH_P_IP) || (void *)(ip + 1) > at.end)
+		return 1;
+	return (bpf_ntohl(ip->daddr) >> 28) >= 0xe;	/* groups, and the limited broadcast address */
+}
+
+static __always_inline int is_given_back(struct cursor at)
+{
+	struct ethhdr *ethernet = at.next;
+
+	return (void *)(ethernet + 1) <= at.end && is_same_address(ethernet->h_source, config.mark);
+}
+
 /* What becomes of a frame whose queue has no socket. */
 static __always_inline int action_without_socket(__u32 queue)
 {
@@ -224,7 +281,9 @@ int steer(struct xdp_md *frame)
 	struct cursor at = { .next = (void *)(long)frame->data, .end = (void *)(long)frame->data_end };
 	int action;
 
-	if (is_left_to_kernel(&at)) {
+	if (is_given_back(at))
+		return XDP_PASS;
+	if ((config.is_routed && is_link_traffic(at)) || is_left_to_kernel(&at)) {
 		count(STEER_LEFT);
 		return XDP_PASS;
 	}

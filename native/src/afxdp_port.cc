@@ -91,7 +91,7 @@ bool AfxdpPort::Start(SystemError* error) {
   if (!options_.inactive) Refill();
   if (!socket_->Bind(ifindex_, options_.queue, BindFlagOf(mode_), error)) return false;
   steering_ = Steering::Share({options_.device, ifindex_, HookOf(mode_), options_.kernel, options_.program,
-                               options_.keeper, options_.drops_when_down},
+                               options_.keeper, options_.is_routed, options_.drops_when_down},
                               error);
   if (!steering_) return false;
   if (options_.inactive) return steering_->Attach(error);

@@ -41,6 +41,7 @@ struct AfxdpOptions {
   std::vector<steer_class> kernel;
   std::string program;  // path of steer.bpf.o
   LinkKeeper keeper{-1, -1};
+  bool is_routed = false;
   bool drops_when_down = false;
   bool inactive = false;  // frames come from Activate on
 };
@@ -69,12 +70,12 @@ class AfxdpPort : public Port {
   std::vector<uint32_t> Abandon() override;
   void Flush() override;
   int PollDescriptor() const override { return socket_ ? socket_->descriptor() : -1; }
-  // Nothing can be handed to the kernel's own stack once the XDP program took it.
+  // Not by itself: see KernelInlet.
   bool reaches_host() const override { return false; }
+  int ifindex() const override { return ifindex_; }
   bool gone() const override { return gone_->load(std::memory_order_relaxed); }
 
   const std::string& device() const { return options_.device; }
-  int ifindex() const { return ifindex_; }
   uint32_t queue() const { return options_.queue; }
   AfxdpMode mode() const { return mode_; }
   const std::vector<Refusal>& refused() const { return refused_; }

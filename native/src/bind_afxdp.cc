@@ -139,6 +139,7 @@ AfxdpOptions ParseAfxdpOptions(Napi::Object object) {
   options.mode = ReadMode(object);
   options.kernel = ReadClasses(object);
   options.program = ReadString(object, "program");
+  options.is_routed = object.Get("routed").ToBoolean();
   options.drops_when_down = object.Get("dropsWhenDown").ToBoolean();
   options.inactive = object.Get("inactive").ToBoolean();
   if (!object.Get("ringSize").IsUndefined()) options.ring_size = ReadNumber(object, "ringSize", 1 << 16);
@@ -159,6 +160,7 @@ Napi::Object DescribeAfxdpPort(Napi::Env env, const AfxdpPort& port, uint32_t in
   object.Set("device", port.device());
   object.Set("ifindex", port.ifindex());
   object.Set("queue", port.queue());
+  object.Set("ifindex", port.ifindex());
   object.Set("mode", NameOf(port.mode()));
   object.Set("refused", refused);
   object.Set("needWakeup", port.need_wakeup());

@@ -12,6 +12,7 @@
 #include "bind_mirror.h"
 #include "bind_program.h"
 #include "bind_recording.h"
+#include "bind_routes.h"
 #include "bind_segment.h"
 #include "lane_cpu.h"
 #include "tick_clock.h"
@@ -356,6 +357,7 @@ Napi::Object MakeObject(Napi::Env env, const Shared& open) {
   Napi::Object object = Napi::Object::New(env);
   SetFunctions(env, object, open);
   BindPorts(env, object, open);
+  BindRoutes(env, object, open);
   BindLaneRecording(env, object, open);
   BindLaneMirrors(env, object, open);
   return object;

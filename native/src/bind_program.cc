@@ -77,7 +77,7 @@ Target ReadTarget(const Napi::Value& value) { return value.ToNumber().Int32Value
 
 // Frames only ever move to a later hop, so a turn always ends.
 bool Leads(Target target, int32_t from, uint32_t hops, uint32_t ports) {
-  if (target == kConsume) return true;
+  if (target == kConsume || target == kRoute) return true;
   return IsHop(target) ? target > from && target < static_cast<Target>(hops) : PortOf(target) < ports;
 }
 
@@ -350,6 +350,8 @@ std::shared_ptr<Program> ReadProgram(const Napi::Object& options, const LaneConf
     if (program.port_gauges.back() == nullptr) return nullptr;
   }
   if (program.port_gauges.size() != program.port_counters.size()) return nullptr;
+  for (const uint32_t routed : Numbers<uint32_t>(List(options, "routedPorts")))
+    program.routed_ports.push_back(routed != 0);
   program.report_names = Unsigned(options, "reportNames");
   if (!Sound(program, static_cast<uint32_t>(program.port_counters.size()))) return nullptr;
   if (config.flows && (!options.Get("flows").IsObject() ||

@@ -66,6 +66,7 @@ Lane::Lane(LaneConfig config, std::shared_ptr<Program> program)
   ports_.reserve(kPortsCapacity);
   ports_before_.resize(kPortsCapacity);
   port_queues_.resize(kPortsCapacity);
+  routed_ports_.reserve(kPortsCapacity);
   refused_.resize(kPortsCapacity);
   log_.reserve(kLogBytes);
   if (config_.keep_bad_results) bad_result_.call.resize(kBadCallBytes);
@@ -83,6 +84,7 @@ Lane::Lane(LaneConfig config, std::shared_ptr<Program> program)
 }
 
 Lane::~Lane() {
+  if (router_) router_->mirror().Forget(wake_);
   ports_.clear();
   close(wake_);
 }
@@ -138,6 +140,8 @@ void Lane::Install(std::shared_ptr<Program> program) {
   program_ = std::move(program);
   BeginUse();
   ActivatePorts();
+  ports_changed_ = true;
+  if (router_) RefreshRoutes();
 }
 
 int32_t Lane::TakeOver(std::shared_ptr<Program> program) {
@@ -197,6 +201,7 @@ int32_t Lane::Inhale() {
   if (!config_.virtual_clock) clock_ns_ = std::max(clock_ns_, MachineTime());
   if (has_returned_.load(std::memory_order_acquire)) TakeReturned();
   if (config_.handover) FollowSpread();
+  if (router_) RefreshRoutes();
   BeginMirrors();
   TakePending();
   const uint32_t pending = arrived_;
@@ -218,6 +223,7 @@ int32_t Lane::Inhale() {
   if (arrived_ == 0) return -1;
   TrackFlows();
   if (mirrored_) MirrorFrames(pending);
+  if (routes_) NoteOriginals();
   Classify();
   return Prepare();
 }
@@ -296,6 +302,7 @@ void Lane::Admit(uint32_t port, const Frame& frame, uint64_t number) {
   const uint32_t index = arrived_++;
   if (config_.virtual_clock) clock_ns_ = std::max(clock_ns_, frame.time_ns);
   flights_[index] = {frame, number};
+  changed_[index] = is_routed_[index] = false;
   Record& record = records_[index];
   record = {};
   record.frame = config_.frames_address + frame.offset;
@@ -484,6 +491,7 @@ bool Lane::Accept(const Hop& hop, uint32_t record_index, const Result& result, u
   if (!reasoned && (result.flags & abi::kResultFlagMark)) record.mark = result.value;
   if ((result.flags & (abi::kResultFlagResized | abi::kResultFlagRewritten)) == 0) return true;
   if (!hop.writable) return *why = kNotWritable, false;
+  changed_[record_index] = true;
   if ((result.flags & abi::kResultFlagResized) && !Resize(record_index, result)) return *why = kBadLength, false;
   ParseFrame(BytesOf(record), record);
   return true;
@@ -526,13 +534,18 @@ int32_t Lane::Fault(uint32_t index) {
 
 // ---- where frames go ----
 
+Lane::Queue& Lane::QueueOf(Target target) {
+  if (IsHop(target)) return program_->queues[target];
+  return target == kRoute ? route_queue_ : port_queues_[PortOf(target)];
+}
+
 void Lane::Send(uint32_t record_index, Target target, int32_t hop) {
   if (target == kConsume) {
     Count(layout::kLaneCountersConsumed);
     Note(record_index, hop, layout::kOutcomeKindsConsume, 0, 0, 0, false);
     return Free(record_index);
   }
-  Queue& queue = IsHop(target) ? program_->queues[target] : port_queues_[PortOf(target)];
+  Queue& queue = QueueOf(target);
   queue.records[queue.count++] = static_cast<uint16_t>(record_index);
 }
 
@@ -541,15 +554,13 @@ void Lane::SendAll(const Queue& from, Target target, int32_t hop) {
     for (uint32_t i = 0; i < from.count; ++i) Send(from.records[i], target, hop);
     return;
   }
-  Queue& to = IsHop(target) ? program_->queues[target] : port_queues_[PortOf(target)];
+  Queue& to = QueueOf(target);
   std::memcpy(to.records.data() + to.count, from.records.data(), from.count * sizeof(uint16_t));
   to.count += from.count;
 }
 
 void Lane::Host(uint32_t record_index, int32_t hop, const Result& result) {
-  if (!ports_[records_[record_index].port]->reaches_host()) {
-    return DropByEngine(record_index, hop, kHostUnavailable, layout::kOutcomeKindsDrop);
-  }
+  if (!ToKernel(record_index)) return DropByEngine(record_index, hop, kHostUnavailable, layout::kOutcomeKindsDrop);
   Count(layout::kLaneCountersHost);
   Note(record_index, hop, layout::kOutcomeKindsHost, 0, result.reason, result.value, false);
   Free(record_index);
@@ -575,7 +586,7 @@ void Lane::Free(uint32_t record_index) { pool_.Release(flights_[record_index].fr
 
 void Lane::Note(uint32_t record_index, int32_t hop, uint32_t kind, uint32_t to, uint32_t reason, uint32_t detail,
                 bool engine) {
-  if (mirrored_) MirrorOutcome(record_index, hop, kind, to, reason, detail, engine);
+  if (mirrored_ && !is_routed_[record_index]) MirrorOutcome(record_index, hop, kind, to, reason, detail, engine);
   if (test_frame_.under_way() && flights_[record_index].number == TestFrame::kNumber) {
     test_frame_.End({static_cast<uint8_t>(kind), static_cast<uint8_t>(to), static_cast<int16_t>(hop),
                      static_cast<uint16_t>(reason), engine, detail},
@@ -614,6 +625,7 @@ uint32_t Lane::Exhale() {
     config_.flows->Expire(clock_ns_, config_.virtual_clock);
     AbandonFragments(clock_ns_);
   }
+  if (inlet_) inlet_->Flush();
   Publish();
   if (mirrored_) {
     for (const auto& mirror : mirrors_) {
@@ -649,6 +661,7 @@ void Lane::AbandonFragments(uint64_t now_ns) {
 void Lane::DropHeld(const HeldFragment& held) {
   const uint32_t index = abi::kBatchCapacity + extra_++;
   flights_[index] = {held.frame, held.number};
+  is_routed_[index] = false;
   records_[index] = {};
   records_[index].frame = config_.frames_address + held.frame.offset;
   records_[index].length = held.frame.length;
@@ -669,6 +682,10 @@ bool Lane::TickIsDue() {
 }
 
 void Lane::Transmit() {
+  if (routes_)
+    RouteFrames();
+  else if (route_queue_.count > 0)
+    LeaveByRoute();
   for (uint32_t port = 0; port < active_; ++port) {
     if (port_queues_[port].count > 0) TransmitOn(port, port_queues_[port]);
   }
@@ -777,6 +794,7 @@ bool Lane::RunOut() {
 }
 
 void Lane::EndFlows() {
+  GiveWaitingUp();
   if (!config_.flows) return;
   config_.flows->EndAll(clock_ns_);
   for (const HeldFragment& held : pending_) pool_.Release(held.frame.offset / config_.slot_bytes);

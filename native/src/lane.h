@@ -24,6 +24,7 @@
 #include "flow_engine.h"
 #include "frame_pool.h"
 #include "handover.h"
+#include "kernel_inlet.h"
 #include "layout.h"
 #include "mirror.h"
 #include "outbox.h"
@@ -31,6 +32,7 @@
 #include "program.h"
 #include "record.h"
 #include "report_ring.h"
+#include "router.h"
 #include "segment.h"
 #include "test_frame.h"
 
@@ -87,6 +89,10 @@ class Lane {
   uint32_t AddPort(std::unique_ptr<Port> port, bool inactive = false);
   // Closes the ports from `first` on, none of which the lane's program has; on any thread.
   void ClosePorts(uint32_t first);
+  // Before the lane runs: its routed ports' frames leave by these routes.
+  void Follow(std::shared_ptr<RouteMirror> routes);
+  // Before the lane runs: what functions and routes leave to the kernel gets there, for ports of devices.
+  void SetInlet(std::unique_ptr<KernelInlet> inlet) { inlet_ = std::move(inlet); }
   LaneMemory memory() { return {config_.umem->data(), pool_}; }
   const Segment& umem() const { return *config_.umem; }
   const LaneConfig& config() const { return config_; }
@@ -179,7 +185,9 @@ class Lane {
   void SetMirror(uint32_t place, std::shared_ptr<Mirror> mirror);
   // From any thread: frees the mirror that the lane has let go of, if it has; that would take too long on its own.
   void FreeMirror(uint32_t place);
-  bool reaches_host(uint32_t port) const { return ports_[port]->reaches_host(); }
+  bool reaches_host(uint32_t port) const {
+    return ports_[port]->reaches_host() || (inlet_ && ports_[port]->ifindex() > 0);
+  }
   const FramePool& pool() const { return pool_; }
   // For other threads.
   TestFrame& test_frame() { return test_frame_; }
@@ -231,6 +239,7 @@ class Lane {
   bool Accept(const Hop& hop, uint32_t record_index, const Result& result, uint32_t* why);
   bool Resize(uint32_t record_index, const Result& result);
   void Host(uint32_t record_index, int32_t hop, const Result& result);
+  Queue& QueueOf(Target target);
   void Send(uint32_t record_index, Target target, int32_t hop);
   void SendAll(const Queue& queue, Target target, int32_t hop);
   void Drop(uint32_t record_index, int32_t hop, uint32_t reason, uint32_t detail);
@@ -251,6 +260,37 @@ class Lane {
                      bool engine);
   void Transmit();
   void TransmitOn(uint32_t port, Queue& queue);
+  // lane_router.cc
+  struct WaitingFrame {
+    HeldFragment held;
+    Neighbour neighbour;
+    int32_t only_port;
+    uint64_t asked_ns;
+    uint64_t until_ns;
+  };
+  struct Original {
+    uint16_t record;
+    uint16_t length;
+    std::array<uint8_t, kQuoteBytes6> packet;
+  };
+  void RefreshRoutes();
+  void DescribePorts();
+  void NoteOriginals();
+  void RouteFrames();
+  void LeaveByRoute();
+  void RouteQueue(const Queue& queue, int32_t only_port);
+  void RouteFrame(uint32_t record_index, int32_t only_port);
+  void DropUnrouted(uint32_t record_index, const Router::Decision& decision);
+  void SendError(uint32_t record_index, IcmpError error, uint32_t value);
+  std::span<const uint8_t> PacketFor(uint32_t record_index) const;
+  bool SendFragments(uint32_t record_index, const Router::Decision& decision);
+  void WaitForNeighbour(uint32_t record_index, const Router::Decision& decision, int32_t only_port);
+  void RetryWaiting();
+  void GiveWaitingUp();
+  int32_t TakeRecord(const Frame& frame, uint64_t number, uint32_t port);
+  bool ToKernel(uint32_t record_index);
+  static uint32_t OutcomePort(int32_t port) { return port < 0 ? layout::kPortRoute : static_cast<uint32_t>(port); }
+
   void AbandonFragments(uint64_t now_ns);
   void DropHeld(const HeldFragment& held);
   void MoveClock();
@@ -331,6 +371,18 @@ class Lane {
   TestFrame test_frame_;
   std::shared_ptr<std::vector<Outcome>> outcomes_;
   uint32_t outcome_count_ = 0;
+  std::unique_ptr<Router> router_;  // null: frames leave as functions leave them
+  bool routes_ = false;             // a port of the program is routed
+  std::vector<Router::RoutedPort> routed_ports_;
+  Queue route_queue_;
+  std::vector<WaitingFrame> waiting_frames_;
+  std::vector<Original> originals_;  // of frames that may be owed an error, as they came
+  uint32_t original_count_ = 0;
+  bool ports_changed_ = true;
+  std::array<bool, layout::kRecordsCapacity> changed_{};    // a function has changed the frame
+  std::array<bool, layout::kRecordsCapacity> is_routed_{};  // mirrors have seen it as it was before
+  ErrorLimit error_limit_;
+  std::unique_ptr<KernelInlet> inlet_;
   using Mirrors = std::array<std::shared_ptr<Mirror>, layout::kMirrors>;
   Mirrors mirrors_;        // the lane's thread's
   bool mirrored_ = false;  // it has any

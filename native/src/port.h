@@ -80,6 +80,9 @@ class Port {
   // Whether frames that a function hands to the host get there.
   virtual bool reaches_host() const { return true; }
 
+  // The device's index in its network namespace; 0 for ports that have none.
+  virtual int ifindex() const { return 0; }
+
   const PortCounters& counters() const { return counters_; }
   const PortRings& rings() const { return rings_; }
 

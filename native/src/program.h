@@ -18,9 +18,10 @@
 
 namespace sluice {
 
-// Where a frame goes: a hop (>= 0), the port -1 - target, or nowhere.
+// Where a frame goes: a hop (>= 0), the port -1 - target, nowhere, or to that port where its route leaves.
 using Target = int32_t;
 inline constexpr Target kConsume = -1000;
+inline constexpr Target kRoute = -1001;
 
 inline bool IsHop(Target target) { return target >= 0; }
 inline uint32_t PortOf(Target target) { return static_cast<uint32_t>(-1 - target); }
@@ -84,6 +85,7 @@ struct Program {
   std::vector<FrameQueue> queues;        // by hop
   std::vector<uint64_t*> port_counters;  // by port of the generation
   std::vector<uint64_t*> port_gauges;    // layout::kPortGauges*, by port
+  std::vector<bool> routed_ports;        // by port: frames leave it by the kernel's routes
   uint32_t report_names = 0;             // what the numbers in its reports mean, for readers
   uint32_t stream_buffer_address = 0;    // where functions see the stream buffer
   FlowProgram flows;

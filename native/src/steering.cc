@@ -3,6 +3,9 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <linux/if_link.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -11,6 +14,8 @@
 #include <map>
 #include <mutex>
 #include <utility>
+
+#include "kernel_inlet.h"
 
 namespace sluice {
 namespace {
@@ -39,10 +44,24 @@ bool SameClasses(const std::vector<steer_class>& a, const std::vector<steer_clas
   return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(a[0])) == 0);
 }
 
-steer_config ConfigOf(const std::vector<steer_class>& classes, bool drops_when_down) {
+// Zeros if the device is gone: then nothing is for it.
+void ReadMac(const std::string& device, uint8_t* mac) {
+  ifreq request{};
+  std::snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", device.c_str());
+  const int socket = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (socket >= 0 && ioctl(socket, SIOCGIFHWADDR, &request) == 0) {
+    std::memcpy(mac, request.ifr_hwaddr.sa_data, STEER_MAC_BYTES);
+  }
+  if (socket >= 0) close(socket);
+}
+
+steer_config ConfigOf(const Steering::Options& options) {
   steer_config config{};
-  config.drops_unclaimed = drops_when_down;
-  for (const steer_class& entry : classes) {
+  config.drops_unclaimed = options.drops_when_down;
+  config.is_routed = options.is_routed;
+  if (options.is_routed) ReadMac(options.device, config.mac);
+  std::memcpy(config.mark, KernelInlet::ProcessMark().data(), STEER_MAC_BYTES);
+  for (const steer_class& entry : options.kernel) {
     if (entry.kind == STEER_ETHER_TYPE) config.by_ether_type = 1;
     if (entry.kind == STEER_IP_PROTO) config.by_ip_proto = 1;
     if (entry.kind == STEER_DESTINATION_PORT) config.by_destination_port = 1;
@@ -82,7 +101,7 @@ bool Steering::Load(SystemError* error) {
     *error = {"bpf_object__open_file", options_.program, errno, libbpf_text};
     return false;
   }
-  const steer_config config = ConfigOf(options_.kernel, options_.drops_when_down);
+  const steer_config config = ConfigOf(options_);
   bpf_map* constants = bpf_object__find_map_by_name(object_, ".rodata");
   if (constants == nullptr || bpf_map__set_initial_value(constants, &config, sizeof(config)) < 0) {
     *error = {"bpf_map__set_initial_value", options_.program, EINVAL, "the file is not the steering program"};

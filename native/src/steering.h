@@ -28,6 +28,7 @@ class Steering {
     std::vector<steer_class> kernel;  // left to the kernel, at most STEER_CLASSES
     std::string program;              // path of steer.bpf.o
     LinkKeeper keeper{-1, -1};        // closed: the program goes with this process
+    bool is_routed = false;           // only unicast IP packets for the device's link address come to sockets
     bool drops_when_down = false;     // frames of a queue whose socket is gone; otherwise they go to the kernel
   };
 

@@ -17,7 +17,6 @@ inline constexpr uint8_t kTcpUrg = 0x20;
 
 inline constexpr uint32_t kTcpHeaderBytes = 20;
 
-inline uint32_t LoadBig32(const uint8_t* at) { return __builtin_bswap32(LoadLittle32(at)); }
 
 inline bool IsBefore(uint32_t a, uint32_t b) { return static_cast<int32_t>(a - b) < 0; }
 inline bool IsAfter(uint32_t a, uint32_t b) { return IsBefore(b, a); }

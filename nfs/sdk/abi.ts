@@ -32,6 +32,7 @@ export const CONTEXT_SEED = 48;
 export const CONTEXT_OUTBOX_ADDRESS = 56;
 export const CONTEXT_EVENTS_ADDRESS = 60;
 export const CONTEXT_CHUNKS_ADDRESS = 64;
+export const CONTEXT_PORTS_ADDRESS = 68;
 
 // ---- the batch (read-only, rewritten before every nf_process) ----
 
@@ -45,6 +46,24 @@ export const BATCH_TIME = 8;
 /** u16[BATCH_CAPACITY]: indices into records[]. */
 export const BATCH_INPUT = 64;
 export const BATCH_BYTES = 576;
+
+// ---- ports (read-only, one entry per port; all zero for what the host does not know) ----
+
+export const PORT_BYTES = 64;
+/** u32: PORT_FLAG_* bits. */
+export const PORT_FLAGS = 0;
+/** u32: bytes from the IP header on that the link takes; 0 if it is not known. */
+export const PORT_MTU = 4;
+/** u8[6]: the device's link address. */
+export const PORT_MAC = 8;
+/** u32, host order: the device's first IPv4 address, 0 for none. It may change between two batches. */
+export const PORT_ADDRESS4 = 16;
+/** u8[16]: the device's first IPv6 address that is not link-local, zeros for none. It may change between two batches. */
+export const PORT_ADDRESS6 = 24;
+
+/** Frames leave it by the kernel's routes. */
+export const PORT_FLAG_ROUTED = 1;
+export const PORT_FLAG_UP = 2;
 
 // ---- records (read-only, one per frame of the batch) ----
 

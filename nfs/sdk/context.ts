@@ -10,6 +10,7 @@ import {
   CONTEXT_LANE,
   CONTEXT_LANE_COUNT,
   CONTEXT_OUTBOX_ADDRESS,
+  CONTEXT_PORTS_ADDRESS,
   CONTEXT_PORT_COUNT,
   CONTEXT_RECORDS_ADDRESS,
   CONTEXT_RESULTS_ADDRESS,
@@ -25,6 +26,7 @@ export const countersAddress: usize = load<u32>(CONTEXT_ADDRESS, CONTEXT_COUNTER
 export const outboxAddress: usize = load<u32>(CONTEXT_ADDRESS, CONTEXT_OUTBOX_ADDRESS);
 export const eventsAddress: usize = load<u32>(CONTEXT_ADDRESS, CONTEXT_EVENTS_ADDRESS);
 export const chunksAddress: usize = load<u32>(CONTEXT_ADDRESS, CONTEXT_CHUNKS_ADDRESS);
+export const portsAddress: usize = load<u32>(CONTEXT_ADDRESS, CONTEXT_PORTS_ADDRESS);
 /** Bytes of a frame's slot: headroom, frame and tailroom. A power of two. */
 export const slotBytes: usize = load<u32>(CONTEXT_ADDRESS, CONTEXT_SLOT_BYTES);
 

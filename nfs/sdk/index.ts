@@ -35,6 +35,7 @@ export * from "./numbers";
 export { Option, OPTION_END, OPTION_NO_OPERATION } from "./option";
 export { outbox } from "./outbox";
 export { Packet } from "./packet";
+export { isRouted, isUp, portAddress4, portAddress6, portMac, portMtu } from "./ports";
 export { Reason } from "./reasons";
 export { Record } from "./record";
 export { reply } from "./replies";

@@ -32,7 +32,7 @@ export class Ways {
 }
 
 function describeTarget(plan: Plan, target: Target): string {
-  if (target.kind === "none") return "none";
+  if (target.kind === "none" || target.kind === "route") return target.kind;
   if (target.kind === "port") return plan.ports[target.port]?.name ?? "";
   const hop = plan.hops[target.hop] as Plan["hops"][number];
   const { name, package: used, config, onFault } = plan.functions[hop.function] as Plan["functions"][number];

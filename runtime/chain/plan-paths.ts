@@ -1,13 +1,13 @@
 // Resolves the paths and branches of a chain to indices and lays out their hops.
 
-import { type ParsedDocument, readMap, readNames } from "./document.ts";
+import { type ParsedDocument, readEntries, readMap, readNames } from "./document.ts";
 import type { Report } from "./faults.ts";
 import { coversMatch, planMatch } from "./match.ts";
 import { suggest } from "./nearest.ts";
 import type { Match, PlannedHop, PlannedPath, Target } from "./plan.ts";
 import { extendPointer } from "./pointer.ts";
 import { type Branches, type Leg, planRoute } from "./routes.ts";
-import type { BranchDeclaration, PathDeclaration } from "./schema.ts";
+import type { BranchDeclaration, PathDeclaration, PortDeclaration } from "./schema.ts";
 
 /** Each hop has its own counters, one per reason that its function may give. */
 const hopsLimit = 1024;
@@ -34,7 +34,10 @@ export function planPaths(
     isSound = false;
     report(...fault);
   };
-  const names = { ports, functions: readNames(document, "functions") };
+  const routedPorts = readEntries<PortDeclaration>(document, "ports").filter(
+    ({ declaration }) => declaration.forwarding === "routed",
+  ).length;
+  const names = { ports, functions: readNames(document, "functions"), routedPorts };
   const paths = readPaths(document, labels);
   const branches = readBranches(document);
   for (const { declaration, pointer } of paths) {
@@ -79,6 +82,8 @@ function readBranches(document: ParsedDocument): DeclaredBranch[] {
 interface Names {
   readonly ports: readonly string[];
   readonly functions: readonly string[];
+  /** How many of the ports are routed. */
+  readonly routedPorts: number;
 }
 
 function checkPort(name: string, pointer: string, ports: readonly string[], report: Report): void {
@@ -94,7 +99,14 @@ function checkFunction(name: string, pointer: string, functions: readonly string
 function checkLeg({ through = [], to }: BranchDeclaration, pointer: string, names: Names, report: Report): void {
   for (const [index, name] of through.entries())
     checkFunction(name, `${pointer}/through/${index}`, names.functions, report);
-  if (to !== "none") checkPort(to, `${pointer}/to`, names.ports, report);
+  if (to === "route") checkRoute(`${pointer}/to`, names, report);
+  else if (to !== "none") checkPort(to, `${pointer}/to`, names.ports, report);
+}
+
+function checkRoute(pointer: string, { routedPorts }: Names, report: Report): void {
+  if (routedPorts > 0) return;
+  const help = "say `forwarding: routed` at the ports that have addresses";
+  report("unknown-port", pointer, "no port of the chain is routed", help);
 }
 
 function labelsOf({ match }: PathDeclaration): readonly string[] {
@@ -151,7 +163,7 @@ function findUnreachable(paths: readonly DeclaredPath[], document: ParsedDocumen
 
 function layOut(paths: readonly DeclaredPath[], branches: readonly DeclaredBranch[], names: Names, report: Report) {
   const toTarget = (to: string): Target =>
-    to === "none" ? { kind: "none" } : { kind: "port", port: names.ports.indexOf(to) };
+    to === "none" || to === "route" ? { kind: to } : { kind: "port", port: names.ports.indexOf(to) };
   const toLeg = ({ through = [], to }: BranchDeclaration): Leg => ({
     through: through.map((name) => names.functions.indexOf(name)),
     to: toTarget(to),

@@ -29,12 +29,16 @@ export type ColumnType = "u8" | "u16" | "u32" | "u64" | "i32" | "i64" | "f32" | 
 /** What becomes of the ports' frames while the engine is dead and about to be started again. */
 export type WhenDown = "pass" | "drop";
 
+/** bridge: frames leave a port as functions leave them; routed: by the kernel's routes, to the next hop's link address. */
+export type Forwarding = "bridge" | "routed";
+
 export type FrameAccess = "none" | "read" | "write";
 export type OnFault = "drop" | "bypass" | "previous";
 
 export type Target =
   | { readonly kind: "hop"; readonly hop: number }
   | { readonly kind: "port"; readonly port: number }
+  | { readonly kind: "route" }
   | { readonly kind: "none" };
 
 /** While there is a canary: a flow stays with what runs, or goes through what is to come. */
@@ -48,6 +52,7 @@ export interface PlannedPort {
   readonly queues: readonly number[];
   readonly mode?: AfxdpMode | undefined;
   readonly ringSize?: number | undefined;
+  readonly forwarding: Forwarding;
   readonly kernel: readonly KernelClass[];
   /** Flows of different zones are different flows, whatever their addresses: 0 unless the port names a zone. */
   readonly zone: number;

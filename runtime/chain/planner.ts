@@ -100,9 +100,18 @@ function listMatchedLabels({ value }: ParsedDocument): string[] {
 }
 
 function planPort({ name, declaration }: DocumentEntry<PortDeclaration>, zones: readonly string[]): PlannedPort {
-  const { driver = "afxdp", device = "", queues = [0], mode, ringSize, kernel = [], zone = "" } = declaration;
+  const {
+    driver = "afxdp",
+    device = "",
+    queues = [0],
+    mode,
+    ringSize,
+    forwarding = "bridge",
+    kernel = [],
+    zone = "",
+  } = declaration;
   const classes = kernel.map(parseKernelClass).filter((kernelClass) => kernelClass !== undefined);
-  return { name, driver, device, queues, mode, ringSize, kernel: classes, zone: zones.indexOf(zone) };
+  return { name, driver, device, queues, mode, ringSize, forwarding, kernel: classes, zone: zones.indexOf(zone) };
 }
 
 function findUnused(document: ParsedDocument, plan: Plan): PlanWarning[] {
@@ -112,7 +121,9 @@ function findUnused(document: ParsedDocument, plan: Plan): PlanWarning[] {
     return { code, where: document.locate(pointer, "key"), what: `no path uses the ${kind} "${name}"`, pointer };
   };
   const functions = plan.functions.filter((_, index) => !reached.functions.has(index)).map(({ name }) => name);
-  const ports = plan.ports.filter((_, index) => !reached.ports.has(index)).map(({ name }) => name);
+  const ports = plan.ports
+    .filter(({ forwarding }, index) => !reached.ports.has(index) && !(reached.isRouted && forwarding === "routed"))
+    .map(({ name }) => name);
   return [
     ...ports.map(warn("unused-port", "ports", "port")),
     ...functions.map(warn("unused-function", "functions", "function")),

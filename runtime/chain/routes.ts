@@ -61,5 +61,5 @@ export function findReached(paths: readonly PlannedPath[], hops: readonly Planne
   const targets = [...paths.map((path) => path.first), ...hops.flatMap((hop) => [hop.next, ...hop.branches])];
   const ports = new Set(paths.map((path) => path.from));
   for (const target of targets) if (target.kind === "port") ports.add(target.port);
-  return { functions, ports };
+  return { functions, ports, isRouted: targets.some(({ kind }) => kind === "route") };
 }

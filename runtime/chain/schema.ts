@@ -80,6 +80,13 @@ const portSchema = Type.Object(
     ringSize: Type.Optional(
       Type.Enum([64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384], { description: "Descriptors in each ring." }),
     ),
+    forwarding: Type.Optional(
+      Type.Enum(["bridge", "routed"], {
+        default: "bridge",
+        description:
+          "bridge: all of the device's frames go through the chain, and leave the port as functions leave them. routed: the kernel has addresses and routes; unicast packets go through the chain and leave the port by the kernel's routes, everything else stays with the kernel.",
+      }),
+    ),
     kernel: listOf(
       code(
         "kernel-class",
@@ -144,7 +151,10 @@ const functionSchema = Type.Object(
 );
 
 const through = listOf(Type.String(), { description: "Functions, in order." });
-const to = Type.String({ description: "A port, or none: the frames are inspected and consumed." });
+const to = Type.String({
+  description:
+    "A port; route: the port that the packet's route leads to; or none: the frames are inspected and consumed.",
+});
 const pathSchema = Type.Object({ from: Type.String(), match: Type.Optional(matchSchema), through, to }, closed);
 const branchSchema = Type.Object({ through, to }, closed);
 
@@ -159,7 +169,7 @@ export const chainSchema = Type.Object(
       description: "Where frames enter and leave.",
       minProperties: 1,
       maxProperties: portsLimit,
-      propertyNames: { allOf: [name, { not: { const: "none" } }] },
+      propertyNames: { allOf: [name, { not: { enum: ["none", "route"] } }] },
     }),
     functions: Type.Optional(
       mapOf(functionSchema, {

@@ -148,7 +148,7 @@ function listBranches(plan: Plan, hop: Plan["hops"][number]): [string, Target][]
 }
 
 function targetName(plan: Plan, target: Target): string {
-  if (target.kind === "none") return "none";
+  if (target.kind === "none" || target.kind === "route") return target.kind;
   return target.kind === "port" ? portName(plan, target.port) : `hop ${target.hop}`;
 }
 

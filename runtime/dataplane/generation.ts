@@ -146,6 +146,7 @@ export class Generation {
       shared: this.setup.memory.shared,
       portCounters: counterLayout.ports,
       portGauges: counterLayout.rings,
+      routedPorts: plan.ports.map(({ forwarding }) => (forwarding === "routed" ? 1 : 0)),
       reportNames: this.setup.reportNames ?? 0,
       paths: plan.paths.map((path) => ({
         from: path.from,
@@ -186,7 +187,7 @@ export class Generation {
 
 function codeOf(to: Target): number {
   if (to.kind === "hop") return target.hop(to.hop);
-  return to.kind === "port" ? target.port(to.port) : target.none;
+  return to.kind === "port" ? target.port(to.port) : target[to.kind];
 }
 
 type FunctionCalls = Pick<FunctionInstance, "process" | "tick" | "events">;

@@ -5,7 +5,8 @@
 export const SHARED_BATCH_OFFSET = 0;
 export const SHARED_RESULTS_OFFSET = 0x1000;
 export const SHARED_RECORDS_OFFSET = 0x2000;
-export const SHARED_BYTES = 0x2000 + 0x8000;
+export const SHARED_PORTS_OFFSET = 0xa000;
+export const SHARED_BYTES = 0xa000 + 0x4000;
 /** 512 records: the batch's, and as many that functions may add. */
 export const RECORDS_CAPACITY = 512;
 
@@ -110,6 +111,13 @@ export const engineDropReasons = [
   "fragment-malformed",
   "quarantined",
   "lane-full",
+  "no-route",
+  "ttl-exceeded",
+  "packet-too-big",
+  "neighbour-unknown",
+  "bad-ip-header",
+  /** No drop: the route ends at this machine, and the kernel has the frame. */
+  "local",
 ] as const;
 
 /** Counters of a lane's flows; they follow the engine's drop reasons. */
@@ -219,6 +227,9 @@ export const FLOW_REPORT_PORTS = 5;
 export const FLOW_REPORT_KEYS = 16;
 export const FLOW_KEY_BYTES = 48;
 export const FLOW_REPORT_STATE = 112;
+
+/** Where a frame left or was to leave: the port that its route leads to. */
+export const PORT_ROUTE = 255;
 
 /** One outcome per frame, in the order of their ends. */
 export const OUTCOME_BYTES = 40;

@@ -10,6 +10,7 @@ const buildFolder = fileURLToPath(new URL("../../build/native/", import.meta.url
 
 /** The XDP program's object file, for AfxdpPortOptions.program. */
 export const steeringProgram = `${buildFolder}steer.bpf.o`;
+export const inletProgram = `${buildFolder}inlet.bpf.o`;
 export const addonFile = `${buildFolder}sluice.node`;
 
 type Call<A extends unknown[], R> = (...args: A) => R;

@@ -32,6 +32,7 @@ export const target = {
   hop: (index: number): TargetCode => index,
   port: (index: number): TargetCode => -1 - index,
   none: -1000,
+  route: -1001,
 } as const;
 
 export interface NativePath {
@@ -139,6 +140,8 @@ export interface ProgramOptions {
   readonly portCounters: readonly number[];
   /** Index of each port's first gauge (portGauges each). */
   readonly portGauges: readonly number[];
+  /** By port: 1 if its frames leave it by routes. */
+  readonly routedPorts: readonly number[];
   /** What the numbers in its reports mean: written into each of them. */
   readonly reportNames: number;
   readonly paths: readonly NativePath[];
@@ -320,6 +323,12 @@ export interface NativeLane {
   openMemoryPort: (options?: MemoryPortOptions) => MemoryPort;
   openFilePort: (options: FilePortOptions) => FilePort;
   openAfxdpPort: (options: AfxdpPortOptions) => AfxdpPort;
+  /** Routed ports' frames leave by the kernel's routes from now on. Before the lane runs. Throws if netlink refuses. */
+  followRoutes(): void;
+  /** The same by routes that never change. */
+  fixRoutes(routes: FixedRoutes): void;
+  /** What goes to the host gets there, on ports of devices. Before the lane runs. Throws if the kernel cannot do it. */
+  openInlet(program: string): void;
   /**
    * From the next turn on, what comes and what becomes of it is copied to that mirror; null: nowhere. `place`, below
    * MIRRORS, has one mirror at a time. From any thread.
@@ -374,6 +383,31 @@ export interface NativeBadResult {
 /** Ports get the indices 0, 1, … in the order in which they are opened. */
 export interface OpenPort {
   readonly index: number;
+}
+
+/** Addresses in network order, 4 or 16 bytes; `port` by index. */
+export interface FixedRoutes {
+  readonly links: readonly FixedLink[];
+  readonly routes: readonly FixedRoute[];
+  readonly neighbours: readonly { readonly port: number; readonly address: Uint8Array; readonly mac: Uint8Array }[];
+}
+
+export interface FixedLink {
+  readonly port: number;
+  readonly mac: Uint8Array;
+  readonly mtu: number;
+  readonly addresses: readonly Uint8Array[];
+}
+
+export interface FixedRoute {
+  readonly address: Uint8Array;
+  readonly prefixLength: number;
+  readonly kind: "forward" | "local" | "blackhole" | "unreachable" | "prohibit";
+  /** Where a "forward" leaves. */
+  readonly port?: number;
+  /** Absent: the destination itself is the neighbour. */
+  readonly gateway?: Uint8Array;
+  readonly mtu?: number;
 }
 
 export interface MemoryPortOptions {
@@ -446,6 +480,8 @@ export interface AfxdpPortOptions {
   readonly kernel: readonly KernelClass[];
   /** Keeps the XDP program attached when this process dies. Absent: the program goes with it. */
   readonly keeper?: LinkKeeper | undefined;
+  /** Only unicast IP packets for the device's link address come to the port; the rest stays with the kernel. */
+  readonly routed?: boolean;
   /** A kept program drops the queue's frames while no engine has it, instead of passing them to the kernel. */
   readonly dropsWhenDown?: boolean;
   /** Its frames come from the first program on that has a port of its number; it may be opened from any thread then. */

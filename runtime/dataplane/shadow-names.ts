@@ -1,6 +1,6 @@
 // Functions and reasons have other numbers in each generation: what a shadow compares is their names.
 import type { Plan } from "../chain/plan.ts";
-import { engineDropReasons, outcomeKinds } from "./layout.ts";
+import { engineDropReasons, outcomeKinds, PORT_ROUTE } from "./layout.ts";
 import type { EndingNames, NativeEnding } from "./native-mirror.ts";
 
 /** A generation's hops, and by function of its plan the reasons that it declared. */
@@ -46,7 +46,7 @@ export function describeEnding(
   ports: readonly string[],
 ): string {
   const name = outcomeKinds[kind] ?? "unknown";
-  if (name === "forward") return `forward ${ports[to]}`;
+  if (name === "forward") return `forward ${to === PORT_ROUTE ? "route" : ports[to]}`;
   if (name === "consume") return name;
   const why = `${reasons[reason] ?? "unknown"}${detail === 0 ? "" : `:${detail}`}`;
   return by < 0 ? `${name} ${why}` : `${name} ${functions[by]} ${why}`;

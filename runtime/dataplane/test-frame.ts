@@ -1,6 +1,7 @@
 // A frame that goes through a running chain, and in words what became of it.
 import { setTimeout as sleep } from "node:timers/promises";
 import { SluiceError } from "../errors.ts";
+import { exitName } from "./exit-name.ts";
 import { engineDropReasons, type OutcomeKind, outcomeKinds } from "./layout.ts";
 import type { NativeLane, TestFrameFate } from "./native.ts";
 import type { EngineDescription } from "./state-folder.ts";
@@ -65,7 +66,7 @@ function describe(
   const word = isReasoned ? (known[reason] ?? "unknown") : "";
   return {
     kind: name,
-    to: name === "forward" ? (engine.ports[to]?.name ?? null) : null,
+    to: name === "forward" ? exitName(engine.ports, to) : null,
     function: decided?.name ?? null,
     reason: word !== "" && detail !== 0 ? `${word}:${detail}` : word,
     bytes,

@@ -10,7 +10,7 @@ import { breathe, turn } from "./breathe.ts";
 import { type FaultEvidence, listBuffers } from "./faults/evidence.ts";
 import { attachLane, type FaultReport, type Lane, openLane } from "./lane.ts";
 import { nameInLane } from "./lane-files.ts";
-import { loadAddon, steeringProgram } from "./load-addon.ts";
+import { inletProgram, loadAddon, steeringProgram } from "./load-addon.ts";
 import type { AfxdpPort, NativeLane } from "./native.ts";
 import { TrapCount } from "./trap-count.ts";
 import {
@@ -116,14 +116,27 @@ function open(setup: WorkerSetup, control: Int32Array): Lane {
       ringSize: port.ringSize ?? RING_SIZE,
       keeper: setup.keeper,
       dropsWhenDown: plan.whenDown === "drop",
+      routed: port.forwarding === "routed",
       inactive: setup.attach !== undefined || setup.waits === true,
     });
   const lane: Lane =
     setup.attach === undefined
       ? openLane({ ...common, openPort, before: setup.before })
       : attachLane({ ...common, openPort }, setup.attach.lane, setup.attach.before);
+  if (setup.attach === undefined) joinKernel(lane.native);
   lane.prepare();
   return lane;
+}
+
+/** What the lane has of the kernel, besides devices, for as long as it lives. */
+function joinKernel(native: NativeLane): void {
+  native.followRoutes();
+  try {
+    native.openInlet(inletProgram);
+  } catch (error) {
+    const message = `nothing can be left to the kernel: ${(error as Error).message}`;
+    post({ kind: "log", level: "warn", function: "engine", message });
+  }
 }
 
 /** Sleeps until the lane is to be this generation's and nobody has it any more. */

@@ -40,7 +40,15 @@ export function planAlone(
   return {
     chain: "test",
     description: "",
-    ports: names.map((name) => ({ name, driver: "memory", device: "", queues: [0], kernel: [], zone: 0 })),
+    ports: names.map((name) => ({
+      name,
+      driver: "memory",
+      device: "",
+      queues: [0],
+      forwarding: "bridge" as const,
+      kernel: [],
+      zone: 0,
+    })),
     functions: [planFunction(alone, common)],
     hops: [
       {

@@ -32,7 +32,9 @@ function chainOf(length: number, functionPackage: FunctionPackage): Plan {
   return {
     chain: "bench",
     description: "",
-    ports: [{ name: "loop", driver: "memory", device: "", queues: [0], kernel: [], zone: 0 }],
+    ports: [
+      { name: "loop", driver: "memory", device: "", queues: [0], forwarding: "bridge" as const, kernel: [], zone: 0 },
+    ],
     functions: Array.from({ length }, (_, index) =>
       planFunction(
         { name: `${manifest.name}-${index}`, declaration: { use: manifest.name }, manifest, branches: [] },

@@ -39,7 +39,9 @@ function planOf({ manifest }: FunctionPackage): Plan {
   const declaration = { use: manifest.name };
   return {
     ...{ chain: "bench", description: "", zones: [""], flows: planFlows(), whenDown: "pass", ...common },
-    ports: [{ name: "loop", driver: "memory", device: "", queues: [0], kernel: [], zone: 0 }],
+    ports: [
+      { name: "loop", driver: "memory", device: "", queues: [0], forwarding: "bridge" as const, kernel: [], zone: 0 },
+    ],
     functions: [planFunction({ name: "noop", declaration, manifest, branches: [] }, common)],
     hops: [{ function: 0, path: 0, next: { kind: "port", port: 0 }, branches: [] }],
     paths: [{ from: 0, match: null, first: { kind: "hop", hop: 0 } }],

@@ -35,6 +35,7 @@ function openWire(input: Partial<FilePortOptions>, output: Partial<FilePortOptio
     driver: "pcap" as const,
     device: "",
     queues: [0],
+    forwarding: "bridge" as const,
     kernel: [],
     zone: 0,
   }));

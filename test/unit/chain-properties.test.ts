@@ -42,7 +42,7 @@ const chain = fc.record({
 
 /** The ways that frames may take from a path's start, each as the functions on it and its end. */
 function listWays(plan: Plan, target: Target): string[] {
-  if (target.kind === "none") return ["none"];
+  if (target.kind === "none" || target.kind === "route") return [target.kind];
   if (target.kind === "port") return [plan.ports[target.port]?.name ?? "?"];
   const hop = plan.hops[target.hop] as Plan["hops"][number];
   const { name } = plan.functions[hop.function] as Plan["functions"][number];

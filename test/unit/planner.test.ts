@@ -86,7 +86,16 @@ paths: [{ from: tap, to: out }]
 `);
     expect(planned.ports).toEqual([
       {
-        ...{ name: "tap", driver: "afxdp", device: "eth1", queues: [0], mode: undefined, ringSize: undefined, zone: 0 },
+        ...{
+          name: "tap",
+          driver: "afxdp",
+          device: "eth1",
+          queues: [0],
+          mode: undefined,
+          ringSize: undefined,
+          forwarding: "bridge",
+          zone: 0,
+        },
         kernel: [{ etherType: 0x0806 }, { etherType: 0x88cc }, { ipProto: 6, destinationPort: 22 }, { ipProto: 1 }],
       },
       {
@@ -97,6 +106,7 @@ paths: [{ from: tap, to: out }]
         mode: "copy",
         ringSize: 512,
         kernel: [],
+        forwarding: "bridge",
         zone: 0,
       },
     ]);

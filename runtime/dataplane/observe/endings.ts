@@ -1,4 +1,5 @@
 // How a frame ended, in the names of the chain.
+import { exitName } from "../exit-name.ts";
 import { engineDropReasons, type OutcomeKind, outcomeKinds } from "../layout.ts";
 import type { WatchedOutcome } from "../native-mirror.ts";
 import type { WatchedChain } from "./frame-filter.ts";
@@ -16,7 +17,7 @@ export function nameEnding({ plan, reasons }: WatchedChain, numbers: EndingNumbe
   const name = isReasoned ? (known[numbers.reason] ?? "unknown") : "";
   return {
     kind,
-    to: kind === "forward" ? (plan.ports[numbers.to]?.name ?? null) : null,
+    to: kind === "forward" ? exitName(plan.ports, numbers.to) : null,
     function: index === undefined ? null : (plan.functions[index]?.name ?? null),
     reason: name === "" || numbers.detail === 0 ? name : `${name}:${numbers.detail}`,
   };

@@ -12,6 +12,7 @@ import {
   VERDICT_TRANSMIT,
 } from "../../../nfs/sdk/abi.ts";
 import type { Plan, Target } from "../../chain/plan.ts";
+import { exitName } from "../exit-name.ts";
 import type { Lane } from "../lane.ts";
 import { SHARED_RECORDS_OFFSET } from "../layout.ts";
 import { FRAMES_ADDRESS } from "../memory-map.ts";
@@ -116,6 +117,7 @@ export class PacketRecorder implements TurnListener {
 
   #name(target: Target): string | null {
     if (target.kind === "port") return this.plan.ports[target.port]?.name ?? null;
+    if (target.kind === "route") return "route";
     return target.kind === "hop" ? this.#functionAt(target.hop).planned.name : null;
   }
 
@@ -156,7 +158,7 @@ export class PacketRecorder implements TurnListener {
     const left = kind === "forward";
     return {
       kind,
-      to: left ? (this.plan.ports[to]?.name ?? null) : null,
+      to: left ? exitName(this.plan.ports, to) : null,
       function: this.plan.functions[by]?.name ?? null,
       reason,
       bytes: left ? toHex(bytes) : null,

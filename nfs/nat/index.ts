@@ -1,5 +1,6 @@
 // Network address translation: README.md says what the rules mean, store.ts what is remembered.
 import { batch, events, Packet } from "../sdk";
+import { tellBlocks } from "./block-log";
 import { translate64 } from "./nat64";
 import { prefixRules, translate6 } from "./prefixes";
 import { forwards, oneToOnes, poolRules } from "./rules";
@@ -29,6 +30,7 @@ export function nf_process(): void {
   if (batch.time - lastTime > SILENCE_NS) sweep(u32.MAX_VALUE);
   lastTime = batch.time;
   for (let i = 0; i < batch.count; i++) translate(batch.packet(i));
+  if (batch.count > 0) tellBlocks();
 }
 
 function translate(packet: Packet): void {
@@ -44,6 +46,7 @@ function translate(packet: Packet): void {
 
 export function nf_events(): void {
   for (let i = 0; i < events.count; i++) endFlow(events.at(i).flow);
+  tellBlocks();
 }
 
 export function nf_tick(): void {

@@ -1,9 +1,22 @@
 // Mappings: found by their inside endpoint when a connection begins, by their outside endpoint when a stranger calls.
 import { IP_PROTO_ICMP } from "../sdk";
 import { holdHost, releaseHost } from "./hosts";
-import { ANY, findPlace, findPort, givePort, isPlaceOf, isTaken, portSetOf, sameParity, takePort } from "./ports";
+import { ANY, findPort, givePort, isTaken, placeOf, portSetOf, sameParity, takePort } from "./ports";
 import { ADDRESS_AND_PORT_DEPENDENT, INDEPENDENT, reservedSetOf, SourceRule } from "./rules";
-import { bucketOf, hostAt, insideBuckets, Mapping, mappingAt, mappings, outsideBuckets, random, unlink } from "./store";
+import { blockPort, chosenBlock, choosePortInBlocks, dropEmptyBlock, leaveBlock, OVER_LIMIT } from "./blocks";
+import {
+  blockAt,
+  bucketOf,
+  Host,
+  hostAt,
+  insideBuckets,
+  Mapping,
+  mappingAt,
+  mappings,
+  outsideBuckets,
+  random,
+  unlink,
+} from "./store";
 
 /** Why there is no mapping: in place of a reference. */
 export const NO_PORT: u32 = 0;
@@ -78,9 +91,11 @@ function makeMapping(rule: SourceRule): u32 {
   const host = host6 != 0 ? host6 : holdHost(insideAddress);
   if (host == 0) return NO_PORT;
   if (rule.mappingsPerHost > 0 && hostAt(host).mappings >= rule.mappingsPerHost) return LIMIT;
-  const member = choosePort(rule, hostAt(host).outsideAddress, hostAt(host).mappings > 0);
+  const member = rule.blockSize > 0 ? chooseOfBlocks(rule, host) : choosePort(rule, hostAt(host));
+  if (member == OVER_LIMIT) return LIMIT;
   const reference = member < 0 ? 0 : mappings.take();
   if (reference == 0) {
+    if (member >= 0) dropEmptyBlock();
     releaseHost(host);
     return NO_PORT;
   }
@@ -102,6 +117,10 @@ function fillMapping(mapping: Mapping, rule: SourceRule, host: u32, member: u32)
   mapping.hairpins = u8(rule.hairpins);
   mapping.isIpv6 = u8(host6 != 0);
   mapping.host = host;
+  if (rule.blockSize > 0) {
+    mapping.block = chosenBlock;
+    blockAt(chosenBlock).mappings++;
+  }
   hostAt(host).mappings++;
   hostAt(host).outsideAddress = mapping.outsideAddress;
   takePort(mapping.place, portSetOf(mapping.place, ipProto), chosenPort);
@@ -128,7 +147,9 @@ export function dropMapping(reference: u32): void {
   unlink(insideBucket(), reference, offsetof<Mapping>("next"));
   const outside = outsideBucket(mapping.outsideAddress, mapping.outsidePort, ipProto);
   unlink(outside, reference, offsetof<Mapping>("nextOutside"));
-  givePort(mapping.place, portSetOf(mapping.place, ipProto), mapping.outsidePort);
+  const isShared = mappingOfOutside(mapping.outsideAddress, mapping.outsidePort, ipProto) != 0;
+  givePort(mapping.place, portSetOf(mapping.place, ipProto), mapping.outsidePort, isShared);
+  if (mapping.block != 0) leaveBlock(mapping.block);
   hostAt(mapping.host).mappings--;
   releaseHost(mapping.host);
   mappings.give(reference);
@@ -138,10 +159,14 @@ export function dropMapping(reference: u32): void {
 
 let chosenPort: u32 = 0;
 
+const LAST_LOW_PORT: u32 = 1023;
+/** Ports looked at for one that can be shared. */
+const SHARED_TRIES = 128;
+
 /** Which address of the pool has a port for the connection, which is then `chosenPort`; -1 if there is none. */
-function choosePort(rule: SourceRule, known: u32, isBound: bool): i32 {
+function choosePort(rule: SourceRule, host: Host): i32 {
   const count = <u32>rule.pool.length;
-  const pairs = rule.paired && isBound ? rule.pool.indexOf(known) : -1;
+  const pairs = rule.paired && host.mappings > 0 ? rule.pool.indexOf(host.outsideAddress) : -1;
   const first: u32 = pairs >= 0 ? <u32>pairs : random(count);
   const tries: u32 = pairs >= 0 && !rule.otherAddress ? 1 : count;
   for (let i: u32 = 0; i < tries; i++) {
@@ -157,24 +182,48 @@ function choosePortOf(rule: SourceRule, member: u32): bool {
   const set = portSetOf(place, ipProto);
   // Identifiers of ICMP echoes are no ports: every number will do.
   const isPort = ipProto != IP_PROTO_ICMP;
-  const low = isPort ? rule.lowPort : 0;
-  const high = isPort ? rule.highPort : 65535;
+  const staysLow = rule.keepsLow && isPort && insidePort <= LAST_LOW_PORT;
+  const low: u32 = staysLow ? 1 : isPort ? rule.lowPort : 0;
+  const high: u32 = staysLow ? LAST_LOW_PORT : isPort ? rule.highPort : 65535;
   const reserved = isPort ? reservedSetOf(unchecked(rule.pool[member]), ipProto) : 0;
   const wanted = rule.parity && isPort ? sameParity(insidePort) : ANY;
   const own = insidePort >= low && insidePort <= high && rule.preserves;
   const port: i32 = findPort(set, reserved, low, high, own ? insidePort : low + random(high - low + 1), wanted);
-  if (port < 0) return false;
+  if (port < 0) return rule.sharesPorts && isPort && sharePort(rule, member, set, reserved, low, high);
   chosenPort = port;
   return !isTaken(set, port);
 }
 
-/** Number of the address in the directory, looked up once per instance unless it was forgotten meanwhile. */
-function placeOf(rule: SourceRule, member: u32): i32 {
+/** A port that others have towards other remote endpoints: of some at random, the first that will do. */
+function sharePort(rule: SourceRule, member: u32, set: usize, reserved: usize, low: u32, high: u32): bool {
   const address = unchecked(rule.pool[member]);
-  let place = unchecked(rule.places[member]);
-  if (place < 0 || !isPlaceOf(place, address)) {
-    place = findPlace(address);
-    unchecked((rule.places[member] = place));
+  for (let i = 0; i < SHARED_TRIES; i++) {
+    let port = low + random(high - low + 1);
+    if (rule.parity && ((port ^ insidePort) & 1) != 0) port ^= 1;
+    if (port < low || port > high || !isTaken(set, port)) continue;
+    if (reserved != 0 && isTaken(reserved, port)) continue;
+    if (!isSharable(address, port)) continue;
+    chosenPort = port;
+    return true;
   }
-  return place;
+  return false;
+}
+
+/** Whether all that have the outside endpoint have it towards one remote endpoint each, and none towards this one. */
+function isSharable(address: u32, port: u32): bool {
+  let reference = load<u32>(outsideBucket(address, port, ipProto));
+  for (; reference != 0; reference = mappingAt(reference).nextOutside) {
+    const other = mappingAt(reference);
+    if (other.outsideAddress != address || other.outsidePort != <u16>port || other.ipProto != <u8>ipProto) continue;
+    if (other.remotePort == 0 || other.filtering != <u8>ADDRESS_AND_PORT_DEPENDENT) return false;
+    if (other.remoteAddress == remoteAddress && other.remotePort == <u16>remotePort) return false;
+  }
+  return true;
+}
+
+/** The same of the host's blocks, or of a new one. */
+function chooseOfBlocks(rule: SourceRule, host: u32): i32 {
+  const member = choosePortInBlocks(rule, host, ipProto, insidePort);
+  chosenPort = blockPort;
+  return member;
 }

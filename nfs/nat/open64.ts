@@ -15,6 +15,7 @@ import {
   noMapping,
   noPort,
   noSession,
+  refuse,
   strayError,
 } from "./reasons";
 import { findForward, isClaimed } from "./rules";
@@ -61,7 +62,7 @@ export function begin6(packet: Packet, ip: Ipv6, flow: Flow): u32 {
   const found = mapHost(rule, packet, ip);
   if (found < LEAST_REFERENCE) {
     rule.refused.add();
-    packet.drop(found == LIMIT ? limit : noPort);
+    refuse(packet, found == LIMIT ? limit : noPort);
     return 0;
   }
   mapping = found;
@@ -113,7 +114,7 @@ function findTarget6(packet: Packet, flow: Flow, address: u32): bool {
   const found = isIcmp(packet) ? 0 : mappingOfOutside(address, newDestinationPort, proto);
   const isRefused = isIcmp(packet) || (found != 0 && mappingAt(found).hairpins == 0);
   if (found == 0 || isRefused || !isPermitted(found, newSource, newSourcePort)) {
-    packet.drop(isRefused ? hairpinOff : found == 0 ? noMapping : filtered);
+    refuse(packet, isRefused ? hairpinOff : found == 0 ? noMapping : filtered);
     outbox.close(flow);
     return false;
   }
@@ -251,6 +252,6 @@ function giveUp(packet: Packet, flow: Flow, rule: Nat64Rule, reference: u32, isO
   if (reference != 0) dropSession(flow, reference);
   else dropUnused(mapping);
   rule.refused.add();
-  packet.drop(isOver ? limit : noSession);
+  refuse(packet, isOver ? limit : noSession);
   return 0;
 }

@@ -1,5 +1,6 @@
 // Ports of outside addresses, for TCP, UDP and ICMP apart: which are taken, and finding one that is not.
 import { IP_PROTO_TCP, IP_PROTO_UDP } from "../sdk";
+import { SourceRule } from "./rules";
 import { PLACE_BYTES, PLACES, places, PORT_SETS, PORT_SET_BYTES, portSets } from "./store";
 
 const FULL_WORDS: usize = 8192;
@@ -28,6 +29,17 @@ export function findPlace(address: u32): i32 {
   return free;
 }
 
+/** Number of the member's address in the directory, looked up once per instance unless it was forgotten meanwhile. */
+export function placeOf(rule: SourceRule, member: u32): i32 {
+  const address = unchecked(rule.pool[member]);
+  let place = unchecked(rule.places[member]);
+  if (place < 0 || !isPlaceOf(place, address)) {
+    place = findPlace(address);
+    unchecked((rule.places[member] = place));
+  }
+  return place;
+}
+
 export function portSetOf(place: u32, ipProto: u32): usize {
   const kind: u32 = ipProto == IP_PROTO_TCP ? 0 : ipProto == IP_PROTO_UDP ? 1 : 2;
   return portSets + <usize>(place * PORT_SETS + kind) * PORT_SET_BYTES;
@@ -47,6 +59,15 @@ export function isTaken(set: usize, port: u32): bool {
   return ((load<u64>(wordAt(set, port >> 6)) >> (port & 63)) & 1) != 0;
 }
 
+/** Whether none of the 64 ports of that word is taken, of any protocol. */
+export function isUnused(place: u32, word: u32): bool {
+  const first = portSets + <usize>(place * PORT_SETS) * PORT_SET_BYTES;
+  for (let kind: u32 = 0; kind < PORT_SETS; kind++) {
+    if (load<u64>(wordAt(first + <usize>kind * PORT_SET_BYTES, word)) != 0) return false;
+  }
+  return true;
+}
+
 export function takePort(place: u32, set: usize, port: u32): void {
   const at = wordAt(set, port >> 6);
   const word = load<u64>(at) | ((<u64>1) << (port & 63));
@@ -55,10 +76,13 @@ export function takePort(place: u32, set: usize, port: u32): void {
   store<u32>(placeAt(place), load<u32>(placeAt(place), 4) + 1, 4);
 }
 
-export function givePort(place: u32, set: usize, port: u32): void {
-  const at = wordAt(set, port >> 6);
-  store<u64>(at, load<u64>(at) & ~((<u64>1) << (port & 63)));
-  markFull(set, port >> 6, false);
+/** A port that is shared stays taken. */
+export function givePort(place: u32, set: usize, port: u32, isShared: bool): void {
+  if (!isShared) {
+    const at = wordAt(set, port >> 6);
+    store<u64>(at, load<u64>(at) & ~((<u64>1) << (port & 63)));
+    markFull(set, port >> 6, false);
+  }
   store<u32>(placeAt(place), load<u32>(placeAt(place), 4) - 1, 4);
 }
 

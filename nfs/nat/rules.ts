@@ -42,6 +42,13 @@ export class SourceRule {
   hairpins: bool = true;
   mappingsPerHost: u32 = 0;
   sessionsPerHost: u32 = 0;
+  /** Whether inside ports below 1024 get outside ports below 1024 (RFC 4787, REQ-3a). */
+  keepsLow: bool = false;
+  /** Whether one outside port may stand for several inside endpoints, towards different remote ones (RFC 7857, section 3). */
+  sharesPorts: bool = false;
+  /** Ports of a block, 0 for ports one by one; and how many blocks a host may have. */
+  blockSize: u32 = 0;
+  blocksPerHost: u32 = 0;
 
   constructor(
     readonly translated: Counter,

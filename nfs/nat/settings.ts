@@ -1,7 +1,9 @@
 // The configuration, read. Cold; README.md says what each key means.
 import { Config, Counter, IP_PROTO_TCP, IP_PROTO_UDP, Prefix } from "../sdk";
 import { PrefixRule, prefixRules } from "./prefixes";
+import { setTelling } from "./reasons";
 import {
+  ADDRESS_AND_PORT_DEPENDENT,
   BEHAVIOURS,
   Forward,
   forwards,
@@ -35,6 +37,7 @@ export function readSettings(json: string): bool {
   unclaimed = config.choiceOr("unclaimed", UNCLAIMED_DROP, ["drop", "pass", "host"]);
   udpTimeoutMs = <u32>config.integerOr("udpTimeout", 300, 120, 86400) * 1000;
   icmpTimeoutMs = <u32>config.integerOr("icmpTimeout", 60, 60, 86400) * 1000;
+  setTelling(config.flagOr("tellRefused", false));
   readEach(config, "oneToOne", readOneToOne);
   readEach(config, "forwards", readForward);
   readEach(config, "sources", readSource);
@@ -88,7 +91,43 @@ export function readPoolRule(config: Config, rule: SourceRule): void {
   rule.hairpins = config.flagOr("hairpin", true);
   rule.mappingsPerHost = <u32>config.integerOr("mappingsPerHost", 0, 0, 1 << 20);
   rule.sessionsPerHost = <u32>config.integerOr("sessionsPerHost", 0, 0, 1 << 20);
+  rule.keepsLow = config.flagOr("keepLowPorts", false);
+  rule.sharesPorts = config.flagOr("sharePorts", false);
+  if (
+    rule.sharesPorts &&
+    (rule.mapping != ADDRESS_AND_PORT_DEPENDENT || rule.filtering != ADDRESS_AND_PORT_DEPENDENT)
+  ) {
+    config.get("sharePorts").fail("needs mapping and filtering to be address-and-port-dependent");
+  }
+  if (config.has("blocks")) readBlocks(config.get("blocks"), rule);
+  for (let i = 0; i < poolRules.length; i++) {
+    if (sharesWithout(poolRules[i], rule)) {
+      config.get("pool").fail("has an address of an earlier rule with other blocks");
+      break;
+    }
+  }
   poolRules.push(rule);
+}
+
+const BLOCK_SIZES: StaticArray<i32> = [64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384];
+
+function readBlocks(config: Config, rule: SourceRule): void {
+  const size = <i32>config.integer("size", 64, 16384);
+  if (!BLOCK_SIZES.includes(size)) config.get("size").fail("must be a power of two");
+  rule.blockSize = <u32>size;
+  rule.blocksPerHost = <u32>config.integerOr("perHost", 1, 1, 1024);
+  // Blocks begin at multiples of their size.
+  const first = (rule.lowPort + rule.blockSize - 1) & ~(rule.blockSize - 1);
+  if (first + rule.blockSize - 1 > rule.highPort) config.fail("of that size do not fit between the ports");
+}
+
+/** Where ports are given one by one, none of a block may be among them. */
+function sharesWithout(one: SourceRule, other: SourceRule): bool {
+  if (one.blockSize == other.blockSize) return false;
+  for (let i = 0; i < one.pool.length; i++) {
+    if (other.pool.includes(one.pool[i])) return true;
+  }
+  return false;
 }
 
 /** Addresses and prefixes; every address of a prefix is used. */

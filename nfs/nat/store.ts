@@ -36,6 +36,22 @@ export class Mapping {
   port: u8;
   /** Whether its inside host is one of IPv6: `insideAddress` is then the host's reference. */
   isIpv6: u8;
+  /** The block that its port is of, 0 if ports are given one by one. */
+  block: u32;
+}
+
+/** Ports of an outside address that are one inside host's, as long as it uses any of them. */
+@unmanaged
+@final
+export class Block {
+  /** The host's next one. */
+  next: u32;
+  host: u32;
+  address: u32;
+  mappings: u32;
+  place: u16;
+  low: u16;
+  high: u16;
 }
 
 /** What becomes of a flow's packets: the tuple of direction 0 as it enters, and as it leaves. */
@@ -104,6 +120,9 @@ export class Host {
   /** The address of an IPv6 host; 0 of others. */
   high: u64;
   low: u64;
+  /** Its first block, and how many it has. */
+  block: u32;
+  blocks: u32;
 }
 
 @unmanaged
@@ -116,14 +135,18 @@ class Header {
   sweep: u32;
   /** Of the IPv4 packet that was last made of an IPv6 one. */
   identification: u32;
+  /** Of the blocks' log: entries that were ever written, and of those how many were told. */
+  noted: u32;
+  told: u32;
 }
 
 export const header = changetype<Header>(base);
-const SLABS = base + 64;
+const SLABS = base + 128;
 const SLAB_BYTES: usize = 16;
 
 const ENTRIES: u32 = 131072;
 const HOSTS: u32 = 32768;
+const BLOCKS: u32 = 65536;
 export const BUCKETS: u32 = 65536;
 export const PLACES: u32 = 256;
 export const PLACE_BYTES: u32 = 8;
@@ -139,7 +162,17 @@ export const outsideBuckets: usize = insideBuckets + BUCKETS * 4;
 export const permissionBuckets: usize = outsideBuckets + BUCKETS * 4;
 export const hostBuckets: usize = permissionBuckets + BUCKETS * 4;
 export const host6Buckets: usize = hostBuckets + BUCKETS * 4;
-const ARRAYS = host6Buckets + BUCKETS * 4;
+/** One bit per 64 ports of each place: whether they are in a block. */
+export const BLOCK_SET_BYTES: u32 = 128;
+export const blockSets: usize = host6Buckets + BUCKETS * 4;
+export const NOTES: u32 = 4096;
+export const NOTE_BYTES: u32 = 48;
+export const notes: usize = blockSets + PLACES * BLOCK_SET_BYTES;
+/** Identifications of fragments that are under way: renumber.ts. */
+export const NUMBERS: u32 = 8192;
+export const NUMBER_BYTES: u32 = 16;
+export const numbers: usize = notes + NOTES * NOTE_BYTES;
+const ARRAYS = numbers + NUMBERS * NUMBER_BYTES;
 
 /** Entries of one kind; those that were never used lie behind `used`. */
 @final
@@ -197,7 +230,8 @@ const firstSession = ARRAYS + ENTRIES * sizeOf<Mapping>();
 const firstPermission = firstSession + ENTRIES * sizeOf<Session>();
 const firstHost = firstPermission + ENTRIES * sizeOf<Permission>();
 const firstPair = firstHost + HOSTS * sizeOf<Host>();
-const END = firstPair + ENTRIES * sizeOf<Pair>();
+const firstBlock = firstPair + ENTRIES * sizeOf<Pair>();
+const END = firstBlock + BLOCKS * sizeOf<Block>();
 
 export const mappings = new Slab(SLABS, ARRAYS, sizeOf<Mapping>(), ENTRIES, new Gauge("mappings"));
 export const sessions = new Slab(SLABS + SLAB_BYTES, firstSession, sizeOf<Session>(), ENTRIES, new Gauge("sessions"));
@@ -210,6 +244,7 @@ export const permissions = new Slab(
 );
 export const hosts = new Slab(SLABS + 3 * SLAB_BYTES, firstHost, sizeOf<Host>(), HOSTS, new Gauge("hosts"));
 export const pairs = new Slab(SLABS + 4 * SLAB_BYTES, firstPair, sizeOf<Pair>(), ENTRIES, new Gauge("pairs"));
+export const blocks = new Slab(SLABS + 5 * SLAB_BYTES, firstBlock, sizeOf<Block>(), BLOCKS, new Gauge("blocks"));
 
 /** Whether the manifest's segment has room for all of it. */
 export function fits(): bool {
@@ -229,6 +264,11 @@ export function sessionAt(reference: u32): Session {
 @inline
 export function permissionAt(reference: u32): Permission {
   return changetype<Permission>(base + reference);
+}
+
+@inline
+export function blockAt(reference: u32): Block {
+  return changetype<Block>(base + reference);
 }
 
 @inline

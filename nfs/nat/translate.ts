@@ -29,8 +29,10 @@ import {
   noMapping,
   noPort,
   noSession,
+  refuse,
   strayError,
 } from "./reasons";
+import { renumber } from "./renumber";
 import { rewrite } from "./rewrite";
 import { findForward, findInward, findOutward, findSourceRule, isClaimed, outsidePorts, SourceRule } from "./rules";
 import {
@@ -101,6 +103,7 @@ function follow(packet: Packet, ip: Ipv4, session: Session): void {
   } else {
     rewrite(ip, l4, 20, session.destination, session.destinationPort, session.source, session.sourcePort);
   }
+  if (packet.isFragment && unchecked(outsidePorts[packet.port]) == 0) renumber(ip, session.flow);
   packet.rewritten();
   if (session.hairpins != 0) packet.transmit(forth ? session.exitPort : session.entryPort);
 }
@@ -221,7 +224,7 @@ function leaveByPool(packet: Packet, ip: Ipv4, rule: SourceRule): bool {
   }
   if (found < LEAST_REFERENCE) {
     rule.refused.add();
-    packet.drop(found == LIMIT ? limit : noPort);
+    refuse(packet, found == LIMIT ? limit : noPort);
     return false;
   }
   mapping = found;
@@ -261,7 +264,7 @@ function callMapping(packet: Packet, flow: Flow, found: u32, caller: u32, caller
   // An echo has one identifier; two mappings would need two.
   const isRefused = isInside && (called.hairpins == 0 || packet.ipProto == IP_PROTO_ICMP);
   if (isRefused || !isPermitted(found, caller, callerPort)) {
-    packet.drop(isRefused ? hairpinOff : filtered);
+    refuse(packet, isRefused ? hairpinOff : filtered);
     outbox.close(flow);
     return false;
   }
@@ -293,7 +296,7 @@ function open(packet: Packet, flow: Flow, ip: Ipv4, isOutside: bool): u32 {
     dropUnused(mapping);
     const counter = refused;
     if (counter !== null) counter.add();
-    packet.drop(isOver ? limit : noSession);
+    refuse(packet, isOver ? limit : noSession);
     return 0;
   }
   if (leavesIpv6) return joinIpv6(packet, ip, flow, reference, newSource, newSourcePort, exitPort) ? reference : 0;

@@ -124,6 +124,11 @@ export namespace outbox {
     return submitMessage(MESSAGE_CLOSE, 0, 0, flow, 0);
   }
 
+  /** A line for the operator whose bytes of UTF-8 were written where `reserve` said; `level` is one of LOG_*. */
+  export function logText(level: i32, bytes: u32, flow: Flow | null = null): bool {
+    return submitMessage(MESSAGE_LOG, level, bytes, flow, 0);
+  }
+
   /** A line for the operator, of constant text; `level` is one of LOG_*. For rare things: what is too much is lost. */
   export function log(level: i32, text: string, flow: Flow | null = null): bool {
     const body = reserveBody(<u32>text.length * UTF8_BYTES);

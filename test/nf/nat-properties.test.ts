@@ -30,6 +30,9 @@ function makeRandom(seed: number): (limit: number) => number {
 const insideOf = ({ ipProto, source, sourcePort }: Tuple) => `${ipProto} ${source}:${sourcePort}`;
 /** With endpoint-independent mapping nobody else may have it; otherwise nobody else towards the same remote endpoint. */
 const outsideOf = (tuple: Tuple) => `${tuple.ipProto} ${tuple.source}:${tuple.sourcePort}`;
+/** Shared ports are one's alone towards one remote endpoint; identifiers are never shared. */
+const sharedOf = (tuple: Tuple) =>
+  `${outsideOf(tuple)}${tuple.ipProto === ICMP ? "" : ` ${tuple.destination}:${tuple.destinationPort}`}`;
 
 interface Owner {
   readonly inside: string;
@@ -39,6 +42,12 @@ interface Owner {
 
 /** What a mapping promises, checked packet by packet. */
 class Ledger {
+  readonly keyOf: (tuple: Tuple) => string;
+
+  constructor(keyOf: (tuple: Tuple) => string) {
+    this.keyOf = keyOf;
+  }
+
   readonly faults: string[] = [];
   readonly owners = new Map<string, Owner>();
   passed = 0;
@@ -46,7 +55,7 @@ class Ledger {
 
   left(sent: Tuple, hadChecksum: boolean, { tuple, isSound, hasChecksum }: Seen, time: bigint): void {
     this.passed++;
-    const [inside, outside] = [insideOf(sent), outsideOf(tuple)];
+    const [inside, outside] = [insideOf(sent), this.keyOf(tuple)];
     const owner = this.owners.get(outside);
     if (owner !== undefined && owner.inside !== inside && time - owner.time < LEAST_LIFE)
       this.faults.push(`${outside} of ${owner.inside} was given to ${inside}`);
@@ -76,11 +85,11 @@ function randomTuple(random: (limit: number) => number): Tuple {
 }
 
 /** Sends so many packets, half from inside, half answers of those that were called. */
-async function play(packets: number, rule: object, flows: object = {}) {
+async function play(packets: number, rule: object, flows: object = {}, keyOf = outsideOf) {
   const source = { from: ["10.0.0.0/8"], pool: ["203.0.113.0/30"], ...rule };
   const nat = await openNat({ sources: [source] }, { flows });
   const random = makeRandom(0x9e3779b9);
-  const ledger = new Ledger();
+  const ledger = new Ledger(keyOf);
   let time = 1_700_000_000n * SECOND;
   for (let sent = 0; sent < packets; sent += 2 * BATCH) {
     time += BigInt(BATCH) * 2n * MILLISECOND;
@@ -95,7 +104,7 @@ async function play(packets: number, rule: object, flows: object = {}) {
       return buildFrame({ ipProto: tuple.ipProto, ...back, ...ports }, id, true);
     });
     const came = exchange(nat.fn, 1, replies, time + MILLISECOND);
-    for (const seen of came) ledger.came(ledger.owners.get(outsideOf((left[seen.id] as Seen).tuple)) as Owner, seen);
+    for (const seen of came) ledger.came(ledger.owners.get(keyOf((left[seen.id] as Seen).tuple)) as Owner, seen);
     if (came.length !== left.length) ledger.faults.push(`${left.length - came.length} replies were dropped`);
   }
   return { nat, ledger, time };
@@ -136,6 +145,30 @@ describe("random packets", () => {
     const fresh = Array.from({ length: 65 }, (_, i) => buildFrame({ ...idle, source: INSIDE + i }, i, false));
     const given = exchange(nat.fn, 0, fresh, time + TEN_DAYS + SECOND);
     expect(new Set(given.map(({ tuple }) => tuple.sourcePort)).size).toBe(64);
+    nat.close();
+  }, 300_000);
+
+  it("with blocks of ports are translated one to one, and leave no block behind", async () => {
+    const { nat, ledger, time } = await play(FEWER, { blocks: { size: 64, perHost: 1 } });
+    expect(ledger.faults.slice(0, 5)).toEqual([]);
+    expect([ledger.passed, ledger.returned]).toEqual([FEWER / 2, FEWER / 2]);
+    expect(nat.counter("blocks")).toBe(40);
+    exchange(nat.fn, 0, [buildFrame({ ...randomTuple(makeRandom(1)), source: 0xac100001 }, 0, false)], time + TEN_DAYS);
+    expect([...nat.held, nat.counter("blocks")]).toEqual([0, 0, 0, 0, 0]);
+    nat.close();
+  }, 300_000);
+
+  it("that share ports are told apart by their remote endpoints, and leave nothing behind", async () => {
+    const dependent = "address-and-port-dependent";
+    const few = { pool: ["203.0.113.1"], ports: "2000-4499", parity: false };
+    const shares = { ...few, mapping: dependent, filtering: dependent, sharePorts: true };
+    const { nat, ledger, time } = await play(FEWER, shares, {}, sharedOf);
+    expect(ledger.faults.slice(0, 5)).toEqual([]);
+    expect([ledger.passed, ledger.returned]).toEqual([FEWER / 2, FEWER / 2]);
+    const ofUdp = [...ledger.owners.keys()].filter((key) => key.startsWith(`${UDP} `));
+    expect(ofUdp.length).toBeGreaterThan(2500);
+    exchange(nat.fn, 0, [buildFrame({ ...randomTuple(makeRandom(1)), source: 0xac100001 }, 0, false)], time + TEN_DAYS);
+    expect(nat.held).toEqual([0, 0, 0, 0]);
     nat.close();
   }, 300_000);
 

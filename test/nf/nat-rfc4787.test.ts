@@ -59,7 +59,13 @@ describeRequirements("RFC 4787", "nfs/nat/README.md", [
   {
     id: "REQ-3a",
     says: "Ports below 1024 get ports below 1024 (recommended)",
-    but: "outside ports are those of `ports`, whatever the inside port",
+    but: "with `keepLowPorts`",
+    holds: async () => {
+      const nat = await open({ keepLowPorts: true });
+      const ports = [123, 500, 1023].map((port) => portOf(nat.outsideOf(`udp 10.0.0.1:${port} > 192.0.2.1:53`)));
+      for (const port of ports) expect(port).toBeLessThan(1024);
+      expect(portOf(nat.outsideOf("udp 10.0.0.1:1024 > 192.0.2.1:53"))).toBeGreaterThan(1023);
+    },
   },
   {
     id: "REQ-4",

@@ -127,13 +127,34 @@ describeRequirements("RFC 5508", "nfs/nat/README.md", [
   },
   {
     id: "REQ-8",
-    says: "Who gets no session because of limits is told so by an ICMP error",
-    but: "the packet is dropped, with a reason and a counter",
+    says: "Who gets no session because of limits or rules is told so by an ICMP error, and the packet is dropped",
+    but: "with `tellRefused`, and 1000 times a second at the most",
+    holds: async () => {
+      const nat = await open({ tellRefused: true, sources: [{ ...office, mappingsPerHost: 1, hairpin: false }] });
+      nat.out(udp);
+      const second = "udp 10.0.0.1:5001 > 192.0.2.1:53";
+      expect(nat.out(second)).toEqual([
+        `emit lan icmp 192.0.2.1 > 10.0.0.1 unreachable code 13 df payload (${second})`,
+        "drop limit",
+      ]);
+      const called = nat.out("udp 10.0.0.2:5001 > 203.0.113.1:5000");
+      expect(called[0]).toMatch(/^emit lan icmp 203\.0\.113\.1 > 10\.0\.0\.2 unreachable code 13 /);
+      expect(called[1]).toBe("drop hairpin-off");
+      const silent = await open({ sources: [{ ...office, mappingsPerHost: 1 }] });
+      silent.out(udp);
+      expect(silent.out(second)).toEqual(["drop limit"]);
+    },
   },
   {
     id: "REQ-9",
-    says: "What an administrator forbids is told by an ICMP error",
-    but: "the packet is dropped, with a reason and a counter",
+    says: "ICMP errors of its own can be kept from some interfaces",
+    but: "none are ever sent outside, and inside only with `tellRefused`",
+    holds: async () => {
+      const nat = await open({ tellRefused: true, sources: [office] });
+      nat.out(udp);
+      expect(nat.in("udp 192.0.2.9:53 > 203.0.113.1:5000")).toEqual(["drop filtered"]);
+      expect(nat.in("udp 192.0.2.9:53 > 203.0.113.1:5001")).toEqual(["drop no-mapping"]);
+    },
   },
   {
     id: "REQ-10",

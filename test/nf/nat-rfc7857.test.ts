@@ -47,7 +47,26 @@ describeRequirements("RFC 7857", "nfs/nat/README.md", [
   {
     id: "3",
     says: "With narrower mappings, one outside port may be used towards several destinations",
-    but: "every mapping has a port of its own",
+    but: "with `sharePorts`, and not before all ports are taken",
+    holds: async () => {
+      const dependent = "address-and-port-dependent";
+      const narrow = { mapping: dependent, filtering: dependent, ports: "2000-2001", parity: false };
+      const nat = await open({ ...narrow, sharePorts: true });
+      const call = (host: number, server: number) =>
+        nat.out(`udp 10.0.0.${host}:5000 > 192.0.2.${server}:53`, 1000)[0] as string;
+      for (const server of [1, 2, 3])
+        expect(new Set([1, 2].map((host) => call(host, server).split(" ")[2])).size).toBe(2);
+      expect(call(3, 1)).toBe("drop no-port");
+      const port = portOf(call(2, 3).split(" ")[2] as string);
+      expect(nat.in(`udp 192.0.2.3:53 > 203.0.113.1:${port}`)).toEqual(["next udp 192.0.2.3:53 > 10.0.0.2:5000"]);
+      expect(nat.in(`udp 192.0.2.4:53 > 203.0.113.1:${port}`)).toEqual(["drop filtered"]);
+      nat.out("udp 172.16.0.1:1 > 192.0.2.1:1", 9000);
+      expect(nat.held).toEqual([0, 0, 0, 0]);
+      expect(new Set([4, 5].map((host) => call(host, 9).split(" ")[2])).size).toBe(2);
+      const strict = await open(narrow);
+      for (const host of [1, 2]) strict.out(`udp 10.0.0.${host}:5000 > 192.0.2.1:53`);
+      expect(strict.out("udp 10.0.0.3:5000 > 192.0.2.2:53")).toEqual(["drop no-port"]);
+    },
   },
   {
     id: "4",
@@ -136,7 +155,20 @@ describeRequirements("RFC 7857", "nfs/nat/README.md", [
   {
     id: "10",
     says: "Identifications of fragments from several hosts behind one address do not collide",
-    but: "they go on as they came",
+    but: "those of whole packets go on as they came",
+    holds: async () => {
+      const nat = await open({ order: "preserve" });
+      const first = (host: number) => `udp 10.0.0.${host}:500${host} > 192.0.2.1:53 frag id 7 more zeros 24`;
+      const later = (host: number) => `ip 10.0.0.${host} > 192.0.2.1 proto udp frag id 7 offset 32 zeros 8`;
+      const results = nat.out([first(1), first(2), later(1), later(2)]);
+      const ids = results.map((line) => /^next .* 203\.0\.113\.1.* frag id (\d+)/.exec(line)?.[1]);
+      expect(ids[0]).toBeDefined();
+      expect(ids[0]).toBe(ids[2]);
+      expect(ids[1]).toBe(ids[3]);
+      expect(ids[0]).not.toBe(ids[1]);
+      const back = "udp 192.0.2.1:53 > 203.0.113.1:5001 frag id 7 more zeros 24";
+      expect(nat.in(back)[0]).toContain("frag id 7 ");
+    },
   },
   {
     id: "11",

@@ -22,11 +22,17 @@ export interface NatOptions {
   readonly flows?: FlowsDeclaration;
   readonly seed?: bigint;
   readonly batch?: number;
+  /** Lines for the operator. */
+  readonly onLog?: (line: string) => void;
 }
 
 /** The outside port is `wan`; the rest of the configuration is given. */
 export async function openNat(config: object, options: NatOptions = {}): Promise<NatUnderTest> {
-  const all = { ports: ["lan", "wan"], config: { outside: ["wan"], ...config }, seed: 7n, ...options };
+  const { onLog, ...others } = options;
+  const all = {
+    ...{ ports: ["lan", "wan"], config: { outside: ["wan"], ...config }, seed: 7n, ...others },
+    ...(onLog === undefined ? {} : { onLog: (_level: string, _name: string, line: string) => onLog(line) }),
+  };
   return new NatUnderTest(openPackage(await buildNat(), all));
 }
 

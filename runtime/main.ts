@@ -1,43 +1,35 @@
 // Composition root of the command line.
 
 import { CommanderError } from "commander";
-import { registerAudit } from "./cli/audit.ts";
-import { registerBackup } from "./cli/backup.ts";
-import { registerCapture } from "./cli/capture.ts";
-import { registerChain } from "./cli/chain.ts";
-import { registerCompletion } from "./cli/completion.ts";
-import { registerControl } from "./cli/control.ts";
-import { registerDoctor } from "./cli/doctor.ts";
-import { registerFlows } from "./cli/flows.ts";
-import { registerFunction } from "./cli/function.ts";
 import { printError } from "./cli/output.ts";
 import { createProgram } from "./cli/program.ts";
-import { registerReplay } from "./cli/replay.ts";
-import { registerToken } from "./cli/token.ts";
-import { registerTop } from "./cli/top.ts";
-import { registerTrace } from "./cli/trace.ts";
-import { registerUp } from "./cli/up.ts";
-import { registerUpgrade } from "./cli/upgrade.ts";
 
-const program = createProgram();
-for (const register of [
-  registerUp,
-  registerUpgrade,
-  registerControl,
-  registerReplay,
-  registerChain,
-  registerFunction,
-  registerToken,
-  registerAudit,
-  registerBackup,
-  registerTop,
-  registerFlows,
-  registerTrace,
-  registerCapture,
-  registerDoctor,
-  registerCompletion,
-])
-  register(program);
+type Register = (program: ReturnType<typeof createProgram>) => void;
+
+/** In the order of the help, by the words that they register. To load all of them takes longer than most commands do. */
+const commands: Readonly<Record<string, () => Promise<Register>>> = {
+  up: async () => (await import("./cli/up.ts")).registerUp,
+  upgrade: async () => (await import("./cli/upgrade.ts")).registerUpgrade,
+  "control dataplane": async () => (await import("./cli/control.ts")).registerControl,
+  replay: async () => (await import("./cli/replay.ts")).registerReplay,
+  chain: async () => (await import("./cli/chain.ts")).registerChain,
+  function: async () => (await import("./cli/function.ts")).registerFunction,
+  token: async () => (await import("./cli/token.ts")).registerToken,
+  audit: async () => (await import("./cli/audit.ts")).registerAudit,
+  "backup restore": async () => (await import("./cli/backup.ts")).registerBackup,
+  top: async () => (await import("./cli/top.ts")).registerTop,
+  flows: async () => (await import("./cli/flows.ts")).registerFlows,
+  trace: async () => (await import("./cli/trace.ts")).registerTrace,
+  capture: async () => (await import("./cli/capture.ts")).registerCapture,
+  doctor: async () => (await import("./cli/doctor.ts")).registerDoctor,
+  completion: async () => (await import("./cli/completion.ts")).registerCompletion,
+};
+
+/** The one that is asked for; all of them where they are to be listed, or a word is none of theirs. */
+function chooseCommands([word = ""]: readonly string[]): readonly (() => Promise<Register>)[] {
+  const asked = Object.entries(commands).find(([words]) => word !== "completion" && words.split(" ").includes(word));
+  return asked === undefined ? Object.values(commands) : [asked[1]];
+}
 
 // Whoever reads our output may stop reading: `sluice top | head`.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
@@ -46,7 +38,9 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 });
 process.on("uncaughtException", (error) => process.exit(printError(error)));
 
+const program = createProgram();
 try {
+  for (const load of chooseCommands(process.argv.slice(2))) (await load())(program);
   await program.parseAsync();
 } catch (error) {
   // Workers and sockets of a command that failed must not keep the process alive.

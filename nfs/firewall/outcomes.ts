@@ -5,6 +5,9 @@ export const ACTIONS = ["drop", "accept", "reject"];
 export const DROP = 0;
 export const ACCEPT = 1;
 export const REJECT = 2;
+/** Only of rules: counts, and the next rule that matches decides. */
+export const COUNT = 3;
+export const RULE_ACTIONS = ["drop", "accept", "reject", "count"];
 
 export const REJECTIONS = ["reset", "port-unreachable", "host-unreachable", "prohibited"];
 export const RESET = 0;
@@ -31,6 +34,8 @@ export class Rate {
 export class Outcome {
   action: i32 = DROP;
   rejection: i32 = RESET;
+  /** Of a rule that only counts: how many of those there are up to it, with it. */
+  passed: u32 = 0;
   /** What a limit says, with the rule's number. */
   isRule: bool = false;
   logs: bool = false;

@@ -18,14 +18,14 @@ import {
 import { answersChallenge } from "./challenge";
 import { refuse } from "./checks";
 import { decide, decisionOf, fromZone, isCurrent, outcomeIn, toZone, wasAccepted } from "./decisions";
-import { ACCEPT } from "./outcomes";
+import { ACCEPT, COUNT } from "./outcomes";
 import * as pending from "./pending";
 import { defaultOutcome, keptOutcome, outcomeOfZones, outcomes, resolutionOutcome } from "./policies";
 import { asksForRelated, hasChallenges } from "./rules";
 import { minuteOfWeek } from "./schedules";
 import { verify } from "./sources";
 import { ESTABLISHED, INVALID, NEW, OUT_OF_THE_WAY, RELATED, stateOf } from "./states";
-import { admit, beginVerdicts, carryOut, logOnce } from "./verdicts";
+import { admit, beginVerdicts, carryOut, logOnce, pass } from "./verdicts";
 import { addressHigh, addressLow, egressZone, ingressZone, isSpoofed, zoneOfSource } from "./zones";
 
 const spoofed = new Reason("spoofed");
@@ -138,7 +138,7 @@ function settle(packet: Packet, index: u32): void {
   // An earlier packet of this batch began the flow.
   const decision = isOfFlow ? decisionOf(flow!) : 0;
   if (isOfFlow && isCurrent(decision) && !isOpposed(packet, decision)) return follow(packet, decision);
-  const match = pending.matchAt(index);
+  const match = decidingRule(packet, index, flow);
   if (match == ruleCount) {
     if (state == INVALID) return packet.drop(invalid);
     if (state == RELATED) return relate(packet, flow);
@@ -154,6 +154,17 @@ function settle(packet: Packet, index: u32): void {
   if (isOfFlow) remember(packet, flow!, number, from, to);
   logOnce(outcome, flow);
   carryOut(packet, outcome);
+}
+
+/** The first rule that matches and does more than to count, or `ruleCount`. */
+function decidingRule(packet: Packet, index: u32, flow: Flow | null): u32 {
+  let match = pending.matchAt(index);
+  while (match < ruleCount && unchecked(outcomes[match]).action == COUNT) {
+    const outcome = unchecked(outcomes[match]);
+    pass(packet, outcome, flow);
+    match = pending.matchAfter(index, outcome.passed);
+  }
+  return match;
 }
 
 /**

@@ -40,11 +40,12 @@ export function add(packet: Packet, place: u32, isReply: bool, from: u32, to: u3
   if (isReply && packet.l3Offset != OFFSET_NONE) reverse(packet, record);
   store<u16>(INPUTS + ((<usize>count) << 1), <u16>count);
   store<u8>(PLACES + <usize>count, <u8>place);
-  const context = FRAME_CONTEXT + ((<usize>count) << 3);
+  const context = contextAt(count);
   store<u16>(context, <u16>from);
   store<u16>(context, <u16>to, 2);
   store<u16>(context, <u16>state, 4);
   store<u16>(context, <u16>minute, 6);
+  store<u16>(context, 0, 8);
   count++;
 }
 
@@ -79,6 +80,21 @@ export function classify(): void {
   matchBatch(RECORDS, INPUTS, count);
 }
 
+/** The next rule that matches after so many that only count. For one packet after the other: those before are done with. */
+export function matchAfter(index: u32, passed: u32): u32 {
+  const first = contextAt(0);
+  const context = contextAt(index);
+  store<u64>(first, load<u64>(context));
+  store<u16>(first, <u16>passed, 8);
+  matchBatch(RECORDS, INPUTS + ((<usize>index) << 1), 1);
+  return load<u32>(MATCHES);
+}
+
+@inline
+function contextAt(index: u32): usize {
+  return FRAME_CONTEXT + ((<usize>index) << 4);
+}
+
 @inline
 export function packetAt(index: u32): Packet {
   return batch.packet(load<u8>(PLACES + <usize>index));
@@ -91,15 +107,15 @@ export function matchAt(index: u32): u32 {
 
 @inline
 export function fromAt(index: u32): u32 {
-  return load<u16>(FRAME_CONTEXT + ((<usize>index) << 3));
+  return load<u16>(contextAt(index));
 }
 
 @inline
 export function toAt(index: u32): u32 {
-  return load<u16>(FRAME_CONTEXT + ((<usize>index) << 3), 2);
+  return load<u16>(contextAt(index), 2);
 }
 
 @inline
 export function stateAt(index: u32): u32 {
-  return load<u16>(FRAME_CONTEXT + ((<usize>index) << 3), 4);
+  return load<u16>(contextAt(index), 4);
 }

@@ -50,7 +50,7 @@ function readPairs(pairs: Config, all: Outcome[]): void {
     const place = placeOf(from, to);
     if (load<u16>(place) != defaultOutcome) pair.fail("this pair of zones is there twice");
     const outcome = new Outcome("pair=" + nameOfZone(from) + "-" + nameOfZone(to), pairReason, i + 1);
-    readAction(pair, outcome);
+    readAction(pair, outcome, ACTIONS);
     store<u16>(place, <u16>(all.push(outcome) - 1));
   }
 }

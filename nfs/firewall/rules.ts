@@ -3,7 +3,7 @@ import { Config, Reason, TCP_ACK, TCP_FIN, TCP_PSH, TCP_RST, TCP_SYN, TCP_URG, T
 import { listOf } from "../sdk/classifier/conditions";
 import { parseDecimal } from "../sdk/address";
 import { FIELD_CONTEXT, FIELD_FLOW_LABEL, FIELD_ICMP, FIELD_TCP_FLAGS, ICMPV6_TYPES } from "../sdk/classifier/tables";
-import { ACTIONS, Outcome, Rate, REJECTIONS, RESET } from "./outcomes";
+import { COUNT, Outcome, Rate, REJECTIONS, RESET, RULE_ACTIONS } from "./outcomes";
 import { readSchedule } from "./schedules";
 import { SetConditions } from "./sets";
 import { RELATED, STATES, UNTRACKED } from "./states";
@@ -14,6 +14,8 @@ export const FIELD_FROM = FIELD_CONTEXT;
 export const FIELD_TO = FIELD_CONTEXT + 1;
 export const FIELD_STATE = FIELD_CONTEXT + 2;
 export const FIELD_MINUTE = FIELD_CONTEXT + 3;
+/** How many rules that only count it has passed. */
+export const FIELD_PASSED = FIELD_CONTEXT + 4;
 
 const SECOND_NS: f64 = 1_000_000_000;
 
@@ -30,10 +32,12 @@ const ruleReason = new Reason("rule");
 export let asksForRelated = false;
 /** A rule challenges sources. */
 export let hasChallenges = false;
+let countingRules: u32 = 0;
 
 export function beginRules(): void {
   asksForRelated = false;
   hasChallenges = false;
+  countingRules = 0;
 }
 
 export function readRule(config: Config, rule: u32, conditions: SetConditions): Outcome {
@@ -50,16 +54,28 @@ export function readRule(config: Config, rule: u32, conditions: SetConditions): 
   const name = config.has("name") ? config.text("name") : "";
   const outcome = new Outcome(name == "" ? number : number + ",name=" + name, ruleReason, rule + 1);
   outcome.isRule = true;
-  readAction(config, outcome);
-  readLimits(config, outcome);
+  readAction(config, outcome, RULE_ACTIONS);
+  if (outcome.action == COUNT) readCounting(config, rule, outcome, conditions);
+  else readLimits(config, outcome);
   outcome.logs = config.flagOr("log", false);
-  if (outcome.logs) outcome.text = (name == "" ? number : number + " " + name) + ": " + ACTIONS[outcome.action];
+  if (outcome.logs) outcome.text = (name == "" ? number : number + " " + name) + ": " + RULE_ACTIONS[outcome.action];
   return outcome;
 }
 
-export function readAction(config: Config, outcome: Outcome): void {
-  outcome.action = config.choice("action", ACTIONS);
+export function readAction(config: Config, outcome: Outcome, actions: string[]): void {
+  outcome.action = config.choice("action", actions);
   outcome.rejection = config.choiceOr("rejectWith", RESET, REJECTIONS);
+}
+
+/** It does not match again those that it has counted: all that come to a later one of its kind have passed it. */
+function readCounting(config: Config, rule: u32, outcome: Outcome, conditions: SetConditions): void {
+  conditions.classifier.addRange(rule, FIELD_PASSED, 0, countingRules);
+  countingRules++;
+  outcome.passed = countingRules;
+  const limits = ["rateLimit", "connectionsPerSource", "synCookies", "rejectWith"];
+  for (let i = 0; i < limits.length; i++) {
+    if (config.has(limits[i])) config.get(limits[i]).fail("means nothing where a rule only counts");
+  }
 }
 
 function readLimits(config: Config, outcome: Outcome): void {

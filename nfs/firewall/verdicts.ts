@@ -106,6 +106,12 @@ function answer(packet: Packet, rejection: i32): bool {
   return reply.unreachable(packet, unchecked(CODES_4[rejection]), unchecked(CODES_6[rejection]));
 }
 
+/** What a rule says that only counts. */
+export function pass(packet: Packet, outcome: Outcome, flow: Flow | null): void {
+  outcome.count(packet, seconds);
+  logOnce(outcome, flow);
+}
+
 /** Once per flow. */
 export function logOnce(outcome: Outcome, flow: Flow | null): void {
   if (!outcome.logs) return;

@@ -1,28 +1,7 @@
 // Errors as the API gives them: problem details (RFC 9457), with the codes of the command line.
-import { Type } from "typebox";
 import { type ErrorCode, errorKinds, type Fault, SluiceError } from "../errors.ts";
 
 export const PROBLEM_TYPE = "application/problem+json";
-
-const faultSchema = Type.Object({
-  code: Type.Enum(Object.keys(errorKinds) as ErrorCode[]),
-  detail: Type.String(),
-  where: Type.String({ description: "A place in the document, a device, a function … whatever it is about." }),
-  help: Type.Optional(Type.String()),
-  pointer: Type.Optional(Type.String({ description: "JSON pointer (RFC 6901) into the request's document." })),
-});
-
-export const problemSchema = Type.Object(
-  {
-    type: Type.String({ description: "urn:sluice:error:CODE" }),
-    title: Type.String(),
-    status: Type.Integer(),
-    code: Type.Enum(Object.keys(errorKinds) as ErrorCode[]),
-    detail: Type.String(),
-    errors: Type.Array(faultSchema, { description: "All that is wrong, the first of which is the problem's own." }),
-  },
-  { $id: "Problem", title: "Problem details (RFC 9457)" },
-);
 
 export interface Problem {
   readonly type: string;

@@ -282,8 +282,8 @@ export class Lane {
     return this.#faults.reports;
   }
 
-  /** Hands on what functions logged on the packet path. */
-  takeLog(): void {
+  /** Hands on what functions logged on the packet path, to `also` besides whom the lane was opened for. */
+  takeLog(also?: LaneSetup["onLog"]): void {
     const lines = this.native.takeLog();
     if (lines === null) return;
     const view = new DataView(lines);
@@ -296,7 +296,9 @@ export class Lane {
       const text = Buffer.from(lines, at + LOG_HEAD_BYTES, bytes)
         .toString()
         .replace(/\0+$/, "");
-      this.#setup.onLog?.(logLevels[level] ?? "info", this.#function(index).planned.name, text);
+      const line = [logLevels[level] ?? "info", this.#function(index).planned.name, text] as const;
+      this.#setup.onLog?.(...line);
+      also?.(...line);
       at += LOG_HEAD_BYTES + bytes;
     }
   }

@@ -152,7 +152,6 @@ async function run(
     while (breatheFor(Math.ceil(STRETCH / lanes.length), recorders, schedule)) {
       await setImmediate();
       signal?.throwIfAborted();
-      for (const lane of lanes) lane.takeLog();
     }
     for (const recorder of recorders) runOut(recorder);
   } finally {
@@ -189,7 +188,6 @@ function runOut(recorder: LaneRecorder): void {
     turn(lane);
     recorder.recordTurn();
   }
-  lane.takeLog();
 }
 
 function requireWritten(lanes: readonly Lane[], folder: OutputFolder): void {

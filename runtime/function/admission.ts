@@ -1,4 +1,5 @@
 // What a module must be before it may become a function (nfs/sdk/ABI.md, section 8). Nothing of it is run for that.
+import { createHash } from "node:crypto";
 import { ABI_VERSION, MEMORY_BASE, WASM_PAGE_BYTES } from "../../nfs/sdk/abi.ts";
 import { type ErrorCode, type Fault, SluiceError } from "../errors.ts";
 import type { Manifest } from "./manifest.ts";
@@ -62,6 +63,16 @@ const allowedInstructions: readonly (readonly [Instruction, Instruction])[] = [
 
 /** Throws module-invalid, module-not-function, module-forbidden, abi-version or memory-limit, with all faults. */
 export function admit(wasm: Uint8Array, manifest: Manifest): void {
+  const digest = createHash("sha256").update(wasm).digest("base64");
+  if (admitted.get(manifest) === digest) return;
+  examine(wasm, manifest);
+  admitted.set(manifest, digest);
+}
+
+/** The module with which a manifest was admitted last. */
+const admitted = new WeakMap<Manifest, string>();
+
+function examine(wasm: Uint8Array, manifest: Manifest): void {
   const where = `${manifest.name}@${manifest.version}`;
   const faults: Fault[] = [];
   const report = (code: ErrorCode, what: string, help?: string) => void faults.push({ code, where, what, help });

@@ -176,8 +176,28 @@ export const manifestSchema = {
   },
 } as const;
 
+/** By their text: catalogues are opened at every change, and a schema costs milliseconds to compile. */
+const sound = new Map<string, Manifest>();
+const REMEMBERED = 500;
+
 /** `file` is where the text comes from. Throws manifest-invalid with every fault, or abi-version. */
 export function validateManifest(text: string, file: string): Manifest {
+  const known = sound.get(text);
+  if (known !== undefined) return known;
+  const manifest = freezeAll(readManifest(text, file));
+  if (sound.size >= REMEMBERED) sound.clear();
+  sound.set(text, manifest);
+  return manifest;
+}
+
+/** Whoever has it has the same as everybody else. */
+function freezeAll<Value>(value: Value): Value {
+  if (typeof value !== "object" || value === null) return value;
+  for (const each of Object.values(value)) freezeAll(each);
+  return Object.freeze(value);
+}
+
+function readManifest(text: string, file: string): Manifest {
   const source = parseSource(text, file);
   const shape = findSchemaFaults(source.value, manifestSchema, "manifest-invalid", source.locate);
   throwFaults([...source.faults, ...shape].map((fault) => ({ ...fault, code: "manifest-invalid" })));

@@ -31,6 +31,12 @@ export function nameIpProto(ipProto: number): string {
   return protoNames[ipProto] ?? String(ipProto);
 }
 
+/** What a function says to the operator on the packet path. */
+export function formatLogLine(timeNs: bigint, level: string, name: string, message: string): string {
+  const event = { timestamp: formatTimestamp(timeNs), event_type: "log", sluice: { function: name, level, message } };
+  return `${JSON.stringify(event)}\n`;
+}
+
 /** `2026-11-21T10:00:00.123456+0000`; nanoseconds since 1970, in UTC. */
 export function formatTimestamp(timeNs: bigint): string {
   const microseconds = timeNs / 1000n;

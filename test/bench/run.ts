@@ -1,4 +1,4 @@
-// `npm run bench [-- --only twins|hops|shadow|recorder|reports|flows|veth|faults|upgrades|control]`: what the engine costs, each figure beside a peer measured in the same run.
+// `npm run bench [-- --only twins|firewall|hops|shadow|recorder|reports|flows|veth|faults|upgrades|control]`: what the engine costs, each figure beside a peer measured in the same run.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, tmpdir } from "node:os";
@@ -10,6 +10,7 @@ import { makeCountingFunctions } from "../support/counting-function.ts";
 import { compareTwins, formatComparison } from "./classifier.bench.ts";
 import { measureControl } from "./control-rounds.ts";
 import { benchFaults } from "./fault-rounds.ts";
+import { benchFirewall } from "./firewall.bench.ts";
 import { compareFlowLookups, flowPeerObstacle, printFlowComparisons } from "./flow-rounds.ts";
 import type { HopComparison } from "./hop-rounds.ts";
 import type { RecorderComparison } from "./recorder-rounds.ts";
@@ -177,6 +178,7 @@ try {
   );
   await buildNoop(folder);
   if (only === undefined || only === "twins") await benchTwins();
+  if (only === undefined || only === "firewall" || only === "nat") await benchFirewall();
   if (only === undefined || only === "hops") benchHops(folder);
   if (only === undefined || only === "recorder") benchRecorder(folder);
   if (only === undefined || only === "reports") benchReports(folder);

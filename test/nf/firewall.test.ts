@@ -184,6 +184,47 @@ describe("rules", () => {
   });
 });
 
+describe("a rule that only counts", () => {
+  it("leaves the decision to those that follow, and may be there several times", () => {
+    const logged: string[] = [];
+    const firewall = openFirewall(
+      {
+        rules: [
+          { action: "count", name: "all", log: true },
+          { action: "drop", destinationPorts: [23] },
+          { action: "count", name: "dns", destinationPorts: [53] },
+          { action: "count", sources: ["10.0.0.1", "2001:db8::1"], states: ["new", "invalid"] },
+          { action: "accept", ipProtos: ["udp"] },
+        ],
+      },
+      { onLog: (...line) => void logged.push(JSON.stringify(line)) },
+    );
+    const packets = [
+      "udp 10.0.0.1:1 > 10.0.0.2:53",
+      "udp 10.0.0.1:1 > 10.0.0.2:53",
+      "udp 10.0.0.3:1 > 10.0.0.2:53",
+      "udp 10.0.0.3:1 > 10.0.0.2:54",
+      "tcp 10.0.0.1:1 > 10.0.0.2:23 syn",
+      "tcp [2001:db8::1]:1 > [2001:db8::2]:80 syn",
+      "tcp 10.0.0.1:9 > 10.0.0.2:80 ack 7",
+    ];
+    expect(judge(firewall, packets)).toEqual([
+      ...["accept", "accept", "accept", "accept", "drop rule:2", "drop default", "drop invalid"],
+    ]);
+    expect(firewall.counters()).toMatchObject({
+      "packets{rule=1,name=all}": 5,
+      "packets{rule=2}": 1,
+      "packets{rule=3,name=dns}": 2,
+      "packets{rule=4}": 3,
+      "packets{rule=5}": 4,
+    });
+    firewall.lane.takeLog();
+    expect(logged.filter((line) => line.includes("rule=1 all: count"))).toHaveLength(5);
+    expect(refusal({ rules: [{ action: "count", rateLimit: { perSecond: 1 } }] })).toMatch(/rules\/0\/rateLimit/);
+    expect(refusal({ default: "count", rules: [] })).toMatch(/default/);
+  });
+});
+
 describe("a rejected packet", () => {
   const rules = [
     { action: "reject", destinationPorts: [23, 24] },

@@ -18,6 +18,7 @@ interface Step {
 interface Replayed {
   readonly verdicts: readonly Record<string, unknown>[];
   readonly flows: readonly Record<string, unknown>[];
+  readonly events: readonly Record<string, unknown>[];
 }
 
 const replay = (steps: readonly Step[], ...options: readonly string[]) => replayOf("nat.yaml", steps, ...options);
@@ -38,8 +39,9 @@ function replayOf(name: string, steps: readonly Step[], ...options: readonly str
     readFileSync(join(out, name), "utf8")
       .trimEnd()
       .split("\n")
+      .filter((line) => line !== "")
       .map((line) => JSON.parse(line) as Record<string, unknown>);
-  return { verdicts: read("verdicts.jsonl"), flows: read("flows.jsonl") };
+  return { verdicts: read("verdicts.jsonl"), flows: read("flows.jsonl"), events: read("eve.jsonl") };
 }
 
 const office: readonly Step[] = [
@@ -93,7 +95,7 @@ it("has one flow for what is IPv6 on one side and IPv4 on the other, and names t
   ];
   const { flows: alone } = replayOf("nat64.yaml", steps);
   const [port, id] = [5000, 7].map((from) => alone.find((flow) => flow.src_port === from)?.["nat.outside_port"]);
-  const { flows } = replayOf("nat64.yaml", [
+  const { flows, events } = replayOf("nat64.yaml", [
     ...steps,
     { port: "wan", line: `tcp 192.0.2.1:80 > 203.0.113.1:${port} syn seq 499 ack 100` },
     { port: "wan", line: `icmp 192.0.2.1 > 203.0.113.1 echo-reply id ${id} seq 1` },
@@ -107,4 +109,12 @@ it("has one flow for what is IPv6 on one side and IPv4 on the other, and names t
   expect(flows.map((flow) => flow.reply)).toEqual(
     expect.arrayContaining([{ src_ip: "192.0.2.1", src_port: 80, dest_ip: "203.0.113.1", dest_port: port }]),
   );
+  const said = events.map(({ event_type, sluice }) => [event_type, (sluice as { readonly message: string }).message]);
+  expect(said).toEqual([
+    [
+      "log",
+      expect.stringMatching(/^block allocated inside=2001:db8:1:0:0:0:0:5 outside=203\.0\.113\.1 ports=\d+-\d+ /),
+    ],
+    ["log", expect.stringMatching(/^block released inside=2001:db8:1:0:0:0:0:5 /)],
+  ]);
 });

@@ -45,6 +45,7 @@ const FIELDS = VALUE_FIELDS + 2;
 /** How many different values a boundary of each value field can have. */
 const VALUES: StaticArray<u32> = [
   0x10001, 0x101, 0x10001, 0x1001, 0x41, 0x10001, 3, 0x20001, 0x101, 0x100001, 0x10001, 0x10001, 0x10001, 0x10001,
+  0x10001,
 ];
 
 // Bytes beside rows and blocks themselves, at most.

@@ -59,8 +59,8 @@ import {
 /** u32 per frame: its rule, counted from 0, or the number of rules if it has none. */
 export const MATCHES = memory.data(1024, 64);
 
-/** u16[CONTEXT_FIELDS] per frame: what the function says of it, if rules ask for that. To be set before matchBatch. */
-export const FRAME_CONTEXT = memory.data(2048, 64);
+/** 16 bytes per frame, u16[CONTEXT_FIELDS]: what the function says of it, if rules ask for that. To be set before matchBatch. */
+export const FRAME_CONTEXT = memory.data(4096, 64);
 
 /** `inputs`: u16 per frame, indices into `records`. */
 export function matchBatch(records: usize, inputs: usize, count: u32): void {
@@ -144,7 +144,7 @@ function valueOf(record: usize, frame: u32, field: u32): u32 {
     case FIELD_FLOW_LABEL:
       return flowLabelOf(record);
     default:
-      return load<u16>(FRAME_CONTEXT + (frame << 3) + ((field - FIELD_CONTEXT) << 1));
+      return load<u16>(FRAME_CONTEXT + (frame << 4) + ((field - FIELD_CONTEXT) << 1));
   }
 }
 

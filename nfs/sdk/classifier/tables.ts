@@ -90,8 +90,8 @@ export const FIELD_TCP_FLAGS = 8;
 export const FIELD_FLOW_LABEL = 9;
 /** What the function itself says of a frame, 0 … 0xffff each: lookup.ts, FRAME_CONTEXT. */
 export const FIELD_CONTEXT = 10;
-export const CONTEXT_FIELDS = 4;
-export const VALUE_FIELDS = 14;
+export const CONTEXT_FIELDS = 5;
+export const VALUE_FIELDS = 15;
 
 export const ICMPV6_TYPES = 0x10000;
 

@@ -1,7 +1,7 @@
 // What replay writes down line by line: verdicts, drops and flows, of one lane or of several.
 import { join } from "node:path";
 import type { Plan, PlannedColumn } from "../../chain/plan.ts";
-import { formatDrop } from "../../telemetry/eve.ts";
+import { formatDrop, formatLogLine } from "../../telemetry/eve.ts";
 import { formatFlow } from "../../telemetry/flow-lines.ts";
 import { LineFile } from "../../telemetry/line-file.ts";
 import { readFlowReports } from "../flow-reports.ts";
@@ -53,6 +53,8 @@ export class LaneRecorder {
   readonly #frame: FrameReader;
   #exported: readonly PlannedColumn[] = [];
   #plan: Plan | undefined;
+  /** Of the last frame that ended. */
+  #timeNs = 0n;
 
   /** The lane is the one with `index` among `lanes`. */
   constructor(lane: Lane, index: number, lanes: number, files: LineFiles) {
@@ -67,6 +69,9 @@ export class LaneRecorder {
   /** Frames of one batch may end in another order than they came in. */
   recordTurn(): void {
     for (const outcome of readOutcomes(this.lane).sort((a, b) => a.number - b.number)) this.#record(outcome);
+    this.lane.takeLog((level, name, message) =>
+      this.#files.events.write(formatLogLine(this.#timeNs, level, name, message)),
+    );
     const { native, plan } = this.lane;
     if (plan !== this.#plan) this.#exported = plan.columns.filter((column) => column.export);
     this.#plan = plan;
@@ -78,6 +83,7 @@ export class LaneRecorder {
 
   #record(outcome: Outcome): void {
     const verdict = readVerdict(this.lane.plan, { ...outcome, flow: this.#numberFlow(outcome.flow) });
+    this.#timeNs = outcome.timeNs;
     this.#frame.moveTo(outcome.record);
     this.tally.add(verdict, this.#frame.malformed);
     if (verdict.number !== EMITTED) this.#files.writeVerdict(verdict.number, formatVerdict(verdict));

@@ -3,6 +3,7 @@
 
 #include "bind_afxdp.h"
 #include "bind_file.h"
+#include "bind_handover.h"
 #include "bind_lane.h"
 #include "bind_mirror.h"
 #include "bind_parser.h"
@@ -15,6 +16,7 @@ namespace {
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   BindSegments(env, exports);
   BindLanes(env, exports);
+  BindHandovers(env, exports);
   BindMirrors(env, exports);
   BindParser(env, exports);
   BindRecording(env, exports);

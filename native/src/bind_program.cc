@@ -2,6 +2,7 @@
 
 #include <bit>
 
+#include "bind_handover.h"
 #include "bind_recording.h"
 #include "bind_segment.h"
 
@@ -299,6 +300,10 @@ std::optional<LaneConfig> ReadLaneConfig(const Napi::Object& options) {
   config.keep_bad_results = Flag(options, "keepBadResults");
   if (options.Has("laneCount")) config.lane_count = Unsigned(options, "laneCount");
   if (options.Has("laneIndex")) config.lane_index = Unsigned(options, "laneIndex");
+  if (options.Has("handover")) {
+    config.handover = HandoverOf(options.Get("handover"));
+    if (!config.handover || config.lane_index >= config.handover->lanes()) return std::nullopt;
+  }
   config.lane_counters =
       Counters(*config.counters, Unsigned(options, "laneCounters"),
                layout::kLaneCountersCount + layout::kEngineDropReasonsCount + layout::kFlowCountersCount);
@@ -311,8 +316,9 @@ std::optional<LaneConfig> ReadLaneConfig(const Napi::Object& options) {
   const bool sound = std::has_single_bit(config.slot_bytes) && config.slot_bytes > kHeadroomBytes &&
                      config.umem->bytes() % config.slot_bytes == 0 &&
                      config.umem->bytes() + config.frames_address <= abi::kMemoryBase && config.batch_limit >= 1 &&
-                     config.batch_limit <= abi::kBatchCapacity && config.lane_index < config.lane_count &&
-                     config.lane_counters != nullptr && config.lane_use != nullptr;
+                     config.batch_limit <= abi::kBatchCapacity &&
+                     (config.handover || config.lane_index < config.lane_count) && config.lane_counters != nullptr &&
+                     config.lane_use != nullptr;
   if (!sound) return std::nullopt;
   if (options.Get("flows").IsObject() && !ReadFlows(options.Get("flows").As<Napi::Object>(), &config)) {
     return std::nullopt;

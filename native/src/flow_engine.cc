@@ -361,6 +361,7 @@ void FlowEngine::End(uint32_t flow, uint8_t reason, uint64_t now_ns) {
   if (streams_) streams_->End(flow, {});
   timers_->Clear(flow);
   timers_->RemoveUnassured(flow);
+  if (lanes_.detours != nullptr) RemoveDetour(flow);
   table_->Remove(flow);
   Touch(flow);
   if (!tracked_.empty()) Disown(flow);
@@ -475,9 +476,90 @@ bool FlowEngine::Bind(uint32_t flow, const Endpoints& reply, uint8_t ip_version)
   const uint8_t version = ip_version == 0 ? first.ip_version : ip_version;
   uint8_t side;
   const FlowKey key = MakeFlowKey(reply, ProtoIn(version, first.ip_proto), version, first.zone, first.vlan, &side);
+  if (lanes_.detours != nullptr) RemoveDetour(flow);
   const bool bound = table_->Bind(flow, key, side);
+  const FlowKey* second = lanes_.detours != nullptr ? table_->KeyOf(flow, 1) : nullptr;
+  if (second != nullptr && IsElsewhere(*second)) lanes_.detours->Add(*second, lanes_.lane);
   Touch(flow);
   return bound;
+}
+
+void FlowEngine::ShareLanes(const FlowLanes& lanes) {
+  lanes_ = lanes;
+  for (uint32_t flow = 1; flow <= table_->used() && table_->size() > 0; ++flow) {
+    const FlowKey* second = table_->IsLive(flow) ? table_->KeyOf(flow, 1) : nullptr;
+    if (second != nullptr && IsElsewhere(*second)) lanes_.detours->Add(*second, lanes_.lane);
+  }
+}
+
+uint32_t FlowEngine::moved_bytes() const {
+  auto bytes = static_cast<uint32_t>(sizeof(MovedFlow));
+  for (const FlowColumn& column : config_.columns) bytes += column.bytes;
+  return bytes;
+}
+
+void FlowEngine::TakeOut(uint32_t flow, uint8_t* to) {
+  MovedFlow moved{};
+  const FlowKey* second = table_->KeyOf(flow, 1);
+  moved.keys[0] = *table_->KeyOf(flow, 0);
+  moved.sides[0] = table_->SideOf(flow, 0);
+  if (second != nullptr) {
+    moved.keys[1] = *second;
+    moved.sides[1] = table_->SideOf(flow, 1);
+    moved.has_second = 1;
+  }
+  moved.state = table_->state(flow);
+  std::memcpy(to, &moved, sizeof(moved));
+  to += sizeof(moved);
+  for (const FlowColumn& column : config_.columns) {
+    std::memcpy(to, column.data + static_cast<uint64_t>(flow) * column.bytes, column.bytes);
+    to += column.bytes;
+  }
+  if (streams_) streams_->End(flow, {});
+  timers_->Clear(flow);
+  timers_->RemoveUnassured(flow);
+  if (lanes_.detours != nullptr) RemoveDetour(flow);
+  table_->Remove(flow);
+  Touch(flow);
+  ++counters_.moved;
+}
+
+void FlowEngine::PutIn(const uint8_t* from, uint64_t now_ns) {
+  MovedFlow moved;
+  std::memcpy(&moved, from, sizeof(moved));
+  from += sizeof(moved);
+  FlowHit hit;
+  table_->Find(moved.keys, moved.sides, 1, &hit);
+  if (hit.flow == 0) {
+    hit = Begin(moved.keys[0], moved.sides[0], now_ns);
+    if (hit.flow == 0) {
+      ++counters_.moved_lost;
+      return;
+    }
+    --counters_.started;
+  }
+  const uint32_t flow = hit.flow;
+  // Whatever Insert knows of the flow is in its state, and the same there.
+  table_->state(flow) = moved.state;
+  for (const FlowColumn& column : config_.columns) {
+    std::memcpy(column.data + static_cast<uint64_t>(flow) * column.bytes, from, column.bytes);
+    from += column.bytes;
+  }
+  if (moved.has_second) {
+    table_->Bind(flow, moved.keys[1], moved.sides[1]);
+    if (lanes_.detours != nullptr && IsElsewhere(moved.keys[1])) lanes_.detours->Add(moved.keys[1], lanes_.lane);
+  }
+  if (moved.state.flags & abi::kFlowFlagAssured) timers_->RemoveUnassured(flow);
+  timers_->Set(flow, moved.state.deadline_ns);
+  Touch(flow);
+}
+
+// By its addresses the key would be another lane's.
+bool FlowEngine::IsElsewhere(const FlowKey& key) const { return HashAddresses(key) % lanes_.lanes != lanes_.lane; }
+
+void FlowEngine::RemoveDetour(uint32_t flow) {
+  const FlowKey* second = table_->KeyOf(flow, 1);
+  if (second != nullptr) lanes_.detours->Remove(*second, lanes_.lane);
 }
 
 bool FlowEngine::SetTimeout(uint32_t flow, uint32_t timeout_ms) {

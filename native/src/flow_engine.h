@@ -15,6 +15,7 @@
 
 #include "abi.h"
 #include "canary.h"
+#include "detours.h"
 #include "flow_copy.h"
 #include "flow_table.h"
 #include "flow_timers.h"
@@ -93,6 +94,22 @@ struct FlowReport {
 };
 static_assert(sizeof(FlowReport) == layout::kFlowReportBytes);
 
+// The place of an engine among those of other lanes.
+struct FlowLanes {
+  Detours* detours = nullptr;
+  uint32_t lane = 0;
+  uint32_t lanes = 1;
+};
+
+// What a lane hands to another one of a flow; its columns follow.
+struct MovedFlow {
+  FlowKey keys[2];
+  uint8_t sides[2];
+  uint8_t has_second;
+  uint8_t reserved[5];
+  FlowState state;
+};
+
 class FlowEngine {
  public:
   explicit FlowEngine(FlowEngineConfig config);
@@ -132,6 +149,16 @@ class FlowEngine {
   // From now on flows that change are noted there; null: nowhere.
   void NoteTouched(TouchedFlows* touched) { touched_ = touched; }
   const TouchedFlows* touched() const { return touched_; }
+
+  // Frames of second tuples find their lane from now on, whatever their addresses say.
+  void ShareLanes(const FlowLanes& lanes);
+  void SpreadOver(uint32_t lanes) { lanes_.lanes = lanes; }
+
+  // The flow goes to another lane: written to `to`, which has room for moved_bytes(), and gone without a word.
+  void TakeOut(uint32_t flow, uint8_t* to);
+  // It comes from another lane; lost if there is no room.
+  void PutIn(const uint8_t* from, uint64_t now_ns);
+  uint32_t moved_bytes() const;
 
   // The flow that a frame would belong to if it came now, 0 for none; fragments and ICMP errors are not looked into.
   uint32_t FlowOf(const Record& record, const uint8_t* frame) const;
@@ -183,6 +210,8 @@ class FlowEngine {
     uint64_t icmp_errors = 0;
     uint64_t fragments_held = 0;
     uint64_t events_missed = 0;
+    uint64_t moved = 0;       // to another lane
+    uint64_t moved_lost = 0;  // from another lane: there was no room
   };
   const Counters& counters() const { return counters_; }
 
@@ -200,6 +229,8 @@ class FlowEngine {
     if (touched_ != nullptr) touched_->Note(flow);
   }
   void AttachTimers();
+  bool IsElsewhere(const FlowKey& key) const;
+  void RemoveDetour(uint32_t flow);
   void MeasureReports();
   void Prefetch(uint32_t position) const;
   void Disown(uint32_t flow);
@@ -237,6 +268,7 @@ class FlowEngine {
   uint32_t serial_ = 0;
   bool table_changed_ = false;
   TouchedFlows* touched_ = nullptr;
+  FlowLanes lanes_;
 
   uint32_t wanted_ = 0;  // the union of all masks
   std::vector<FlowSubscriber> own_subscribers_;

@@ -29,6 +29,7 @@ enum EngineReason : uint32_t {
   kBadReason = layout::kEngineDropReasonsBadReason,
   kBadLength = layout::kEngineDropReasonsBadLength,
   kNotWritable = layout::kEngineDropReasonsNotWritable,
+  kLaneFull = layout::kEngineDropReasonsLaneFull,
 };
 
 // 255 is "no port" in a record.
@@ -57,7 +58,8 @@ Lane::Lane(LaneConfig config, std::shared_ptr<Program> program)
     : config_(std::move(config)),
       pool_(static_cast<uint32_t>(config_.umem->bytes() / config_.slot_bytes), config_.slot_bytes),
       slot_mask_(config_.slot_bytes - 1),
-      wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      wake_(config_.handover ? dup(config_.handover->descriptor(config_.lane_index))
+                             : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       histogram_(TickHz()) {
   outcomes_ = std::make_shared<std::vector<Outcome>>(config_.keep_outcomes ? 2 * layout::kRecordsCapacity : 0);
   pending_.reserve(kPendingCapacity);
@@ -71,6 +73,12 @@ Lane::Lane(LaneConfig config, std::shared_ptr<Program> program)
   if (config_.reports && config_.flows) config_.flows->ReportTo(config_.reports.get());
   drops_skipped_before_ = Use(layout::kLaneUseCountersDropsSkipped);
   events_skipped_before_ = Use(layout::kLaneUseCountersEventsSkipped);
+  if (config_.handover && config_.flows) {
+    spread_ = config_.handover->spread();
+    DiscardHanded();
+    moving_flow_.reserve(kMovedFlowBytes);
+    config_.flows->ShareLanes({&config_.handover->detours(), config_.lane_index, spread_.now});
+  }
   Install(std::move(program));
   if (config_.flows) flows_before_ = ReadFlowCounters();
 }
@@ -192,15 +200,23 @@ int32_t Lane::Inhale() {
   next_hop_ = 0;
   if (!config_.virtual_clock) clock_ns_ = std::max(clock_ns_, MachineTime());
   if (has_returned_.load(std::memory_order_acquire)) TakeReturned();
+  if (config_.handover) FollowSpread();
   if (router_) RefreshRoutes();
   BeginMirrors();
   TakePending();
   const uint32_t pending = arrived_;
   if (test_frame_.waiting()) AdmitTestFrame();
+  const uint32_t handed = arrived_;
+  if (config_.handover) TakeHanded();
+  const uint32_t fresh = arrived_;
   Receive();
   if (arrived_ == 0) return -1;
   ParseBatch(config_.umem->data(), config_.frames_address, records_, arrivals_.data(), arrived_);
-  if (config_.lane_count > 1) LeaveToOthers(pending);
+  if (config_.handover) {
+    HandOver(handed, fresh);
+  } else if (config_.lane_count > 1) {
+    LeaveToOthers(pending);
+  }
   received_ += arrived_ - pending;
   if (arrived_ > 0) ++Use(layout::kLaneUseCountersCount + CallHistogram::SizeBucket(arrived_));
   Count(layout::kLaneCountersReceived, arrived_ - pending);
@@ -616,7 +632,7 @@ uint32_t Lane::Exhale() {
       if (mirror) mirror->EndTurn();
     }
   }
-  return (arrived_ > 0 || left_ || !pending_.empty() ? layout::kExhaleBusy : 0) |
+  return (arrived_ > 0 || left_ || spread_.moves() || !pending_.empty() ? layout::kExhaleBusy : 0) |
          (TickIsDue() ? layout::kExhaleTick : 0) | (EventsAreDue() ? layout::kExhaleEvents : 0) |
          (bad_result_.is_held ? layout::kExhaleBadResult : 0);
 }
@@ -722,6 +738,8 @@ void Lane::Publish() {
   to[layout::kFlowCountersIcmpErrors] = flows_before_.icmp_errors + flows.icmp_errors;
   to[layout::kFlowCountersFragmentsHeld] = flows_before_.fragments_held + flows.fragments_held;
   to[layout::kFlowCountersEventsMissed] = flows_before_.events_missed + flows.events_missed;
+  to[layout::kFlowCountersMoved] = flows_before_.moved + flows.moved;
+  to[layout::kFlowCountersMovedLost] = flows_before_.moved_lost + flows.moved_lost;
 }
 
 uint64_t* Lane::FlowCounters() const {
@@ -737,7 +755,9 @@ FlowEngine::Counters Lane::ReadFlowCounters() const {
           .invalid = from[layout::kFlowCountersInvalid],
           .icmp_errors = from[layout::kFlowCountersIcmpErrors],
           .fragments_held = from[layout::kFlowCountersFragmentsHeld],
-          .events_missed = from[layout::kFlowCountersEventsMissed]};
+          .events_missed = from[layout::kFlowCountersEventsMissed],
+          .moved = from[layout::kFlowCountersMoved],
+          .moved_lost = from[layout::kFlowCountersMovedLost]};
 }
 
 // ---- between turns ----
@@ -750,9 +770,11 @@ void Lane::Wait(int timeout_ms) {
     const int descriptor = port->gone() ? -1 : port->PollDescriptor();
     if (descriptor >= 0 && count < descriptors.size()) descriptors[count++] = {descriptor, POLLIN, 0};
   }
+  if (config_.handover && !config_.handover->BeginSleep(config_.lane_index)) return;
   waiting_.store(true, std::memory_order_relaxed);
   poll(descriptors.data(), count, timeout_ms);
   waiting_.store(false, std::memory_order_relaxed);
+  if (config_.handover) config_.handover->EndSleep(config_.lane_index);
   uint64_t woken;
   if (descriptors[0].revents & POLLIN) [[maybe_unused]]
     const ssize_t drained = read(wake_, &woken, sizeof(woken));

@@ -23,6 +23,7 @@
 #include "call_histogram.h"
 #include "flow_engine.h"
 #include "frame_pool.h"
+#include "handover.h"
 #include "kernel_inlet.h"
 #include "layout.h"
 #include "mirror.h"
@@ -67,6 +68,7 @@ struct LaneConfig {
   // Above 1: every lane receives all frames, and keeps those that LaneOf says are its own.
   uint32_t lane_count = 1;
   uint32_t lane_index = 0;
+  std::shared_ptr<Handover> handover;  // then each receives what its queues bring, and hands over what is not its own
   uint64_t* lane_counters;
   uint64_t* lane_use;                   // layout::kLaneUseCounters*, then layout::kCallSizeBuckets
   std::unique_ptr<ReportRing> reports;  // null: nothing is reported
@@ -210,6 +212,16 @@ class Lane {
   void AdmitTestFrame();
   void KeepTestFrame(uint32_t port, Queue& queue);
   void LeaveToOthers(uint32_t first);
+  // lane_handover.cc
+  void FollowSpread();
+  void TakeHanded();
+  void DiscardHanded();
+  void TakeFlow(const uint8_t* from);
+  void HandOver(uint32_t handed, uint32_t fresh);
+  bool GiveAway(uint32_t record_index);
+  bool GiveFlow(uint32_t flow, uint32_t lane);
+  void MoveFlows();
+  void Refuse(uint32_t record_index);
   void TrackFlows();
   void Classify();
   const Path* FindPath(const Record& record) const;
@@ -330,8 +342,13 @@ class Lane {
   uint32_t extra_ = 0;                 // records in use behind those of the batch
   std::array<uint16_t, abi::kBatchCapacity> arrivals_;
   uint32_t arrived_ = 0;
-  bool left_ = false;        // frames of this turn to other lanes
-  uint32_t first_port_ = 0;  // rotates, so that no port starves the others
+  bool left_ = false;       // frames of this turn to other lanes
+  Spread spread_{1, 1, 0};  // as it was when the turn began
+  uint32_t moved_ = 0;      // flows up to this number are where they belong
+  static constexpr size_t kMovedFlowBytes = 1 << 16;
+  std::vector<uint8_t> moving_flow_;  // reserved once
+  std::array<bool, abi::kBatchCapacity> settled_;  // of the batch: the frame stays whatever its addresses say
+  uint32_t first_port_ = 0;                        // rotates, so that no port starves the others
   uint32_t next_hop_ = 0;
   uint64_t received_ = 0;
   uint64_t number_ = 0;  // of the last frame

@@ -12,18 +12,37 @@ uint32_t HashAddresses(const FlowKey& key) {
   return HashPair(hash(0), hash(1), 0);
 }
 
-uint32_t LaneOf(const Record& record, const uint8_t* bytes, uint32_t lanes) {
-  FlowKey key;
+bool ReadChoiceKey(const Record& record, const uint8_t* bytes, FlowKey* key) {
   uint8_t side;
-  if (!ReadFlowKey(record, bytes, 0, &key, &side)) return 0;
+  if (!ReadFlowKey(record, bytes, 0, key, &side)) return false;
   Endpoints quoted;
   uint8_t ip_proto;
   uint8_t ip_version;
   const bool whole = (record.flags & abi::kRecordFlagFragment) == 0;
   if (whole && ReadQuotedPacket(record, bytes, &quoted, &ip_proto, &ip_version)) {
-    key = MakeFlowKey(quoted, ip_proto, ip_version, 0, 0, &side);
+    *key = MakeFlowKey(quoted, ip_proto, ip_version, 0, 0, &side);
   }
-  return HashAddresses(key) % lanes;
+  return true;
+}
+
+uint32_t LaneOf(const Record& record, const uint8_t* bytes, uint32_t lanes) {
+  FlowKey key;
+  return ReadChoiceKey(record, bytes, &key) ? HashAddresses(key) % lanes : 0;
+}
+
+LaneChoice::LaneChoice(const Record& record, const uint8_t* bytes, const Detours& detours) {
+  FlowKey key;
+  if (!ReadChoiceKey(record, bytes, &key)) return;
+  hash_ = HashAddresses(key);
+  if (detours.size() > 0) detour_ = detours.Find(key);
+}
+
+uint32_t LaneChoice::Among(uint32_t lanes) const {
+  return detour_ >= 0 && static_cast<uint32_t>(detour_) < lanes ? static_cast<uint32_t>(detour_) : hash_ % lanes;
+}
+
+uint32_t LaneOfFlow(const FlowKey& key, uint32_t lanes) {
+  return (key.quoted != 0 ? key.quoted : HashAddresses(key)) % lanes;
 }
 
 }  // namespace sluice

@@ -48,6 +48,7 @@ export interface PlannedPort {
   readonly name: string;
   readonly driver: "afxdp" | "pcap" | "memory";
   readonly device: string;
+  /** One for each lane of the chain. */
   readonly queues: readonly number[];
   readonly mode?: AfxdpMode | undefined;
   readonly ringSize?: number | undefined;
@@ -193,4 +194,9 @@ export interface Plan {
   readonly whenDown: WhenDown;
   /** Which flows are on the canary's side; absent: none. */
   readonly canary?: { readonly share: number; readonly match: Match | null };
+}
+
+/** Each lane has one queue of every port. */
+export function countLanes({ ports }: Pick<Plan, "ports">): number {
+  return ports[0]?.queues.length ?? 1;
 }

@@ -1,6 +1,6 @@
 // What becomes of the functions' state when one plan follows another while traffic flows.
 import type { ErrorCode, Fault } from "../errors.ts";
-import type { Plan, PlannedFunction } from "./plan.ts";
+import { countLanes, type Plan, type PlannedFunction } from "./plan.ts";
 
 /** One segment or column of the plan before. */
 export interface StateChange {
@@ -25,6 +25,8 @@ function listSegmentChanges(before: Plan, after: Plan): StateChange[] {
   const old = before.functions.flatMap((owner) => owner.segments.map((segment) => ({ owner, segment })));
   const changes = old.map(({ owner, segment }): StateChange => {
     const change = { function: owner.name, kind: "segment", name: segment.name } as const;
+    if (countLanes(before) !== countLanes(after))
+      return { ...change, outcome: "lost", why: whyNotShared(before, after) };
     const heir = after.functions.find(({ name }) => name === owner.name);
     if (heir !== undefined && findMigration(owner, heir, segment.name) !== undefined) {
       return { ...change, outcome: "migrated" };
@@ -50,6 +52,10 @@ export function findMigration(
   const after = heir.segments.find((segment) => segment.name === name);
   const isSame = owner.package.name === heir.package.name && after?.layout !== before?.layout;
   return isSame && before !== undefined && after?.migratesFrom.includes(before.layout) ? before : undefined;
+}
+
+function whyNotShared(before: Plan, after: Plan): string {
+  return `each lane has its own; there was a share for each of ${countLanes(before)}, and now is for each of ${countLanes(after)}`;
 }
 
 function whyNotKept(

@@ -137,6 +137,15 @@ export function formatRates(rates: Rates): string[] {
       ]),
     ),
     ...section(
+      ["lane", "frames/s", "frames", "flows"],
+      (rates.lanes.length > 1 ? rates.lanes : []).map((each) => [
+        each.lane,
+        Math.round(each.framesPerSecond),
+        each.frames,
+        each.flows,
+      ]),
+    ),
+    ...section(
       ["dropped by", "reason", "frames"],
       rates.drops.map((d) => [d.function ?? "engine", d.reason, d.count]),
     ),

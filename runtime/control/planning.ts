@@ -13,7 +13,7 @@ import { type Fault, SluiceError } from "../errors.ts";
 import { admit } from "../function/admission.ts";
 import type { Catalog, FunctionPackage } from "../function/catalog.ts";
 import { pinDocument } from "../function/load-chain.ts";
-import { FlowTableView } from "../telemetry/flow-table-view.ts";
+import { FlowTables } from "../telemetry/flow-tables.ts";
 
 export interface PlannedDocument {
   readonly declared: ChainDocument;
@@ -103,13 +103,11 @@ function findRestartReasons(before: Plan, after: Plan): string[] {
 /** On the live flow table, from each port in either direction. */
 function countAffected({ engine: { path, engine }, plan }: Running, next: Plan): AffectedFlows {
   const native = loadAddon();
-  const { flowCapacity } = engine;
-  const table = native.attachSegment(`${path}/flows`);
   const [before, after] = [new Ways(plan), new Ways(next)];
   const ports = [...before.ports];
   const isSameWay = (tuple: Tuple) => ports.every((port) => before.find(port, tuple) === after.find(port, tuple));
   let [live, affected] = [0, 0];
-  for (const flow of new FlowTableView(table, flowCapacity, native.flowStatesOffset(flowCapacity)).flows()) {
+  for (const flow of FlowTables.attach(native, path, engine).flows()) {
     live += 1;
     const { ipProto, source, destination, vlan, labels } = flow;
     const there = { ipProto, source, destination, vlan, labels };

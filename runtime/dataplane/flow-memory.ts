@@ -3,7 +3,7 @@
 import { FLOW_BYTES } from "../../nfs/sdk/abi.ts";
 import { type CanaryRule, stateNameOf } from "../chain/canary.ts";
 import { FLOW_COLUMN } from "../chain/columns.ts";
-import type { Plan, PlannedColumn, PlannedFunction, PlannedSegment } from "../chain/plan.ts";
+import { countLanes, type Plan, type PlannedColumn, type PlannedFunction, type PlannedSegment } from "../chain/plan.ts";
 import { findMigration } from "../chain/state-changes.ts";
 import { listSeenColumns, type PlacedWindow, placeWindows, type WindowLayout } from "../chain/windows.ts";
 import { SluiceError } from "../errors.ts";
@@ -67,10 +67,10 @@ export function openFlowMemory(native: NativeAddon, plan: Plan, store: SegmentSt
   const states = { segment: table, offset: native.flowStatesOffset(capacity) };
   const functions = plan.functions.map((planned, index) => {
     const segments = planned.segments.map((segment, place) =>
-      open(nameSegment(planned, segment), bytesOf(layout.segments[index]?.[place])),
+      open(nameSegment(planned, segment, plan), bytesOf(layout.segments[index]?.[place])),
     );
     const migrations = listMigrations(planned, before).map(({ owner, from }) => {
-      return { ...from, segment: open(nameSegment(owner, from), roundUp(from.bytes)) };
+      return { ...from, segment: open(nameSegment(owner, from, plan), roundUp(from.bytes)) };
     });
     return new SeenMemory(plan, layout, index, { states, columns, streams, segments, migrations });
   });
@@ -84,13 +84,23 @@ export function nameColumn({ name, type }: Pick<PlannedColumn, "name" | "type">)
 }
 
 /** Another layout, size or package would read something else in the same bytes. */
-export function nameSegment(owner: PlannedFunction, { name, layout, bytes }: PlannedSegment): string {
-  return `segment-${stateNameOf(owner)}-${owner.package.name}-${name}-${layout}-${bytes}`;
+export function nameSegment(
+  owner: PlannedFunction,
+  { name, layout, bytes }: PlannedSegment,
+  plan: Pick<Plan, "ports">,
+): string {
+  // What is a lane's share among two is not its share among three.
+  const lanes = countLanes(plan);
+  const share = lanes === 1 ? "" : `-of-${lanes}`;
+  return `segment-${stateNameOf(owner)}-${owner.package.name}-${name}-${layout}-${bytes}${share}`;
 }
 
 /** The segments of a plan that hold what its functions wrote. */
-export function listStateSegments({ columns, functions }: Plan): string[] {
-  const segments = functions.flatMap((planned) => planned.segments.map((segment) => nameSegment(planned, segment)));
+export function listStateSegments(plan: Plan): string[] {
+  const { columns, functions } = plan;
+  const segments = functions.flatMap((planned) =>
+    planned.segments.map((segment) => nameSegment(planned, segment, plan)),
+  );
   return [...columns.map(nameColumn), ...segments];
 }
 

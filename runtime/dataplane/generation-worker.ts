@@ -8,7 +8,7 @@ import { loadAddon } from "./load-addon.ts";
 import type { FrameAudit } from "./native.ts";
 import type { WorkerMessage, WorkerSetup } from "./worker-protocol.ts";
 
-type Ready = Extract<WorkerMessage, { kind: "ready" }>;
+export type Ready = Extract<WorkerMessage, { kind: "ready" }>;
 
 export interface Taken {
   /** From the end of the last batch of the generation before until this one began its first. */
@@ -18,7 +18,7 @@ export interface Taken {
 /** The generation in which a fault happened. */
 export type FaultyChain = Pick<WorkerSetup, "generation" | "plan" | "packages">;
 
-interface Listeners {
+export interface Listeners {
   readonly onFault?: (fault: FaultReport) => void;
   readonly onEvidence?: (evidence: FaultEvidence, chain: FaultyChain) => void;
   readonly onLog?: (level: LogLevel, functionName: string, message: string) => void;

@@ -35,6 +35,8 @@ export interface LaneSetup {
   readonly laneCount?: number;
   /** The ports of all lanes receive the same frames; this lane keeps its own (replay). */
   readonly sharedInput?: boolean;
+  /** The lanes' NativeHandover by its id (live). */
+  readonly handover?: number;
   readonly seed?: bigint;
   /** Flows that end, drops and events are reported to other processes, which find the generation's names by this number. */
   readonly reportNames?: number | undefined;
@@ -85,6 +87,7 @@ export function openLane(setup: LaneSetup): Lane {
     virtualClock: setup.virtualClock,
     batchLimit: setup.batchLimit,
     ...(setup.sharedInput ? { laneIndex: setup.lane ?? 0, laneCount: setup.laneCount ?? 1 } : {}),
+    ...(setup.handover === undefined ? {} : { laneIndex: setup.lane ?? 0, handover: setup.handover }),
   });
   try {
     const ports = setup.plan.ports.map((port, index) => setup.openPort(native, port, index));

@@ -110,6 +110,7 @@ export const engineDropReasons = [
   "fragment-duplicate",
   "fragment-malformed",
   "quarantined",
+  "lane-full",
   "no-route",
   "ttl-exceeded",
   "packet-too-big",
@@ -130,6 +131,8 @@ export const flowCounters = [
   "icmp_errors",
   "fragments_held",
   "events_missed",
+  "moved",
+  "moved_lost",
 ] as const;
 
 /**

@@ -187,6 +187,21 @@ export interface LaneOptions extends ProgramOptions {
    */
   readonly laneIndex?: number;
   readonly laneCount?: number;
+  /** A NativeHandover by its id, and without laneCount: then every lane receives what its own queues bring, and hands the others' over to them. */
+  readonly handover?: number;
+}
+
+/** What the lanes of a process hand over to each other; goes with the last that holds it. */
+export interface NativeHandover {
+  readonly id: number;
+  /** Of a frame with an Ethernet header. */
+  laneOf(bytes: Uint8Array): number;
+  /** Before lanes of higher numbers are made: there are so many. Throws system-call. */
+  addLanes(lanes: number): void;
+  /** From each lane's next turn on, flows are spread over so many; those that others had move. */
+  spreadOver(lanes: number): void;
+  /** True when all flows are where they belong; frames go there directly from then on. */
+  settle(): boolean;
 }
 
 /** Slots per owner; they add up to `slots` or a frame has leaked. */
@@ -516,6 +531,8 @@ export interface NativeAddon {
   /** Keeps at least so many batches of a function with so many globals, as far as there is room. */
   makeRecorder(batches: number, globals: number): NativeRecorder;
   createLane(options: LaneOptions): NativeLane;
+  /** For `lanes` lanes with `flows` flows in all. Throws system-call. */
+  makeHandover(lanes: number, flows: number): NativeHandover;
   /** A lane of this process by its id, for another thread. Throws internal if nobody holds it any more. */
   attachLane(id: number): NativeLane;
   /** Throws system-call if there is no memory for it. */

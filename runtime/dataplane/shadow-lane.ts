@@ -40,7 +40,7 @@ export class ShadowLane {
     const slots = SLOTS + plan.flows.fragments.held;
     const memory = openLaneMemory(native, { slots, slotBytes }, store);
     const common = { native, plan, packages };
-    const place = { lane: 0, laneCount: 1, seed: 0n, keepReports: false };
+    const place = { lane: setup.laneIndex ?? 0, laneCount: setup.lanes ?? 1, seed: 0n, keepReports: false };
     this.store = store;
     const generation = new Generation({
       ...{ ...common, ...place, memory, store, before: live },
@@ -118,7 +118,7 @@ export class ShadowLane {
 /** What was copied, and how long the lane stood still for the rest of it. */
 function copyState(native: NativeAddon, setup: ShadowSetup, store: ShadowStore): ShadowLane["copied"] {
   const mirror = native.attachMirror(setup.mirror);
-  mirror.addParts(store.partsFrom(setup.folder));
+  mirror.addParts(store.partsFrom(setup.folder, setup.laneIndex ?? 0));
   mirror.wantNotes();
   awaitLane(setup, () => mirror.noting());
   mirror.prepareCopy();

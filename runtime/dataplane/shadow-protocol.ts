@@ -16,8 +16,11 @@ export interface ShadowSetup {
   readonly quarantined?: readonly number[];
   /** By port of the lane. */
   readonly reachesHost: readonly boolean[];
-  /** The lane's state folder. */
+  /** The chain's state folder. */
   readonly folder: string;
+  /** The lane that is followed, among `lanes`; absent: the only one. */
+  readonly laneIndex?: number;
+  readonly lanes?: number;
   readonly slotBytes: number;
   /** Id of the mirror. */
   readonly mirror: number;

@@ -1,5 +1,6 @@
 // The segments of a shadow: memory of its own, which begins as a copy of what the running lane has of the same name.
 import { join } from "node:path";
+import { nameInLane } from "./lane-files.ts";
 import type { Segment } from "./native.ts";
 import type { MirrorPart } from "./native-mirror.ts";
 import { SegmentStore } from "./segment-store.ts";
@@ -18,9 +19,9 @@ export class ShadowStore extends SegmentStore {
   }
 
   /** What is to be copied from the state folder of the running lane. */
-  partsFrom(folder: string): MirrorPart[] {
+  partsFrom(folder: string, lane: number): MirrorPart[] {
     return [...this.#copied].map(([name, segment]) => {
-      return { path: join(folder, name), segment, isFlows: name === FLOWS };
+      return { path: join(folder, nameInLane(name, lane)), segment, isFlows: name === FLOWS };
     });
   }
 }

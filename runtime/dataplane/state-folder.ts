@@ -26,6 +26,8 @@ export interface EngineDescription {
   readonly supervisor: Pick<EngineDescription, "pid" | "processStart"> | null;
   /** ISO 8601. */
   readonly started: string;
+  /** Lanes: as many as each port has queues. */
+  readonly lanes: number;
   /** The number of the generation that runs, counted from 1. */
   readonly generation: number;
   readonly ports: readonly PortDescription[];
@@ -34,7 +36,7 @@ export interface EngineDescription {
   readonly layout: CounterLayout;
   /** What the layout of flows, columns and segments depends on; equal keys can share them. */
   readonly stateKey: string;
-  /** Flows that its table holds at the most. */
+  /** Flows that the table of one lane holds at the most. */
   readonly flowCapacity: number;
   /** Ticks per second of the hops' "ticks" counters. */
   readonly tickHz: number;

@@ -17,6 +17,12 @@ export interface WorkerSetup {
   readonly plan: Plan;
   readonly packages: readonly FunctionPackage[];
   readonly folder: string;
+  /** Of the lane among `lanes`. */
+  readonly lane: number;
+  readonly lanes: number;
+  /** What they hand over to each other. */
+  readonly handover: number;
+  /** The first lane's core; those of others go down from there. Null: whichever is free. */
   readonly cpu: number | null;
   readonly slots: number;
   readonly slotBytes: number;
@@ -26,6 +32,8 @@ export interface WorkerSetup {
   readonly times: SharedArrayBuffer;
   /** The lane that another generation has; absent for the first, which opens it. */
   readonly attach?: { readonly lane: number; readonly before: Predecessor };
+  /** A lane that this generation opens, and has only when it is switched to. */
+  readonly waits?: boolean;
   /** For the first: how an engine that died had numbered what it left, and what keeps its XDP programs. */
   readonly before?: Numbering | undefined;
   readonly keeper?: LinkKeeper | undefined;

@@ -9,6 +9,7 @@ import { type Fault, SluiceError } from "../errors.ts";
 import { breathe, turn } from "./breathe.ts";
 import { type FaultEvidence, listBuffers } from "./faults/evidence.ts";
 import { attachLane, type FaultReport, type Lane, openLane } from "./lane.ts";
+import { nameInLane } from "./lane-files.ts";
 import { inletProgram, loadAddon, steeringProgram } from "./load-addon.ts";
 import type { AfxdpPort, NativeLane } from "./native.ts";
 import { TrapCount } from "./trap-count.ts";
@@ -46,7 +47,7 @@ function run(setup: WorkerSetup): void {
   const ready = describe(lane);
   // Not before: what is being built shall not take the lane's core from the generation that runs. But then: who is woken
   // on the core that the other one leaves has it at once.
-  const thread = setup.cpu === null ? null : loadAddon().claimLaneCpu(setup.cpu);
+  const thread = setup.cpu === null ? null : loadAddon().claimLaneCpu(cpuOf(setup.cpu, setup.lane));
   post({ kind: "ready", thread, ...ready });
   while (awaitLane(setup, control)) {
     take(lane, setup, control);
@@ -55,6 +56,12 @@ function run(setup: WorkerSetup): void {
     release(setup, control);
   }
   if (Atomics.load(control, CONTROL_RUNNING) === setup.generation) end(lane);
+}
+
+/** Fewer cores than lanes: some share one. */
+function cpuOf(first: number, lane: number): number {
+  const cpus = first + 1;
+  return (first - (lane % cpus) + cpus) % cpus;
 }
 
 function open(setup: WorkerSetup, control: Int32Array): Lane {
@@ -68,7 +75,10 @@ function open(setup: WorkerSetup, control: Int32Array): Lane {
     batchLimit: 256,
     keepOutcomes: false,
     virtualClock: false,
-    pathOf: (segment: string) => `${setup.folder}/${segment}`,
+    lane: setup.lane,
+    laneCount: setup.lanes,
+    handover: setup.handover,
+    pathOf: (segment: string) => `${setup.folder}/${nameInLane(segment, setup.lane)}`,
     isMine: () => {
       if (++turns % GONE_CHECK_TURNS === 0) {
         isGone = lane.native.gonePort() >= 0;
@@ -100,14 +110,14 @@ function open(setup: WorkerSetup, control: Int32Array): Lane {
     open.openAfxdpPort({
       program: steeringProgram,
       device: port.device,
-      queue: port.queues[0] ?? 0,
+      queue: port.queues[setup.lane] ?? 0,
       kernel: port.kernel,
       ...(port.mode === undefined ? {} : { mode: port.mode }),
       ringSize: port.ringSize ?? RING_SIZE,
       keeper: setup.keeper,
       dropsWhenDown: plan.whenDown === "drop",
       routed: port.forwarding === "routed",
-      inactive: setup.attach !== undefined,
+      inactive: setup.attach !== undefined || setup.waits === true,
     });
   const lane: Lane =
     setup.attach === undefined
@@ -149,7 +159,12 @@ function take(lane: Lane, { generation, times }: WorkerSetup, control: Int32Arra
     const offender = Atomics.exchange(control, CONTROL_OFFENDER, 0);
     Atomics.store(control, CONTROL_CALLING, 0);
     lane.takeOver(offender === 0 ? undefined : offender - 1);
-  } else lane.install();
+  } else {
+    // What did not return on another lane.
+    const offender = Atomics.exchange(control, CONTROL_OFFENDER, 0);
+    if (offender !== 0) lane.quarantine(offender - 1);
+    lane.install();
+  }
   at[TIME_TAKEN] = process.hrtime.bigint();
   turn(lane);
   const released = at[TIME_RELEASED] as bigint;

@@ -9,7 +9,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Engine } from "../dataplane/engine.ts";
-import type { Lookout } from "../dataplane/observe/lookout.ts";
+import type { LookoutGroup } from "../dataplane/observe/lookout-group.ts";
 import {
   CAPTURE_SECONDS,
   type CaptureRequest,
@@ -110,7 +110,7 @@ export class ObserveServer {
 }
 
 /** Until it has what it wanted, the client has enough, or the time is over. */
-async function runFor(lookout: Lookout, socket: Socket, seconds: number): ReturnType<typeof waitFor> {
+async function runFor(lookout: LookoutGroup, socket: Socket, seconds: number): ReturnType<typeof waitFor> {
   const late = setTimeout(() => lookout.stop(`${seconds} s are over`), seconds * 1000);
   const enough = () => lookout.stop("asked to stop");
   if (socket.readableEnded || socket.destroyed) enough();
@@ -123,7 +123,7 @@ async function runFor(lookout: Lookout, socket: Socket, seconds: number): Return
   }
 }
 
-function waitFor(lookout: Lookout): Lookout["ended"] {
+function waitFor(lookout: LookoutGroup): LookoutGroup["ended"] {
   return lookout.ended;
 }
 

@@ -1,10 +1,11 @@
 // Back from a generation that had the traffic: what becomes of the connections that began under it.
+import { countLanes } from "../chain/plan.ts";
 import { listStateChanges } from "../chain/state-changes.ts";
 import type { Engine } from "../dataplane/engine.ts";
 import type { MigrationResult } from "../dataplane/generation.ts";
 import { loadAddon } from "../dataplane/load-addon.ts";
 import { SluiceError } from "../errors.ts";
-import { FlowTableView } from "../telemetry/flow-table-view.ts";
+import { FlowTables } from "../telemetry/flow-tables.ts";
 import type { Change } from "./change.ts";
 
 export interface Rollback {
@@ -52,8 +53,8 @@ export async function rollBack(
 function countFlowsSince({ folder, running }: Engine, sinceNs: bigint): number {
   const native = loadAddon();
   const { capacity } = running.plan.flows;
-  const table = native.attachSegment(`${folder}/flows`);
-  return new FlowTableView(table, capacity, native.flowStatesOffset(capacity)).countSince(sinceNs);
+  const size = { flowCapacity: capacity, lanes: countLanes(running.plan) };
+  return FlowTables.attach(native, folder, size).countSince(sinceNs);
 }
 
 /** For the history: `3 flows began since; lost: segment table of fw`. */

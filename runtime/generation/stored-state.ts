@@ -26,7 +26,7 @@ const RESTORE = ".restore";
 const CHAIN = "chain.bin";
 /** Another name than in a state folder, where it says that the process lives. */
 const ENGINE = "stored-engine.json";
-const STATE_FILE = /^(flows$|counters$|column-|segment-|function-)/;
+const STATE_FILE = /^(lane-\d+-)?(flows$|counters$|column-|segment-|function-)/;
 
 export class StoredState {
   readonly #folder: string;

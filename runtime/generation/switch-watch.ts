@@ -1,9 +1,11 @@
 // The generation that has the traffic, or a canary's part of it: what its functions cost and do since then, and whether a
 // condition is broken. Read from the shared counters; the packet path knows nothing of it.
+import { countLanes } from "../chain/plan.ts";
 import { readCounters } from "../dataplane/counter-layout.ts";
 import type { Engine } from "../dataplane/engine.ts";
 import { hopCounters } from "../dataplane/layout.ts";
 import { loadAddon } from "../dataplane/load-addon.ts";
+import { addLanes, attachLanes } from "../telemetry/lane-pages.ts";
 import { type Condition, findBroken, type Measurements } from "./conditions.ts";
 
 const LOOK_EVERY_MS = 100;
@@ -56,7 +58,7 @@ export class SwitchWatch {
 
 /** The hops of the flows that were switched over: of a canary those of its paths, otherwise all. */
 function summer({ folder, running: { plan }, description: { layout } }: Engine): () => Sums {
-  const counters = new BigUint64Array(loadAddon().attachSegment(`${folder}/counters`).buffer);
+  const lanes = attachLanes(loadAddon(), folder, "counters", countLanes(plan));
   const paths = plan.paths.map(({ side }, index) => ({ side, index })).filter(({ side }) => side !== "stays");
   const entries = paths.flatMap(({ index }) => {
     const first = plan.paths[index]?.first;
@@ -66,8 +68,9 @@ function summer({ folder, running: { plan }, description: { layout } }: Engine):
     const bypasses = plan.functions[owner]?.onFault === "bypass";
     return paths.some(({ index }) => index === path) ? [{ hop, bypasses }] : [];
   });
-  const read = (hop: number) => readCounters(counters, layout.hops[hop] as number, hopCounters);
   return () => {
+    const counters = addLanes(lanes, layout.count);
+    const read = (hop: number) => readCounters(counters, layout.hops[hop] as number, hopCounters);
     const all = hops.map(({ hop, bypasses }) => ({ ...read(hop), bypasses }));
     const total = (of: (each: (typeof all)[number]) => number) => all.reduce((sum, each) => sum + of(each), 0);
     return {

@@ -14,13 +14,17 @@ import {
   portGauges,
 } from "../dataplane/layout.ts";
 import type { EngineDescription, FunctionDescription } from "../dataplane/state-folder.ts";
+import { addCounter } from "./lane-pages.ts";
 import { type MetricText, readDeclaredLabel } from "./metric-text.ts";
 
 export interface EnginePages {
   readonly engine: EngineDescription;
+  /** Of all lanes together. */
   readonly counters: BigUint64Array;
-  /** Of a function, by the name whose counters it has. */
-  declared(stateName: string): BigUint64Array;
+  /** Of each lane. */
+  readonly lanes: readonly BigUint64Array[];
+  /** Of a function, by the name whose counters it has, of each lane. */
+  declared(stateName: string): readonly BigUint64Array[];
   flowsByState(): Readonly<Record<string, number>>;
 }
 
@@ -36,7 +40,6 @@ const timeBounds = Array.from({ length: CALL_TIME_BUCKETS - 1 }, (_, index) =>
   Number((FIRST_TIME_BOUND_NS * 2 ** index * 1e-9).toPrecision(12)),
 );
 const sizeBounds = Array.from({ length: CALL_SIZE_BUCKETS - 1 }, (_, index) => 2 ** index);
-const LANE = 0;
 
 export function addEngine(text: MetricText, pages: EnginePages, groups: MetricGroups): void {
   const { engine } = pages;
@@ -44,7 +47,8 @@ export function addEngine(text: MetricText, pages: EnginePages, groups: MetricGr
   text.add("sluice_engine_start_time_seconds", chain, Date.parse(engine.started) / 1000);
   text.add("sluice_generation", chain, engine.generation);
   for (const [index] of engine.ports.entries()) addPort(text, pages, index, groups);
-  addLane(text, pages, groups);
+  for (const [lane, counters] of pages.lanes.entries()) addLane(text, engine, { lane, counters }, groups);
+  addEngineDrops(text, pages);
   for (const described of engine.functions) addFunction(text, pages, described, groups);
   addFlows(text, pages, groups);
 }
@@ -65,26 +69,39 @@ function addPort(text: MetricText, { engine, counters }: EnginePages, index: num
   text.add("sluice_ring_size_packets", port, gauges.ring_size);
 }
 
-function addLane(text: MetricText, { engine, counters }: EnginePages, { histograms }: MetricGroups): void {
-  const { chain, layout } = engine;
+interface LanePages {
+  readonly lane: number;
+  readonly counters: BigUint64Array;
+}
+
+function addLane(
+  text: MetricText,
+  { chain, layout }: EngineDescription,
+  { lane: index, counters }: LanePages,
+  { histograms }: MetricGroups,
+): void {
   const { turns, malformed, ...fates } = readCounters(counters, layout.lane, laneCounters);
-  const lane = { chain, lane: LANE };
+  const lane = { chain, lane: index };
   for (const [fate, value] of Object.entries(fates)) text.add("sluice_packets_total", { ...lane, fate }, value);
   text.add("sluice_malformed_packets_total", lane, malformed);
   text.add("sluice_lane_turns_total", lane, turns);
+  const use = readCounters(counters, layout.laneUse, laneUseCounters);
+  text.add("sluice_lane_cpu_seconds_total", lane, use.cpu_ns / 1e9);
+  if (!histograms) return;
+  const counts = readList(counters, layout.laneUse + laneUseCounters.length, CALL_SIZE_BUCKETS);
+  text.addHistogram("sluice_batch_packets", lane, { bounds: sizeBounds, counts, sum: fates.received });
+}
+
+function addEngineDrops(text: MetricText, { engine: { chain, layout }, counters }: EnginePages): void {
   const drops = readCounters(counters, layout.lane + laneCounters.length, engineDropReasons);
   for (const [reason, value] of Object.entries(drops)) {
     text.add("sluice_drops_total", { chain, function: "", reason }, value);
   }
   const use = readCounters(counters, layout.laneUse, laneUseCounters);
-  text.add("sluice_lane_cpu_seconds_total", lane, use.cpu_ns / 1e9);
   const overflows = { mirror: use.mirror_missed, log: use.log_lost, drop_reports: use.drops_skipped };
   for (const [queue, value] of Object.entries({ ...overflows, event_reports: use.events_skipped })) {
     text.add("sluice_queue_overflows_total", { chain, queue }, value);
   }
-  if (!histograms) return;
-  const counts = readList(counters, layout.laneUse + laneUseCounters.length, CALL_SIZE_BUCKETS);
-  text.addHistogram("sluice_batch_packets", lane, { bounds: sizeBounds, counts, sum: fates.received });
 }
 
 function addFunction(text: MetricText, pages: EnginePages, described: FunctionDescription, groups: MetricGroups): void {
@@ -143,7 +160,7 @@ function addDeclared(text: MetricText, pages: EnginePages, described: FunctionDe
     const own = { chain: pages.engine.chain, function: described.name, [kind]: name };
     const metric = kind === "gauge" ? "sluice_function_declared" : "sluice_function_declared_total";
     const all = { ...own, ...readDeclaredLabel(labels, Object.keys(own)) };
-    text.add(metric, all, Number(Atomics.load(values, index)));
+    text.add(metric, all, addCounter(values, index));
   }
 }
 
@@ -156,6 +173,8 @@ function addFlows(text: MetricText, pages: EnginePages, groups: MetricGroups): v
   text.add("sluice_flows_started_total", { chain }, flows.started);
   text.add("sluice_flows_ended_total", { chain }, flows.ended);
   text.add("sluice_flows_evicted_total", { chain }, flows.evicted);
+  text.add("sluice_flows_moved_total", { chain }, flows.moved);
+  text.add("sluice_flows_lost_total", { chain }, flows.moved_lost);
   text.add("sluice_flows_refused_total", { chain }, flows.refused);
   text.add("sluice_flow_invalid_packets_total", { chain }, flows.invalid);
   text.add("sluice_flow_icmp_errors_total", { chain }, flows.icmp_errors);

@@ -6,7 +6,8 @@ import type { FoundEngine } from "../dataplane/state-folder.ts";
 import { SluiceError } from "../errors.ts";
 import { nameIpProto } from "./eve.ts";
 import { compressAddress } from "./flow-lines.ts";
-import { FlowTableView, type LiveFlow } from "./flow-table-view.ts";
+import type { LiveFlow } from "./flow-table-view.ts";
+import { FlowTables } from "./flow-tables.ts";
 
 export interface FlowQuery {
   readonly proto?: string | undefined;
@@ -35,9 +36,7 @@ export const flowOrders = Object.keys(orders) as FlowOrder[];
 
 /** Those of a running chain at this moment. Throws usage for a host that is none, system-call if the engine has ended. */
 export function queryFlows(native: NativeAddon, { path, engine }: FoundEngine, query: FlowQuery): LiveFlow[] {
-  const table = native.attachSegment(`${path}/flows`);
-  const view = new FlowTableView(table, engine.flowCapacity, native.flowStatesOffset(engine.flowCapacity));
-  return [...view.flows()].filter(readFilter(query)).toSorted(orders[query.sort]);
+  return [...FlowTables.attach(native, path, engine).flows()].filter(readFilter(query)).toSorted(orders[query.sort]);
 }
 
 function readFilter({ proto, host, port, state }: FlowQuery): (flow: LiveFlow) => boolean {

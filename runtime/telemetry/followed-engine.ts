@@ -1,19 +1,31 @@
 // One chain's engine, whatever process it is: finds it again when it was started anew, or changed its functions.
 import { statSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { nameInLane } from "../dataplane/lane-files.ts";
 import type { NativeAddon } from "../dataplane/native.ts";
 import { REPORTS } from "../dataplane/reports.ts";
 import { DESCRIPTION, type FoundEngine, findEngines } from "../dataplane/state-folder.ts";
 import { ExportedFlows } from "./exported-flows.ts";
-import { FlowTableView } from "./flow-table-view.ts";
-import { forgetPosition, readPosition, writePosition } from "./report-position.ts";
+import { FlowTables } from "./flow-tables.ts";
+import { forgetPositions, readPosition, writePosition } from "./report-position.ts";
 import { type Report, ReportReader, type ReportStart } from "./report-reader.ts";
 
 type Native = Pick<NativeAddon, "attachSegment" | "flowStatesOffset" | "openSegment">;
 
+interface Reader {
+  readonly inode: number;
+  readonly reader: ReportReader;
+  /** The end of what was noted as read. */
+  noted: bigint;
+}
+
+/** Pages of lanes that there are not stay holes. */
+const LANES_MAX = 16;
+
 interface Flows {
   readonly inode: number;
-  readonly table: FlowTableView;
+  readonly lanes: number;
+  readonly table: FlowTables;
   readonly exported: ExportedFlows;
 }
 
@@ -21,10 +33,9 @@ export class FollowedEngine {
   readonly #native: Native;
   #found: FoundEngine;
   #described: number;
-  #reports: { readonly inode: number; readonly reader: ReportReader } | undefined;
+  /** By lane. */
+  #readers: (Reader | undefined)[] = [];
   #flows: Flows | undefined;
-  /** The end of what was noted as read. */
-  #noted = -1n;
   #lostBefore = 0;
 
   constructor(native: Native, found: FoundEngine) {
@@ -51,62 +62,74 @@ export class FollowedEngine {
 
   /** Reports that were overwritten before they were read. */
   get lost(): number {
-    return this.#lostBefore + (this.#reports?.reader.lost ?? 0);
+    return this.#readers.reduce((sum, each) => sum + (each?.reader.lost ?? 0), this.#lostBefore);
   }
 
   /** The first time, from where whoever read them before has stopped, or else from the next report on. */
   attachReports(): void {
-    const inode = inodeOf(join(this.#found.path, REPORTS));
-    if (inode === 0 || inode === this.#reports?.inode) return;
-    const reader = attempt(() => new ReportReader(this.#native, this.#found.path, this.#startIn(inode)));
-    if (reader === undefined) return;
-    this.#lostBefore = this.lost;
-    this.#reports = { inode, reader };
+    const { lanes = 1 } = this.#found.engine;
+    const isFirst = this.#readers.length === 0;
+    for (let lane = 0; lane < lanes; lane++) this.#attachLane(lane, lanes, isFirst);
   }
 
-  #startIn(inode: number): ReportStart {
-    if (this.#reports !== undefined) return "oldest";
-    const before = readPosition(this.#found.path);
+  #attachLane(lane: number, lanes: number, isFirst: boolean): void {
+    const inode = inodeOf(join(this.#found.path, nameInLane(REPORTS, lane)));
+    const before = this.#readers[lane];
+    if (inode === 0 || inode === before?.inode) return;
+    const from = isFirst ? this.#startIn(inode, lane) : "oldest";
+    const reader = attempt(() => new ReportReader(this.#native, this.#found.path, from, { lane, lanes }));
+    if (reader === undefined) return;
+    this.#lostBefore += before?.reader.lost ?? 0;
+    this.#readers[lane] = { inode, reader, noted: -1n };
+  }
+
+  #startIn(inode: number, lane: number): ReportStart {
+    const before = readPosition(this.#found.path, lane);
     if (before === undefined) return "next";
     return before.inode === inode ? before : "oldest";
   }
 
   /** What was read until now is dealt with. */
   noteRead(): void {
-    if (this.#reports === undefined) return;
-    const { inode, reader } = this.#reports;
-    const { position } = reader;
-    if (position.tail === this.#noted) return;
-    this.#noted = position.tail;
-    writePosition(this.#found.path, { inode, ...position });
+    for (const [lane, each] of this.#readers.entries()) {
+      const position = each?.reader.position;
+      if (each === undefined || position === undefined || position.tail === each.noted) continue;
+      each.noted = position.tail;
+      writePosition(this.#found.path, { inode: each.inode, ...position }, lane);
+    }
   }
 
   /** What an engine has left in a file that is gone comes before what is in the next one's. None only if there is nothing. */
   readReports(): Report[] {
-    const reports = this.#reports?.reader.read() ?? [];
+    const reports = this.#read();
     if (reports.length > 0) return reports;
     this.attachReports();
-    return this.#reports?.reader.read() ?? [];
+    return this.#read();
+  }
+
+  #read(): Report[] {
+    return this.#readers.flatMap((each) => each?.reader.read() ?? []);
   }
 
   /** Nobody is told of what comes until they are attached again. */
   forgetReports(): void {
     this.#lostBefore = this.lost;
-    this.#reports = undefined;
-    forgetPosition(this.#found.path);
+    this.#readers = [];
+    forgetPositions(this.#found.path);
   }
 
   /** Undefined if there is none at present. */
   get flows(): Pick<Flows, "table" | "exported"> | undefined {
     const { path, engine } = this.#found;
+    const { flowCapacity, lanes = 1 } = engine;
     const inode = inodeOf(join(path, "flows"));
-    if (inode === 0 || inode === this.#flows?.inode) return inode === 0 ? undefined : this.#flows;
-    const { flowCapacity } = engine;
-    const offset = this.#native.flowStatesOffset(flowCapacity);
+    const isKnown = inode === this.#flows?.inode && lanes === this.#flows.lanes;
+    if (inode === 0 || isKnown) return inode === 0 ? undefined : this.#flows;
     this.#flows = attempt(() => ({
       inode,
-      table: new FlowTableView(this.#native.attachSegment(`${path}/flows`), flowCapacity, offset),
-      exported: ExportedFlows.open(this.#native, flowCapacity, path),
+      lanes,
+      table: FlowTables.attach(this.#native, path, engine),
+      exported: ExportedFlows.open(this.#native, flowCapacity * LANES_MAX, path),
     }));
     return this.#flows;
   }

@@ -2,7 +2,8 @@
 import type { IpfixSettings } from "../chain/telemetry.ts";
 import { DatagramSender } from "./datagram-sender.ts";
 import type { ExportedFlows } from "./exported-flows.ts";
-import type { FlowTableView, LiveFlow } from "./flow-table-view.ts";
+import type { LiveFlow } from "./flow-table-view.ts";
+import type { FlowTables } from "./flow-tables.ts";
 import { IpfixMessages } from "./ipfix-message.ts";
 import { chooseTemplate, describeBiflow, splitBiflow } from "./ipfix-records.ts";
 import type { EndedFlow } from "./report-reader.ts";
@@ -73,7 +74,7 @@ export class IpfixExporter {
   }
 
   /** Looks at some of the live flows: as many as have their turn by now. */
-  sweep(table: FlowTableView): void {
+  sweep(table: FlowTables): void {
     const now = Date.now();
     const activeMs = this.#settings.activeTimeoutS * 1000;
     const due = Math.ceil((table.used * (now - this.#sweptMs) * SWEEPS) / activeMs);

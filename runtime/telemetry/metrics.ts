@@ -3,7 +3,8 @@ import { telemetryDefaults } from "../chain/telemetry-defaults.ts";
 import type { NativeAddon } from "../dataplane/native.ts";
 import type { FoundEngine } from "../dataplane/state-folder.ts";
 import { addEngine, type EnginePages, type MetricGroups } from "./engine-metrics.ts";
-import { FlowTableView } from "./flow-table-view.ts";
+import { FlowTables } from "./flow-tables.ts";
+import { addLanes, attachLanes } from "./lane-pages.ts";
 import { MetricText } from "./metric-text.ts";
 
 /** What the shared pages do not say of a chain. */
@@ -73,17 +74,19 @@ function addState(text: MetricText, chain: string, { upgrade, overflows = {} }: 
 /** The pages of one process of an engine. */
 class AttachedPages implements EnginePages {
   engine: FoundEngine["engine"];
-  readonly counters: BigUint64Array;
+  readonly lanes: readonly BigUint64Array[];
+  counters: BigUint64Array;
   readonly #native: Native;
   readonly #path: string;
-  readonly #declared = new Map<string, BigUint64Array>();
-  #flows: FlowTableView | undefined;
+  readonly #declared = new Map<string, readonly BigUint64Array[]>();
+  #flows: FlowTables | undefined;
 
   constructor(native: Native, { path, engine }: FoundEngine) {
     this.#native = native;
     this.#path = path;
     this.engine = engine;
-    this.counters = new BigUint64Array(native.attachSegment(`${path}/counters`).buffer);
+    this.lanes = attachLanes(native, path, "counters", engine.lanes);
+    this.counters = addLanes(this.lanes, engine.layout.count);
     for (const { stateName } of engine.functions) this.declared(stateName);
   }
 
@@ -94,22 +97,20 @@ class AttachedPages implements EnginePages {
   /** Perhaps another generation's functions. */
   with(engine: FoundEngine["engine"]): this {
     this.engine = engine;
+    this.counters = addLanes(this.lanes, engine.layout.count);
     return this;
   }
 
-  declared(stateName: string): BigUint64Array {
+  declared(stateName: string): readonly BigUint64Array[] {
     const known = this.#declared.get(stateName);
     if (known !== undefined) return known;
-    const { buffer } = this.#native.attachSegment(`${this.#path}/function-${stateName}`);
-    const counters = new BigUint64Array(buffer);
+    const counters = attachLanes(this.#native, this.#path, `function-${stateName}`, this.engine.lanes);
     this.#declared.set(stateName, counters);
     return counters;
   }
 
   flowsByState(): Readonly<Record<string, number>> {
-    const { flowCapacity } = this.engine;
-    const offset = this.#native.flowStatesOffset(flowCapacity);
-    this.#flows ??= new FlowTableView(this.#native.attachSegment(`${this.#path}/flows`), flowCapacity, offset);
+    this.#flows ??= FlowTables.attach(this.#native, this.#path, this.engine);
     return this.#flows.countByState();
   }
 }

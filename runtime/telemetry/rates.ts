@@ -1,5 +1,6 @@
 // Two snapshots and the time between them, as rates per second.
 import type { EngineDescription } from "../dataplane/state-folder.ts";
+import type { LanesSnapshot } from "./observer.ts";
 import type { Snapshot } from "./snapshot.ts";
 
 export interface PortRates {
@@ -39,6 +40,15 @@ export interface HopRates {
   readonly faultsPerSecond: number;
 }
 
+/** What each lane keeps of what its queues bring and others hand over to it. */
+export interface LaneRates {
+  readonly lane: number;
+  readonly framesPerSecond: number;
+  /** In all. */
+  readonly frames: number;
+  readonly flows: number;
+}
+
 export interface DropCount {
   /** Null: the engine itself. */
   readonly function: string | null;
@@ -50,6 +60,7 @@ export interface Rates {
   readonly chain: string;
   readonly pid: number;
   readonly seconds: number;
+  readonly lanes: readonly LaneRates[];
   readonly ports: readonly PortRates[];
   readonly functions: readonly FunctionRates[];
   readonly hops: readonly HopRates[];
@@ -62,11 +73,22 @@ export interface Rates {
   }[];
 }
 
-export function computeRates(engine: EngineDescription, before: Snapshot, after: Snapshot, seconds: number): Rates {
+export function computeRates(
+  engine: EngineDescription,
+  before: LanesSnapshot,
+  after: LanesSnapshot,
+  seconds: number,
+): Rates {
   return {
     chain: engine.chain,
     pid: engine.pid,
     seconds,
+    lanes: after.lanes.map(({ lane, flows }, index) => ({
+      lane: index,
+      framesPerSecond: (lane.received - (before.lanes[index]?.lane.received ?? 0)) / seconds,
+      frames: lane.received,
+      flows: flows.live,
+    })),
     ports: engine.ports.map((_, index) => portRates(engine, before, after, seconds, index)),
     functions: engine.functions.map((_, index) => functionRates(engine, before, after, seconds, index)),
     hops: engine.hops.map((_, index) => hopRates(engine, before, after, seconds, index)),

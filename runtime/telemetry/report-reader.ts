@@ -1,6 +1,7 @@
 // Reads the reports of a running lane (native/src/report_ring.h) from another process, and without a way to disturb it:
 // who reads too slowly loses the oldest, and is told how many.
 import { type FlowReport, readFlowReport } from "../dataplane/flow-reports.ts";
+import { nameInLane } from "../dataplane/lane-files.ts";
 import {
   engineDropReasons,
   outcomeKinds,
@@ -43,6 +44,7 @@ import { type ReportNames, readReportNames } from "../dataplane/report-names.ts"
 import { REPORTS } from "../dataplane/reports.ts";
 import { SluiceError } from "../errors.ts";
 import type { ExportedColumn } from "./flow-lines.ts";
+import { numberOutside } from "./flow-tables.ts";
 
 /** A flow that ended. */
 export interface EndedFlow {
@@ -101,15 +103,24 @@ export class ReportReader {
   readonly #words: BigUint64Array;
   readonly #ring: Uint8Array;
   readonly #names = new Map<number, ReportNames>();
+  readonly #lane: number;
+  readonly #lanes: number;
   /** Of the next report, in bytes since the ring was made, and its number. */
   #tail: bigint;
   #next: bigint;
   #lost = 0;
 
   /** Begins with the next report, the oldest that is there, or where another reader stopped. Throws system-call, or not-supported. */
-  constructor(native: Pick<NativeAddon, "attachSegment">, folder: string, from: ReportStart = "next") {
-    const { buffer } = native.attachSegment(`${folder}/${REPORTS}`);
+  constructor(
+    native: Pick<NativeAddon, "attachSegment">,
+    folder: string,
+    from: ReportStart = "next",
+    { lane, lanes }: { readonly lane: number; readonly lanes: number } = { lane: 0, lanes: 1 },
+  ) {
+    const { buffer } = native.attachSegment(`${folder}/${nameInLane(REPORTS, lane)}`);
     this.#folder = folder;
+    this.#lane = lane;
+    this.#lanes = lanes;
     this.#words = new BigUint64Array(buffer, 0, REPORT_HEADER_BYTES / 8);
     this.#ring = new Uint8Array(buffer, REPORT_HEADER_BYTES, REPORT_RING_BYTES);
     const layout = Number(this.#word(REPORT_LAYOUT_OFFSET));
@@ -180,13 +191,18 @@ export class ReportReader {
     this.#next = sequence + 1n;
     const names = this.#namesOf(view.getUint32(REPORT_NAMES, true));
     const content = new DataView(view.buffer, view.byteOffset + REPORT_HEAD_BYTES, view.byteLength - REPORT_HEAD_BYTES);
-    if (kind === "drop") return readDrop(content, view.getUint32(REPORT_SERIAL, true), names);
-    if (kind === "event") return readEvent(content, names);
+    const outside = (number: number) => numberOutside(number, this.#lane, this.#lanes);
+    const rename = (flow: FlowReport): FlowReport => ({ ...flow, serial: outside(flow.serial) });
+    if (kind === "drop") return readDrop(content, outside(view.getUint32(REPORT_SERIAL, true)), names);
+    if (kind === "event") {
+      const event = readEvent(content, names);
+      return { ...event, flow: rename(event.flow) };
+    }
     return {
       kind,
       timeNs: content.getBigUint64(FLOW_TIME, true),
-      number: view.getUint32(REPORT_FLOW, true),
-      flow: readFlowReport(content, names.columns.length),
+      number: outside(view.getUint32(REPORT_FLOW, true)),
+      flow: rename(readFlowReport(content, names.columns.length)),
       columns: names.columns,
       labels: names.labels,
     };

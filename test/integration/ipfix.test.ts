@@ -6,6 +6,7 @@ import { loadAddon } from "../../runtime/dataplane/load-addon.ts";
 import { ExportedFlows } from "../../runtime/telemetry/exported-flows.ts";
 import { compressAddress } from "../../runtime/telemetry/flow-lines.ts";
 import { FlowTableView } from "../../runtime/telemetry/flow-table-view.ts";
+import { FlowTables } from "../../runtime/telemetry/flow-tables.ts";
 import { IpfixExporter } from "../../runtime/telemetry/ipfix-exporter.ts";
 import { type EndedFlow, ReportReader } from "../../runtime/telemetry/report-reader.ts";
 import { type DumpedFlow, Nfcapd, nfcapdObstacle } from "../support/nfcapd.ts";
@@ -144,7 +145,7 @@ describe.skipIf(obstacle !== null)(`flows that nfcapd receives${skipped}`, () =>
     start({ activeTimeoutS: 1 });
     const { flowCapacity } = lane.found.engine;
     const segment = native.attachSegment(`${lane.found.path}/flows`);
-    const table = new FlowTableView(segment, flowCapacity, native.flowStatesOffset(flowCapacity));
+    const table = new FlowTables([new FlowTableView(segment, flowCapacity, native.flowStatesOffset(flowCapacity))]);
     const talkOn = async () => {
       lane.send(["udp 10.0.0.1:1000 > 192.0.2.1:80 pad 100", "udp 10.0.0.2:1000 > 192.0.2.1:80 pad 60"]);
       lane.send(["udp 192.0.2.1:80 > 10.0.0.1:1000 pad 500"], 1, "out");

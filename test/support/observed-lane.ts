@@ -101,7 +101,7 @@ export class ObservedLane {
     const { chain, ports, hops, flows } = this.#plan;
     return {
       ...{ chain, pid: process.pid, processStart: processStartOf(process.pid) ?? 0, supervisor: null },
-      ...{ started: new Date().toISOString(), generation: 1, stateKey: "", flowCapacity: flows.capacity },
+      ...{ started: new Date().toISOString(), lanes: 1, generation: 1, stateKey: "", flowCapacity: flows.capacity },
       ports: ports.map(({ name }, index) => ({ name, device: "", ifindex: 100 + index, mode: "memory", refused: [] })),
       functions: functions.map(({ planned: { name, package: from }, state }) => ({
         ...{ name, stateName: name, package: `${from.name}@${from.version}` },

@@ -32,6 +32,7 @@ const rates = Type.Object(
     chain: Type.String(),
     pid: Type.Integer(),
     seconds: Type.Number(),
+    lanes: Type.Array(Type.Object({ lane: Type.Integer(), frames: Type.Integer(), flows: Type.Integer() })),
     ports: Type.Array(Type.Object({ port: Type.String(), device: Type.String(), dropped: Type.Integer() })),
     functions: Type.Array(Type.Object({ function: Type.String(), package: Type.String(), faults: Type.Integer() })),
     hops: Type.Array(

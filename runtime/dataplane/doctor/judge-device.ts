@@ -50,7 +50,7 @@ function judgeMtu(name: string, { mtu }: LinkFacts): Verdict {
 function judgeQueues(name: string, queues: number): Verdict {
   if (queues === 1) return { status: "ok", found: "1", meaning: "one socket sees every frame" };
   const meaning = "frames of a queue that the chain does not name go to the kernel, past the chain";
-  const mend = `ethtool -L ${name} combined 1, or name all queues in the chain`;
+  const mend = `ethtool -L ${name} combined 1, or let the port name all queues: a lane for each`;
   return { status: "warn", found: String(queues), meaning, mend };
 }
 

@@ -5,6 +5,7 @@ import type { FunctionPackage } from "../../function/catalog.ts";
 import { nameSegment } from "../flow-memory.ts";
 import type { DeclaredNames } from "../function-state.ts";
 import type { GenerationWorker } from "../generation-worker.ts";
+import { nameInLane } from "../lane-files.ts";
 import { callKinds } from "../layout.ts";
 import type { NativeAddon, NativeLane } from "../native.ts";
 import { CONTROL_CALL_KIND, CONTROL_CALLING } from "../worker-protocol.ts";
@@ -29,7 +30,15 @@ export function collectHungCall(hung: HungCall): FaultEvidence {
   if (call === undefined) throw new Error("it migrated entries, and that is not kept");
   const { reasons = [], counters = [] } = description.functions[offender] ?? {};
   return {
-    ...{ kind: "time", function: offender, lane: 0, laneCount: 1, seed: 0n, bad: null, source: null },
+    ...{
+      kind: "time",
+      function: offender,
+      lane: setup.lane,
+      laneCount: setup.lanes,
+      seed: 0n,
+      bad: null,
+      source: null,
+    },
     at: new Date().toISOString(),
     message: NOT_RETURNED,
     call,
@@ -64,9 +73,9 @@ function plannedOf({ worker, offender }: HungCall) {
 function copyShared(hung: HungCall, { counters }: DeclaredNames): StateCopy {
   const { native, worker } = hung;
   const planned = plannedOf(hung);
-  const open = (name: string) => native.attachSegment(`${worker.setup.folder}/${name}`);
+  const open = (name: string) => native.attachSegment(`${worker.setup.folder}/${nameInLane(name, worker.setup.lane)}`);
   const segments = planned.segments.map((segment) => {
-    return { name: segment.name, segment: open(nameSegment(planned, segment)) };
+    return { name: segment.name, segment: open(nameSegment(planned, segment, worker.setup.plan)) };
   });
   return {
     memory: null,

@@ -1,0 +1,37 @@
+// Which flows come to another lane than their addresses say: those whose other tuple (NAT's reply direction) has
+// addresses of its own. All lanes write and read it at any time, without waiting.
+//
+// An entry is one word, the key's hash with the lane in its lowest bits. Two keys of 60 equal bits are taken for one.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+
+#include "flow_key.h"
+
+namespace sluice {
+
+class Detours {
+ public:
+  explicit Detours(uint32_t entries);
+
+  // False if there is no room where the key would have to be.
+  bool Add(const FlowKey& key, uint32_t lane);
+  void Remove(const FlowKey& key, uint32_t lane);
+  // The key's lane, or -1.
+  int32_t Find(const FlowKey& key) const;
+
+  // Entries at the moment.
+  uint32_t size() const { return size_.load(std::memory_order_relaxed); }
+
+ private:
+  using Word = std::atomic<uint64_t>;
+  Word* BucketOf(uint64_t word) const;
+
+  const uint64_t mask_;  // of buckets
+  std::unique_ptr<Word[]> words_;
+  std::atomic<uint32_t> size_ = 0;
+};
+
+}  // namespace sluice

@@ -1,0 +1,89 @@
+// What the lanes of a chain hand over to each other. The kernel puts a frame into a queue of its own choice, and only
+// the socket of that queue can have it; the lane of its flow may be another one. That lane gets a copy.
+//
+//   queue 0 ──▶ lane 0 ── its own ──────────────▶ flows
+//                  └───── of lane 1 ──▶ ring ──▶ lane 1 ──▶ flows
+//
+// One ring for each pair of lanes and direction. A lane that sleeps is woken.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+
+#include "detours.h"
+#include "lane_ring.h"
+#include "port.h"
+
+namespace sluice {
+
+// Over how many lanes flows are spread. While they move, frames still go to the lane that had their flow; that lane
+// gives the flow away with the first of them, or when it gets round to it.
+struct alignas(4) Spread {
+  uint8_t before;  // lanes; the same as `now`: no flow moves
+  uint8_t now;
+  uint8_t epoch;  // counts changes, modulo 256
+
+  bool moves() const { return before != now; }
+};
+
+class Handover {
+ public:
+  static constexpr uint32_t kLanesMax = 16;
+
+  // Null if there is no memory or no descriptor for it. `flows`: the capacity of all lanes' tables together.
+  static std::shared_ptr<Handover> Make(uint32_t lanes, uint32_t flows);
+  ~Handover();
+  Handover(const Handover&) = delete;
+  Handover& operator=(const Handover&) = delete;
+
+  // Lanes that there are; never fewer than before. AddLanes: false if there is no descriptor. On any thread, one at a
+  // time.
+  uint32_t lanes() const { return lanes_.load(std::memory_order_acquire); }
+  bool AddLanes(uint32_t lanes);
+
+  // Anybody's, and one at a time: from each lane's next turn on, flows are spread over so many.
+  Spread spread() const { return spread_.load(std::memory_order_acquire); }
+  void SpreadOver(uint32_t lanes);
+  // Whether all flows are where they belong by now; frames go to them directly then.
+  bool Settle();
+  // The lane's thread: it has no more flows to give away.
+  void NoteMoved(uint32_t lane, uint8_t epoch) { seats_[lane].moved.store(epoch, std::memory_order_release); }
+
+  // The thread of lane `from`: false if the other lane has no room. It is told by the next Wake.
+  bool Give(uint32_t from, uint32_t to, const HandedFrame& head, const uint8_t* bytes);
+  void Wake(uint32_t from);
+
+  // The thread of lane `to`: the ring of frames that `from` has given to it.
+  LaneRing& RingOf(uint32_t from, uint32_t to) { return *rings_[from * kLanesMax + to]; }
+
+  // A lane that is about to sleep says so; false if there is something for it.
+  bool BeginSleep(uint32_t lane);
+  void EndSleep(uint32_t lane) { seats_[lane].sleeps.store(false, std::memory_order_relaxed); }
+
+  // Readable when the lane has been woken.
+  int descriptor(uint32_t lane) const { return seats_[lane].descriptor; }
+
+  // Flows that come to another lane than their addresses say.
+  Detours& detours() { return *detours_; }
+
+ private:
+  Handover() = default;
+  bool is_empty(uint32_t lane) const;
+
+  struct alignas(64) Seat {
+    std::atomic<bool> sleeps = false;
+    std::atomic<uint8_t> moved = 0;
+    int descriptor = -1;
+    uint32_t given = 0;  // the lane's own: bits of lanes that it gave frames since its last Wake
+  };
+
+  std::atomic<uint32_t> lanes_ = 0;
+  std::atomic<Spread> spread_ = Spread{1, 1, 0};
+  std::array<Seat, kLanesMax> seats_;
+  std::array<std::unique_ptr<LaneRing>, kLanesMax * kLanesMax> rings_;
+  std::unique_ptr<Detours> detours_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,152 @@
+// What a lane hands over to others, and takes from them.
+#include <cstring>
+
+#include "lane.h"
+#include "lane_choice.h"
+
+namespace sluice {
+namespace {
+
+// Flows that are looked at, and given away at the most, in one turn of a lane.
+constexpr uint32_t kLookedAt = 1024;
+constexpr uint32_t kGivenAway = 64;
+
+}  // namespace
+
+// What has changed since the last turn.
+void Lane::FollowSpread() {
+  const Spread spread = config_.handover->spread();
+  if (spread.epoch != spread_.epoch) {
+    spread_ = spread;
+    moved_ = 0;
+    if (config_.flows) {
+      config_.flows->SpreadOver(spread.now);
+      moving_flow_.resize(config_.flows->moved_bytes());
+    }
+  }
+  if (spread_.moves()) MoveFlows();
+}
+
+// What other lanes have handed over. It is copied into slots of this lane; where there is none it waits.
+void Lane::TakeHanded() {
+  const uint32_t lanes = config_.handover->lanes();
+  const uint32_t limit = arrived_ + (config_.batch_limit - arrived_ + 1) / 2;
+  for (uint32_t from = 0; from < lanes; ++from) {
+    if (from == config_.lane_index) continue;
+    LaneRing& ring = config_.handover->RingOf(from, config_.lane_index);
+    for (const HandedFrame* front; arrived_ < limit && (front = ring.Front()) != nullptr; ring.Pop()) {
+      const auto* bytes = reinterpret_cast<const uint8_t*>(front + 1);
+      if (front->kind == kHandedFlow) {
+        TakeFlow(bytes);
+        continue;
+      }
+      uint32_t slot;
+      if (pool_.Take({&slot, 1}, SlotOwner::kLane) == 0) return;
+      const uint32_t offset = slot * config_.slot_bytes + kHeadroomBytes;
+      std::memcpy(config_.umem->data() + offset, bytes, front->length);
+      // Who gave it by an older spread did not know that its flow may have gone on.
+      const auto age = static_cast<int8_t>(front->epoch - spread_.epoch);
+      settled_[arrived_] = front->kind == kHandedOwn && age >= 0;
+      Admit(front->port, {offset, front->length, front->wire_length, front->link, false, 0}, ++number_);
+    }
+  }
+}
+
+// What was for an earlier lane of this number.
+void Lane::DiscardHanded() {
+  for (uint32_t from = 0; from < config_.handover->lanes(); ++from) {
+    if (from == config_.lane_index) continue;
+    LaneRing& ring = config_.handover->RingOf(from, config_.lane_index);
+    while (ring.Front() != nullptr) ring.Pop();
+  }
+}
+
+void Lane::TakeFlow(const uint8_t* from) {
+  if (config_.flows) config_.flows->PutIn(from, clock_ns_);
+}
+
+// Gives the parsed frames from index `handed` on to the lanes that they belong to, and closes the gaps. Those from
+// `fresh` on come from the lane's own ports.
+void Lane::HandOver(uint32_t handed, uint32_t fresh) {
+  left_ = false;
+  if (spread_.before == 1 && spread_.now == 1 && config_.lane_index == 0) return;
+  uint32_t kept = handed;
+  for (uint32_t index = handed; index < arrived_; ++index) {
+    const bool stays = index < fresh && settled_[index];
+    if (!stays && GiveAway(index)) continue;
+    if (kept != index) {
+      records_[kept] = records_[index];
+      flights_[kept] = flights_[index];
+    }
+    ++kept;
+  }
+  left_ = kept < arrived_;
+  arrived_ = kept;
+  config_.handover->Wake(config_.lane_index);
+}
+
+// While flows move, a frame goes to the lane that had its flow; and from there, with or after the flow, to the next
+// one.
+bool Lane::GiveAway(uint32_t index) {
+  const Record& record = records_[index];
+  const uint8_t* bytes = BytesOf(record);
+  const LaneChoice choice(record, bytes, config_.handover->detours());
+  const uint32_t owner = choice.Among(spread_.now);
+  const uint32_t before = spread_.moves() ? choice.Among(spread_.before) : owner;
+  const bool passes = before != config_.lane_index;
+  const uint32_t lane = passes ? before : owner;
+  if (lane == config_.lane_index) return false;
+  if (!passes && config_.flows) {
+    const uint32_t flow = config_.flows->FlowOf(record, bytes);
+    if (flow != 0 && !GiveFlow(flow, lane)) return Refuse(index), true;
+  }
+  const Frame& frame = flights_[index].frame;
+  const HandedFrame head = {.length = frame.length,
+                            .wire_length = frame.wire_length,
+                            .port = record.port,
+                            .link = frame.link,
+                            .epoch = spread_.epoch,
+                            .kind = lane == owner ? kHandedOwn : kHandedFrame};
+  if (!config_.handover->Give(config_.lane_index, lane, head, bytes)) return Refuse(index), true;
+  Free(index);
+  return true;
+}
+
+// False if the other lane has no room: the flow stays for now.
+bool Lane::GiveFlow(uint32_t flow, uint32_t lane) {
+  const auto bytes = static_cast<uint32_t>(moving_flow_.size());
+  if (!config_.handover->RingOf(config_.lane_index, lane).HasRoom(bytes)) return false;
+  config_.flows->TakeOut(flow, moving_flow_.data());
+  const HandedFrame head = {.length = bytes, .epoch = spread_.epoch, .kind = kHandedFlow};
+  return config_.handover->Give(config_.lane_index, lane, head, moving_flow_.data());
+}
+
+// Some more of those that nobody has asked for.
+void Lane::MoveFlows() {
+  const FlowTable* table = config_.flows ? &config_.flows->table() : nullptr;
+  const uint32_t used = table ? table->used() : 0;
+  uint32_t given = 0;
+  for (uint32_t looked = 0; moved_ < used && looked < kLookedAt && given < kGivenAway; ++looked) {
+    const uint32_t flow = moved_ + 1;
+    if (table->IsLive(flow)) {
+      const uint32_t lane = LaneOfFlow(*table->KeyOf(flow, 0), spread_.now);
+      if (lane != config_.lane_index) {
+        if (!GiveFlow(flow, lane)) break;
+        ++given;
+      }
+    }
+    ++moved_;
+  }
+  if (given > 0) config_.handover->Wake(config_.lane_index);
+  if (moved_ >= used) config_.handover->NoteMoved(config_.lane_index, spread_.epoch);
+}
+
+// The other lane has no room. The frame is no part of the batch: nobody who watches sees it, but it is counted.
+void Lane::Refuse(uint32_t record_index) {
+  Count(layout::kLaneCountersReceived);
+  Count(layout::kLaneCountersDropped);
+  Count(layout::kLaneCountersCount + layout::kEngineDropReasonsLaneFull);
+  Free(record_index);
+}
+
+}  // namespace sluice

@@ -24,6 +24,7 @@ iputils-ping     traffic of the built-in network
 iperf3           traffic of the built-in network
 curl             traffic of the built-in network
 nginx-light      the built-in network's web server
+traceroute       routed ports in tests
 tcpdump          captures in tests
 tshark           reads captures in tests
 procps           sysctl in network namespaces

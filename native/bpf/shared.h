@@ -8,6 +8,9 @@
 #define STEER_QUEUES 1024
 #define STEER_CLASSES 64
 #define STEER_MAC_BYTES 6
+/* Addresses of the machine; what is beyond is not looked for among its connections. */
+#define STEER_ADDRESSES 1024
+#define STEER_ADDRESS_BYTES 16
 
 enum steer_class_kind {
 	STEER_ETHER_TYPE,	/* value: the ethertype after all VLAN tags */
@@ -20,6 +23,11 @@ struct steer_class {
 	__u8 kind;
 	__u8 ip_proto;
 	__u16 value;
+};
+
+/* Key of the hash map `own_addresses`: network order, IPv4 in the first 4 bytes, the rest 0. */
+struct steer_address {
+	__u8 bytes[STEER_ADDRESS_BYTES];
 };
 
 /* Constant once loaded: lets the verifier remove the lookups that no class needs. */
@@ -36,7 +44,7 @@ struct steer_config {
 /* Indices into the per-CPU array `frames`. */
 enum steer_counter {
 	STEER_REDIRECTED,	/* to the queue's socket */
-	STEER_LEFT,		/* to the kernel: of a class that the port leaves to it */
+	STEER_LEFT,		/* to the kernel: of a class that the port leaves to it, or of its own connections */
 	STEER_UNCLAIMED,	/* to the kernel: the queue has no socket */
 	STEER_DROPPED,		/* nowhere: the queue has no socket, and is closed then */
 	STEER_COUNTERS,

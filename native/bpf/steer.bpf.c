@@ -49,6 +49,13 @@ struct {
 	__type(value, __u64);
 } frames SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, STEER_ADDRESSES);
+	__type(key, struct steer_address);
+	__type(value, __u8);
+} own_addresses SEC(".maps");
+
 const volatile struct steer_config config;
 
 /* The bytes from the next header to the frame's end. */
@@ -249,6 +256,68 @@ static __always_inline int is_link_traffic(struct cursor at)
 	return (bpf_ntohl(ip->daddr) >> 28) >= 0xe;	/* groups, and the limited broadcast address */
 }
 
+#define SOCKET_CONNECTED 1	/* TCP_ESTABLISHED, of UDP sockets too */
+#define SOCKET_LISTENS 10	/* TCP_LISTEN */
+
+/* The socket's state, or -1 without one. `tuple` is in network order, the sender first. */
+static __always_inline int find_socket(struct xdp_md *frame, struct bpf_sock_tuple *tuple, __u32 size, int ip_proto)
+{
+	struct bpf_sock *socket;
+	int state;
+
+	if (ip_proto == IPPROTO_TCP)
+		socket = bpf_skc_lookup_tcp(frame, tuple, size, BPF_F_CURRENT_NETNS, 0);
+	else
+		socket = bpf_sk_lookup_udp(frame, tuple, size, BPF_F_CURRENT_NETNS, 0);
+	if (!socket)
+		return -1;
+	state = socket->state;
+	bpf_sk_release(socket);
+	return state;
+}
+
+/*
+ * On a port that routes: a packet of a connection that the machine itself has. It may have begun without the chain, and
+ * others of its packets are never seen there. Who may begin one is the chain's to say: listening sockets do not count.
+ */
+static __always_inline int is_own_connection(struct xdp_md *frame, struct cursor at)
+{
+	struct steer_address address = {};
+	struct bpf_sock_tuple tuple = {};
+	int ether_type = parse_ethernet(&at), ip_proto, state;
+	__u32 size;
+	void *ip = at.next;
+	struct ports *ports;
+
+	if (ether_type == ETH_P_IP && ip + sizeof(struct iphdr) <= at.end) {
+		__builtin_memcpy(address.bytes, ip + 16, 4);
+		__builtin_memcpy(&tuple.ipv4.saddr, ip + 12, 8);
+		size = sizeof(tuple.ipv4);
+	} else if (ether_type == ETH_P_IPV6 && ip + sizeof(struct ipv6hdr) <= at.end) {
+		__builtin_memcpy(address.bytes, ip + 24, 16);
+		__builtin_memcpy(tuple.ipv6.saddr, ip + 8, 32);
+		size = sizeof(tuple.ipv6);
+	} else {
+		return 0;
+	}
+	if (!bpf_map_lookup_elem(&own_addresses, &address))
+		return 0;
+	ip_proto = ether_type == ETH_P_IP ? parse_ipv4(&at) : parse_ipv6(&at);
+	ports = at.next;
+	if ((ip_proto != IPPROTO_TCP && ip_proto != IPPROTO_UDP) || at.is_later_fragment ||
+	    (void *)(ports + 1) > at.end)
+		return 0;
+	if (ether_type == ETH_P_IP) {
+		tuple.ipv4.sport = ports->source;
+		tuple.ipv4.dport = ports->destination;
+	} else {
+		tuple.ipv6.sport = ports->source;
+		tuple.ipv6.dport = ports->destination;
+	}
+	state = find_socket(frame, &tuple, size, ip_proto);
+	return ip_proto == IPPROTO_TCP ? state >= 0 && state != SOCKET_LISTENS : state == SOCKET_CONNECTED;
+}
+
 static __always_inline int is_given_back(struct cursor at)
 {
 	struct ethhdr *ethernet = at.next;
@@ -283,7 +352,7 @@ int steer(struct xdp_md *frame)
 
 	if (is_given_back(at))
 		return XDP_PASS;
-	if ((config.is_routed && is_link_traffic(at)) || is_left_to_kernel(&at)) {
+	if ((config.is_routed && (is_link_traffic(at) || is_own_connection(frame, at))) || is_left_to_kernel(&at)) {
 		count(STEER_LEFT);
 		return XDP_PASS;
 	}

@@ -8,6 +8,7 @@
 #include <array>
 #include <bit>
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "abi.h"
@@ -103,6 +104,16 @@ bool AfxdpPort::Activate() {
   SystemError error;
   if (socket_ && !active_) active_ = steering_->Insert(options_.queue, socket_->descriptor(), &error);
   return active_;
+}
+
+void AfxdpPort::SetOwnAddresses(std::span<const std::array<uint8_t, 16>> addresses) {
+  if (!steering_ || !options_.is_routed) return;
+  std::vector<steer_address> list;
+  for (const auto& address : addresses) {
+    steer_address& entry = list.emplace_back();
+    std::memcpy(entry.bytes, address.data(), sizeof(entry.bytes));
+  }
+  steering_->SetOwnAddresses(list);
 }
 
 void AfxdpPort::Deactivate() {

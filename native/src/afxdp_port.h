@@ -73,6 +73,7 @@ class AfxdpPort : public Port {
   // Not by itself: see KernelInlet.
   bool reaches_host() const override { return false; }
   int ifindex() const override { return ifindex_; }
+  void SetOwnAddresses(std::span<const std::array<uint8_t, 16>> addresses) override;
   bool gone() const override { return gone_->load(std::memory_order_relaxed); }
 
   const std::string& device() const { return options_.device; }

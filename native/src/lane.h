@@ -275,6 +275,7 @@ class Lane {
   };
   void RefreshRoutes();
   void DescribePorts();
+  void TellOwnAddresses();
   void NoteOriginals();
   void RouteFrames();
   void LeaveByRoute();
@@ -379,6 +380,8 @@ class Lane {
   std::vector<Original> originals_;  // of frames that may be owed an error, as they came
   uint32_t original_count_ = 0;
   bool ports_changed_ = true;
+  std::vector<AddressBytes> own_addresses_;  // as ports were told, so many of them
+  uint32_t told_ports_ = 0;
   std::array<bool, layout::kRecordsCapacity> changed_{};    // a function has changed the frame
   std::array<bool, layout::kRecordsCapacity> is_routed_{};  // mirrors have seen it as it was before
   ErrorLimit error_limit_;

@@ -44,7 +44,21 @@ void Lane::RefreshRoutes() {
   }
   router_->Refresh(routed_ports_);
   routes_ = std::ranges::any_of(routed_ports_, &Router::RoutedPort::is_routed);
+  if (routes_) TellOwnAddresses();
   DescribePorts();
+}
+
+// Changes of addresses are rare; of neighbours, they are not.
+void Lane::TellOwnAddresses() {
+  std::vector<AddressBytes> addresses;
+  for (const Link& link : router_->forwarding().links) {
+    addresses.insert(addresses.end(), link.addresses4.begin(), link.addresses4.end());
+    addresses.insert(addresses.end(), link.addresses6.begin(), link.addresses6.end());
+  }
+  if (addresses == own_addresses_ && told_ports_ == active_) return;
+  for (const auto& port : active()) port->SetOwnAddresses(addresses);
+  own_addresses_ = std::move(addresses);
+  told_ports_ = active_;
 }
 
 // What functions may know of ports.

@@ -1,6 +1,7 @@
 // A port: where frames enter and leave a lane. One object per port and lane, used by that lane's thread only.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -35,7 +36,8 @@ struct PortCounters {
   uint64_t transmit_frames = 0;
   uint64_t transmit_bytes = 0;
   uint64_t receive_dropped = 0;  // lost before the lane saw them (ring full, no free slot), as far as the port can know
-  uint64_t transmit_dropped = 0;  // taken from the lane, but not sent: no Ethernet frame, or (and in transmit_frames too) refused by the device
+  uint64_t transmit_dropped =
+      0;  // taken from the lane, but not sent: no Ethernet frame, or (and in transmit_frames too) refused by the device
 };
 
 // How full the rings with the device are; `size` 0: the port has none.
@@ -68,8 +70,8 @@ class Port {
   // A port whose device is gone says so; it receives nothing and takes nothing any more.
   virtual bool gone() const { return false; }
 
-  // The lane's generation has this port from now on, or has it not any more: it is called again, if ever, after Activate.
-  // False if it cannot receive.
+  // The lane's generation has this port from now on, or has it not any more: it is called again, if ever, after
+  // Activate. False if it cannot receive.
   virtual bool Activate() { return true; }
   virtual void Deactivate() {}
 
@@ -82,6 +84,9 @@ class Port {
 
   // The device's index in its network namespace; 0 for ports that have none.
   virtual int ifindex() const { return 0; }
+
+  // The machine's addresses, of either family, for ports that leave its own connections to the kernel.
+  virtual void SetOwnAddresses(std::span<const std::array<uint8_t, 16>>) {}
 
   const PortCounters& counters() const { return counters_; }
   const PortRings& rings() const { return rings_; }

@@ -164,6 +164,15 @@ bool Steering::Insert(uint32_t queue, int socket, SystemError* error) {
 
 void Steering::Remove(uint32_t queue) { bpf_map_delete_elem(MapDescriptor("socket_by_queue"), &queue); }
 
+void Steering::SetOwnAddresses(const std::vector<steer_address>& addresses) {
+  const std::lock_guard lock(shared_mutex);
+  const int map = MapDescriptor("own_addresses");
+  const uint8_t present = 1;
+  for (const steer_address& address : own_addresses_) bpf_map_delete_elem(map, &address);
+  for (const steer_address& address : addresses) bpf_map_update_elem(map, &address, &present, BPF_ANY);
+  own_addresses_ = addresses;
+}
+
 Steering::Counts Steering::Count() const {
   const int cpus = libbpf_num_possible_cpus();
   if (cpus <= 0) return {};

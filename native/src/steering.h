@@ -54,6 +54,9 @@ class Steering {
   // The queue's frames go to no socket any more.
   void Remove(uint32_t queue);
 
+  // The machine's own, for devices that route: packets of its own connections stay with the kernel.
+  void SetOwnAddresses(const std::vector<steer_address>& addresses);
+
   // Without a socket, to see whether it can be.
   bool Attach(SystemError* error);
 
@@ -71,6 +74,7 @@ class Steering {
   const Options options_;
   bpf_object* object_ = nullptr;
   int link_ = -1;
+  std::vector<steer_address> own_addresses_;  // as they are in the map
 };
 
 }  // namespace sluice

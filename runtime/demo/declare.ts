@@ -28,8 +28,8 @@ export async function declareChain(box: Box, document: string): Promise<Check[]>
   ];
 }
 
-export async function removeChain(box: Box): Promise<Check[]> {
-  const { status } = await request(box, "DELETE", "/api/v1/chains/office");
+export async function removeChain(box: Box, chain: string): Promise<Check[]> {
+  const { status } = await request(box, "DELETE", `/api/v1/chains/${chain}`);
   const end = await until("the engine says that it has stopped", async () => {
     const stopped = box.said.find(({ state }) => state === "stopped");
     if (stopped !== undefined) return stopped as { frames?: { intact?: boolean } };

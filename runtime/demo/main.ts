@@ -9,27 +9,32 @@ import { type FoundEngine, findEngines } from "../dataplane/state-folder.ts";
 import { Observer } from "../telemetry/observer.ts";
 import { networkObstacle } from "../testing/network.ts";
 import { type Box, startBox } from "./box.ts";
-import { type BuiltInNetwork, buildNetwork, keepTalking } from "./built-in-network.ts";
+import { type BuiltInNetwork, buildNetwork, DOWNLOAD, keepTalking, SERVER } from "./built-in-network.ts";
 import { type Check, checkReleased, runChecks } from "./checks.ts";
 import { declareChain, removeChain } from "./declare.ts";
+import { describeGateway } from "./gateway-report.ts";
 import { replayInstead } from "./replay-instead.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const CHAIN = "office";
+const CHAIN = "gateway";
 const chainFile = `${root}chains/${CHAIN}.yaml`;
+/** For machines where there can be no network. */
+const replayedFile = `${root}chains/office.yaml`;
 
 async function demonstrate(stayUp: boolean): Promise<boolean> {
   const network = await buildNetwork();
   try {
     const box = await startBox(network.box);
     try {
-      const declared = await declareChain(box, readFileSync(chainFile, "utf8"));
+      const document = readFileSync(chainFile, "utf8");
+      const declared = await declareChain(box, document);
       const { path, engine } = findEngines().find(({ engine }) => engine.chain === CHAIN) as FoundEngine;
       const observer = new Observer(loadAddon(), path, engine);
       const checks = [...declared, ...(await runChecks(network, observer))];
       printReport(observer, checks);
+      for (const line of describeGateway(path, observer, document)) printLine(line);
       if (stayUp) await showLive(network, box);
-      const ended = [...(await removeChain(box)), await checkReleased(network)];
+      const ended = [...(await removeChain(box, CHAIN)), await checkReleased(network)];
       if (!stayUp) printLine(formatChecks(ended).slice(1).join("\n"));
       return [...checks, ...ended].every(({ held }) => held);
     } finally {
@@ -42,7 +47,7 @@ async function demonstrate(stayUp: boolean): Promise<boolean> {
 
 function printReport(observer: Observer, checks: readonly Check[]): void {
   const { ports, functions } = observer.engine;
-  printLine(paint("bold", "office ── lan0 │ acl, hello │ wan0 ── internet"));
+  printLine(paint("bold", "office ── lan0 │ firewall, nat, routes │ wan0 ── internet"));
   printLine();
   for (const { name, device, mode } of ports) printLine(`port ${name}: ${device}, AF_XDP ${mode}`);
   for (const { name, package: from } of functions) printLine(`function ${name}: ${from}`);
@@ -70,7 +75,7 @@ async function showLive(network: BuiltInNetwork, { api }: Box): Promise<void> {
   const live = process.stdout.isTTY === true;
   const hints = [
     "",
-    `try    ip netns exec ${network.office.name} curl -sI http://10.77.0.1/download.bin`,
+    `try    ip netns exec ${network.office.name} curl -sI http://${SERVER.ipv4}/${DOWNLOAD}`,
     `API    ${api.address}, its token in ${api.tokenFile}`,
     `try    curl -sH "Authorization: Bearer $(cat ${api.tokenFile})" ${api.address}/api/v1/chains`,
     `watch  ./sluice top ${CHAIN}`,
@@ -88,7 +93,7 @@ async function showLive(network: BuiltInNetwork, { api }: Box): Promise<void> {
 try {
   const obstacle = networkObstacle();
   const once = process.argv.includes("--once");
-  const held = obstacle === null ? await demonstrate(!once) : await replayInstead(obstacle, chainFile);
+  const held = obstacle === null ? await demonstrate(!once) : await replayInstead(obstacle, replayedFile);
   process.exitCode = held ? 0 : 1;
 } catch (error) {
   process.exitCode = printError(error);

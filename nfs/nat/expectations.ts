@@ -169,6 +169,17 @@ export function sweepExpectations(count: u32): void {
   }
 }
 
+/** Ends those that lead to that outside address, or out of it. */
+export function endExpectationsOf(address: u32): void {
+  const first = <u32>(expectations.first - origin);
+  for (let i: u32 = 0; i < expectations.used; i++) {
+    const reference = first + i * expectations.bytes;
+    const entry = expectationAt(reference);
+    const isOf = entry.destination == address || entry.translated == address;
+    if (entry.ipProto != 0 && isOf) end(reference);
+  }
+}
+
 function end(reference: u32): void {
   const entry = expectationAt(reference);
   let at = bucketOfEntry(entry);

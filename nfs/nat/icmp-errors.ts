@@ -6,13 +6,13 @@ import { checksum, Icmp, Ipv4, mend, difference32, OFFSET_NONE, Packet } from ".
 import { badError, strayError } from "./reasons";
 import { rewrite } from "./rewrite";
 import { outsidePorts } from "./rules";
-import { UNTRANSLATED } from "./sessions";
+import { CLOSED, UNTRANSLATED } from "./sessions";
 import { Session, sessionAt } from "./store";
 
 /** `reference` is that of the quoted packet's session. */
 export function translateError(packet: Packet, ip: Ipv4, reference: u32): void {
   if (reference == UNTRANSLATED) return;
-  if (reference == 0) return packet.drop(strayError);
+  if (reference <= CLOSED) return packet.drop(strayError);
   const icmp = packet.icmp;
   if (icmp === null || packet.isFragment || packet.payloadOffset == OFFSET_NONE) return packet.drop(badError);
   const quote = Ipv4.checked(packet.payload, packet.payloadLength);

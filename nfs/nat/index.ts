@@ -1,8 +1,10 @@
 // Network address translation: README.md says what the rules mean, store.ts what is remembered.
 import { batch, events, Packet } from "../sdk";
 import { tellBlocks } from "./block-log";
+import { closeEnded } from "./ended";
 import { sweepExpectations } from "./expectations";
 import { translate64 } from "./nat64";
+import { followAddresses } from "./own-addresses";
 import { prefixRules, translate6 } from "./prefixes";
 import { protocolsFit } from "./protocol-store";
 import { forwards, oneToOnes, poolRules } from "./rules";
@@ -31,6 +33,8 @@ export function nf_configure(json: string): bool {
 export function nf_process(): void {
   if (batch.time - lastTime > SILENCE_NS) sweep(u32.MAX_VALUE);
   lastTime = batch.time;
+  followAddresses();
+  closeEnded();
   for (let i = 0; i < batch.count; i++) translate(batch.packet(i));
   if (batch.count > 0) tellBlocks();
 }
@@ -48,10 +52,12 @@ function translate(packet: Packet): void {
 
 export function nf_events(): void {
   for (let i = 0; i < events.count; i++) endFlow(events.at(i).flow);
+  closeEnded();
   tellBlocks();
 }
 
 export function nf_tick(): void {
+  followAddresses();
   sweep(SWEEP);
   sweepExpectations(SWEEP);
 }

@@ -21,6 +21,7 @@ import {
 /** Why there is no mapping: in place of a reference. */
 export const NO_PORT: u32 = 0;
 export const LIMIT: u32 = 1;
+export const NO_ADDRESS: u32 = 2;
 /** References are beyond these. */
 export const LEAST_REFERENCE: u32 = 64;
 
@@ -44,7 +45,7 @@ function outsideBucket(address: u32, port: u32, proto: u32): usize {
   return bucketOf(outsideBuckets, ((<u64>address) << 32) | (port << 16) | proto, 0);
 }
 
-/** Reference of the mapping that the rule gives to a connection from inside; NO_PORT or LIMIT if it gives none. */
+/** Reference of the mapping that the rule gives to a connection from inside; NO_PORT, LIMIT or NO_ADDRESS if it gives none. */
 export function findMapping(
   rule: SourceRule,
   proto: u32,
@@ -132,6 +133,7 @@ export function placeMapping(address: u32, port: u32, proto: u32, outsideAddress
 }
 
 function makeMapping(rule: SourceRule): u32 {
+  if (!rule.hasAddress) return NO_ADDRESS;
   const host = host6 != 0 ? host6 : holdHost(insideAddress);
   if (host == 0) return NO_PORT;
   if (rule.mappingsPerHost > 0 && hostAt(host).mappings >= rule.mappingsPerHost) return LIMIT;

@@ -4,7 +4,8 @@ import { EVENT_ICMP_ERROR, Flow, Ipv4, Ipv6, OFFSET_NONE, Packet } from "../sdk"
 import { translateError6 } from "./icmp64";
 import { begin6 } from "./open64";
 import { innerPort6, hasPorts6 } from "./ports64";
-import { leaveAlone, sessionReferenceOf, UNTRANSLATED } from "./sessions";
+import { isEnded } from "./ended";
+import { CLOSED, leaveAlone, sessionReferenceOf, UNTRANSLATED } from "./sessions";
 import { ENTERS_IPV6, LEAVES_IPV6, pairAt, Session, sessionAt } from "./store";
 import { setLeaving } from "./tuples64";
 import { mismatch, noFlow } from "./reasons";
@@ -20,11 +21,12 @@ export function translate64(packet: Packet, ip: Ipv6): bool {
     return true;
   }
   let reference = sessionReferenceOf(flow);
-  if (packet.has(EVENT_ICMP_ERROR) && reference > UNTRANSLATED) {
+  if (packet.has(EVENT_ICMP_ERROR) && reference > CLOSED) {
     translateError6(packet, ip, sessionAt(reference));
     return true;
   }
   if (reference == UNTRANSLATED || packet.has(EVENT_ICMP_ERROR)) return false;
+  if (isEnded(packet, flow, reference)) return true;
   if (reference == 0) {
     reference = begin6(packet, ip, flow);
     if (reference == UNTRANSLATED) {

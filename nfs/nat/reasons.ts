@@ -3,6 +3,8 @@ import { batch, Packet, Reason, reply } from "../sdk";
 import { outsidePorts } from "./rules";
 
 export const noPort = new Reason("no-port");
+export const noAddress = new Reason("no-address");
+export const renumbered = new Reason("renumbered");
 export const limit = new Reason("limit");
 export const filtered = new Reason("filtered");
 export const noMapping = new Reason("no-mapping");

@@ -49,6 +49,10 @@ export class SourceRule {
   /** Ports of a block, 0 for ports one by one; and how many blocks a host may have. */
   blockSize: u32 = 0;
   blocksPerHost: u32 = 0;
+  /** The chain's port whose address is the pool, and stays there until the port has another one; -1 for a pool of its own. */
+  ownPort: i32 = -1;
+  /** Whether new mappings have an address to go to. */
+  hasAddress: bool = true;
 
   constructor(
     readonly translated: Counter,
@@ -66,7 +70,10 @@ export class SourceRule {
 /** Ports of an outside address that lead to an inside host. */
 export class Forward {
   constructor(
-    readonly address: u32,
+    /** 0 if it is that of a port which is not known yet. */
+    public address: u32,
+    /** The chain's port that has the address, -1 if it is configured. */
+    readonly ownPort: i32,
     readonly ipProto: u32,
     readonly lowPort: u32,
     readonly highPort: u32,
@@ -74,6 +81,13 @@ export class Forward {
     readonly toPort: u32,
     readonly translated: Counter,
   ) {}
+
+  /** Whether the two may be meant by one packet. */
+  overlaps(other: Forward): bool {
+    const isSame = this.ownPort == other.ownPort && (this.ownPort >= 0 || this.address == other.address);
+    const ports = this.lowPort <= other.highPort && other.lowPort <= this.highPort;
+    return isSame && ports && this.ipProto == other.ipProto;
+  }
 
   @inline
   matches(address: u32, ipProto: u32, port: u32): bool {
@@ -159,22 +173,46 @@ export function isClaimed(address: u32): bool {
 // Ports that forwards use, as port sets by address: no mapping may have them.
 const reservedAddresses: u32[] = [];
 const reservedSets: usize[] = [];
+let reservedCount = 0;
 
 /** The set of forwarded ports of that address, 0 if it has none. */
 export function reservedSetOf(address: u32, ipProto: u32): usize {
-  for (let i = 0; i < reservedAddresses.length; i++) {
-    const kind: usize = ipProto == IP_PROTO_TCP ? 0 : 1;
+  const kind: usize = ipProto == IP_PROTO_TCP ? 0 : 1;
+  for (let i = 0; i < reservedCount; i++) {
     if (unchecked(reservedAddresses[i]) == address) return unchecked(reservedSets[i]) + kind * PORT_SET_BYTES;
   }
   return 0;
 }
 
-export function reserve(rule: Forward): void {
+/** While configuring: another rule, with room for its address if no rule before has the same. */
+export function addForward(rule: Forward): void {
+  let isNew = true;
+  for (let i = 0; i < forwards.length; i++) {
+    const other = forwards[i];
+    if (other.ownPort == rule.ownPort && other.address == rule.address) isNew = false;
+  }
+  forwards.push(rule);
+  if (isNew) {
+    reservedAddresses.push(0);
+    reservedSets.push(heap.alloc(PORT_SETS * PORT_SET_BYTES));
+  }
+  reserveAll();
+}
+
+/** The addresses of forwards have changed. */
+export function reserveAll(): void {
+  reservedCount = 0;
+  for (let i = 0; i < forwards.length; i++) {
+    const rule = unchecked(forwards[i]);
+    if (rule.address != 0) reserve(rule);
+  }
+}
+
+function reserve(rule: Forward): void {
   if (reservedSetOf(rule.address, rule.ipProto) == 0) {
-    const sets = heap.alloc(PORT_SETS * PORT_SET_BYTES);
-    for (let i: usize = 0; i < PORT_SETS * PORT_SET_BYTES; i += 4) store<u32>(sets + i, 0);
-    reservedAddresses.push(rule.address);
-    reservedSets.push(sets);
+    memory.fill(unchecked(reservedSets[reservedCount]), 0, PORT_SETS * PORT_SET_BYTES);
+    unchecked((reservedAddresses[reservedCount] = rule.address));
+    reservedCount++;
   }
   const set = reservedSetOf(rule.address, rule.ipProto);
   for (let port = rule.lowPort; port <= rule.highPort; port++) {

@@ -26,8 +26,11 @@ import {
 
 /** In place of a session: no rule translates the flow. */
 export const UNTRANSLATED: u32 = 1;
+/** Its outside address is gone: the flow is to be closed, or the host has been told to. */
+export const ENDED: u32 = 2;
+export const CLOSED: u32 = 3;
 
-const sessionOf = new Column<u32>("nat.session");
+export const sessionOf = new Column<u32>("nat.session");
 const insideAddress = new Column<u32>("nat.inside_address");
 const insidePort = new Column<u16>("nat.inside_port");
 const insideHigh = new Column<u64>("nat.inside_high");
@@ -35,11 +38,11 @@ const insideLow = new Column<u64>("nat.inside_low");
 const outsideAddress = new Column<u32>("nat.outside_address");
 const outsidePort = new Column<u16>("nat.outside_port");
 
-/** Reference of the flow's session, UNTRANSLATED, or 0 if nothing was decided yet. */
+/** Reference of the flow's session, one of the words above, or 0 if nothing was decided yet. */
 @inline
 export function sessionReferenceOf(flow: Flow): u32 {
   const reference = sessionOf.get(flow);
-  return reference <= UNTRANSLATED || sessionAt(reference).flow == flow.number ? reference : 0;
+  return reference <= CLOSED || sessionAt(reference).flow == flow.number ? reference : 0;
 }
 
 export function leaveAlone(flow: Flow): void {
@@ -123,7 +126,7 @@ function isLive(reference: u32): bool {
 /** Ends the session of a flow that has ended. Its number may be a new flow's by now. */
 export function endFlow(flow: Flow): void {
   const reference = sessionOf.get(flow);
-  if (reference <= UNTRANSLATED || sessionAt(reference).flow != flow.number || isLive(reference)) return;
+  if (reference <= CLOSED || sessionAt(reference).flow != flow.number || isLive(reference)) return;
   sessionOf.set(flow, 0);
   closeSession(reference);
 }

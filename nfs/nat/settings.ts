@@ -1,33 +1,23 @@
 // The configuration, read. Cold; README.md says what each key means.
 import { Config, Counter, IP_PROTO_TCP, IP_PROTO_UDP, Prefix } from "../sdk";
+import { follow, isOwnAddress } from "./own-addresses";
 import { PrefixRule, prefixRules } from "./prefixes";
 import { readProtocols } from "./protocols";
 import { setTelling } from "./reasons";
-import {
-  ADDRESS_AND_PORT_DEPENDENT,
-  BEHAVIOURS,
-  Forward,
-  forwards,
-  Net,
-  OneToOne,
-  oneToOnes,
-  outsidePorts,
-  poolRules,
-  reserve,
-  SourceRule,
-  sourceRules,
-} from "./rules";
+import { addForward, Forward, forwards, OneToOne, oneToOnes, outsidePorts, SourceRule, sourceRules } from "./rules";
 import { readLimits64, readNat64 } from "./settings64";
-import { PLACES } from "./store";
+import { readMasquerade, readNet, readOutsidePort, readPool, readPoolRule } from "./settings-pools";
 
-/** What becomes of packets to an outside address that nothing is mapped to. */
+/** The words of `unclaimed`. */
 export const UNCLAIMED_DROP = 0;
 export const UNCLAIMED_PASS = 1;
 export const UNCLAIMED_HOST = 2;
 
 const RULES_LIMIT = 256;
 
-export let unclaimed: i32 = UNCLAIMED_DROP;
+let unclaimed: i32 = UNCLAIMED_DROP;
+/** Of the addresses that ports of the chain have, which the machine itself uses. */
+let ownUnclaimed: i32 = UNCLAIMED_PASS;
 export let udpTimeoutMs: u32 = 300_000;
 export let icmpTimeoutMs: u32 = 60_000;
 
@@ -36,6 +26,7 @@ export function readSettings(json: string): bool {
   const outside = config.list("outside");
   for (let i = 0; i < outside.length; i++) unchecked((outsidePorts[outside.at(i).asPort()] = 1));
   unclaimed = config.choiceOr("unclaimed", UNCLAIMED_DROP, ["drop", "pass", "host"]);
+  if (config.has("unclaimed")) ownUnclaimed = unclaimed;
   udpTimeoutMs = <u32>config.integerOr("udpTimeout", 300, 120, 86400) * 1000;
   icmpTimeoutMs = <u32>config.integerOr("icmpTimeout", 60, 60, 86400) * 1000;
   setTelling(config.flagOr("tellRefused", false));
@@ -49,17 +40,21 @@ export function readSettings(json: string): bool {
   return config.accepted();
 }
 
+/** What becomes of packets to that outside address which nothing is mapped to. */
+export function unclaimedOf(address: u32): i32 {
+  return isOwnAddress(address) ? ownUnclaimed : unclaimed;
+}
+
+/** Whether what nothing is mapped to may be for the machine itself, and goes on. */
+export function mayBeOwn(address: u32): bool {
+  return ownUnclaimed == UNCLAIMED_PASS && isOwnAddress(address);
+}
+
 function readEach(config: Config, key: string, read: (rule: Config, label: string) => void): void {
   if (!config.has(key)) return;
   const list = config.list(key);
   if (list.length > RULES_LIMIT) return list.fail("must not have more than " + RULES_LIMIT.toString() + " rules");
   for (let i = 0; i < list.length; i++) read(list.at(i), key + "=" + (i + 1).toString());
-}
-
-function readNet(config: Config): Net {
-  const prefix = config.asPrefix();
-  if (prefix.address.version != 4) config.fail("must be an IPv4 prefix");
-  return new Net(prefix);
 }
 
 function readAddress(config: Config): u32 {
@@ -72,103 +67,37 @@ function readSource(config: Config, label: string): void {
   const rule = new SourceRule(new Counter("translated", label), new Counter("refused", label));
   const sources = config.list("from");
   for (let i = 0; i < sources.length; i++) rule.sources.push(readNet(sources.at(i)));
+  if (config.has("masquerade")) {
+    if (config.has("pool")) config.get("masquerade").fail("takes the place of a pool: there must not be both");
+    readMasquerade(config.get("masquerade"), rule);
+  } else if (config.has("pool")) {
+    readPool(config.list("pool"), rule);
+  } else {
+    config.fail("needs a pool, or masquerade");
+  }
   readPoolRule(config, rule);
   sourceRules.push(rule);
 }
 
-/** What rules with a pool have in common. */
-export function readPoolRule(config: Config, rule: SourceRule): void {
-  readPool(config.list("pool"), rule);
-  rule.mapping = config.choiceOr("mapping", rule.mapping, BEHAVIOURS);
-  rule.filtering = config.choiceOr("filtering", rule.filtering, BEHAVIOURS);
-  if (config.has("ports")) {
-    const ports = config.range("ports", 1, 65535);
-    rule.lowPort = ports.low;
-    rule.highPort = ports.high;
-  }
-  rule.parity = config.flagOr("parity", true);
-  rule.preserves = config.choiceOr("order", 0, ["random", "preserve"]) == 1;
-  rule.paired = config.choiceOr("pooling", 0, ["paired", "arbitrary"]) == 0;
-  rule.otherAddress = config.choiceOr("whenExhausted", 0, ["drop", "other-address"]) == 1;
-  rule.hairpins = config.flagOr("hairpin", true);
-  rule.mappingsPerHost = <u32>config.integerOr("mappingsPerHost", 0, 0, 1 << 20);
-  rule.sessionsPerHost = <u32>config.integerOr("sessionsPerHost", 0, 0, 1 << 20);
-  rule.keepsLow = config.flagOr("keepLowPorts", false);
-  rule.sharesPorts = config.flagOr("sharePorts", false);
-  if (
-    rule.sharesPorts &&
-    (rule.mapping != ADDRESS_AND_PORT_DEPENDENT || rule.filtering != ADDRESS_AND_PORT_DEPENDENT)
-  ) {
-    config.get("sharePorts").fail("needs mapping and filtering to be address-and-port-dependent");
-  }
-  if (config.has("blocks")) readBlocks(config.get("blocks"), rule);
-  for (let i = 0; i < poolRules.length; i++) {
-    if (sharesWithout(poolRules[i], rule)) {
-      config.get("pool").fail("has an address of an earlier rule with other blocks");
-      break;
-    }
-  }
-  poolRules.push(rule);
-}
-
-const BLOCK_SIZES: StaticArray<i32> = [64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384];
-
-function readBlocks(config: Config, rule: SourceRule): void {
-  const size = <i32>config.integer("size", 64, 16384);
-  if (!BLOCK_SIZES.includes(size)) config.get("size").fail("must be a power of two");
-  rule.blockSize = <u32>size;
-  rule.blocksPerHost = <u32>config.integerOr("perHost", 1, 1, 1024);
-  // Blocks begin at multiples of their size.
-  const first = (rule.lowPort + rule.blockSize - 1) & ~(rule.blockSize - 1);
-  if (first + rule.blockSize - 1 > rule.highPort) config.fail("of that size do not fit between the ports");
-}
-
-/** Where ports are given one by one, none of a block may be among them. */
-function sharesWithout(one: SourceRule, other: SourceRule): bool {
-  if (one.blockSize == other.blockSize) return false;
-  for (let i = 0; i < one.pool.length; i++) {
-    if (other.pool.includes(one.pool[i])) return true;
-  }
-  return false;
-}
-
-/** Addresses and prefixes; every address of a prefix is used. */
-function readPool(pool: Config, rule: SourceRule): void {
-  if (pool.isList && pool.length == 0) pool.fail("must not be empty");
-  for (let i = 0; i < pool.length; i++) {
-    const net = readNet(pool.at(i));
-    const count: u64 = <u64>~net.mask + 1;
-    if (net.value == 0) return pool.at(i).fail("must not be 0.0.0.0");
-    if (count + rule.pool.length > PLACES) {
-      return pool.fail("must not have more than " + PLACES.toString() + " addresses");
-    }
-    for (let n: u32 = 0; n < <u32>count; n++) {
-      rule.pool.push(net.value + n);
-      unchecked((rule.places[rule.pool.length - 1] = -1));
-    }
-  }
-}
-
 function readForward(config: Config, label: string): void {
   const ipProto = config.choice("ipProto", ["tcp", "udp"]) == 0 ? IP_PROTO_TCP : IP_PROTO_UDP;
-  const address = readAddress(config.get("address"));
+  const follows = config.has("port");
+  const isConfigured = config.has("address");
+  if (follows && isConfigured) config.get("port").fail("takes the place of an address: there must not be both");
+  const ownPort: i32 = follows ? readOutsidePort(config.get("port")) : -1;
+  if (!follows && !isConfigured) config.fail("needs an address, or a port that has it");
+  const address = isConfigured ? readAddress(config.get("address")) : 0;
   const ports = config.range("ports", 1, 65535);
   const to = readAddress(config.get("to"));
   const toPort = <u32>config.integerOr("toPort", ports.low, 1, 65535);
   if (toPort + ports.high - ports.low > 65535) config.get("toPort").fail("leads beyond port 65535");
+  const counter = new Counter("translated", label);
+  const rule = new Forward(address, ownPort, ipProto, ports.low, ports.high, to, toPort, counter);
   for (let i = 0; i < forwards.length; i++) {
-    const other = forwards[i];
-    if (
-      other.address == address &&
-      other.ipProto == ipProto &&
-      ports.low <= other.highPort &&
-      other.lowPort <= ports.high
-    )
-      config.fail("forwards ports that an earlier rule forwards");
+    if (rule.overlaps(forwards[i])) config.fail("forwards ports that an earlier rule forwards");
   }
-  const rule = new Forward(address, ipProto, ports.low, ports.high, to, toPort, new Counter("translated", label));
-  forwards.push(rule);
-  reserve(rule);
+  if (follows) follow(ownPort);
+  addForward(rule);
 }
 
 function readOneToOne(config: Config, label: string): void {

@@ -2,7 +2,7 @@
 import { Config, Counter } from "../sdk";
 import { setLimits } from "./limits64";
 import { Nat64Rule, nat64Rules, Net6 } from "./rules64";
-import { readPoolRule } from "./settings";
+import { readPool, readPoolRule } from "./settings-pools";
 
 const LENGTHS: StaticArray<u32> = [32, 40, 48, 56, 64, 96];
 
@@ -28,6 +28,7 @@ export function readNat64(config: Config, label: string): void {
     if (net.address.version != 6) hosts.at(i).fail("must be an IPv6 prefix");
     rule.hosts.push(new Net6(net));
   }
+  readPool(config.list("pool"), rule);
   readPoolRule(config, rule);
   nat64Rules.push(rule);
 }

@@ -144,6 +144,8 @@ class Header {
 
 export const header = changetype<Header>(base);
 const SLABS = base + 128;
+/** By port of the chain: the last address that it was seen to have, of those that rules follow. */
+export const ownAddresses: usize = base + 1024;
 const SLAB_BYTES: usize = 16;
 
 const ENTRIES: u32 = 131072;

@@ -16,9 +16,10 @@ import { holdOutward, takeInward, takeOutward } from "./expectations";
 import { holdHost, releaseHost } from "./hosts";
 import { translateError4 } from "./icmp64";
 import { translateError } from "./icmp-errors";
-import { findMapping, LEAST_REFERENCE, LIMIT, mappingOfOutside } from "./mappings";
+import { findMapping, LEAST_REFERENCE, LIMIT, mappingOfOutside, NO_ADDRESS } from "./mappings";
 import { follow4 } from "./nat64";
 import { joinIpv6 } from "./open64";
+import { isEnded } from "./ended";
 import { protocolOf, rewritePayload } from "./protocols";
 import {
   filtered,
@@ -27,6 +28,7 @@ import {
   lateFragment,
   limit,
   mismatch,
+  noAddress,
   noFlow,
   noMapping,
   noPort,
@@ -46,9 +48,10 @@ import {
   permit,
   sessionReferenceOf,
   sweep,
+  CLOSED,
   UNTRANSLATED,
 } from "./sessions";
-import { icmpTimeoutMs, unclaimed, udpTimeoutMs, UNCLAIMED_DROP, UNCLAIMED_HOST } from "./settings";
+import { icmpTimeoutMs, mayBeOwn, unclaimedOf, udpTimeoutMs, UNCLAIMED_DROP, UNCLAIMED_HOST } from "./settings";
 import { hostAt, mappingAt, Session, sessionAt } from "./store";
 
 const IP_PROTO_DCCP: u32 = 33;
@@ -62,7 +65,7 @@ export function translate4(packet: Packet, ip: Ipv4): void {
   if (flow === null) return dropIfOurs(packet, ip, noFlow);
   let reference = sessionReferenceOf(flow);
   if (packet.has(EVENT_ICMP_ERROR)) return translateErrorOf(packet, ip, reference);
-  if (reference == UNTRANSLATED) return;
+  if (reference == UNTRANSLATED || isEnded(packet, flow, reference)) return;
   if (reference == 0) reference = begin(packet, ip, flow);
   if (reference <= UNTRANSLATED) return;
   const session = sessionAt(reference);
@@ -71,15 +74,16 @@ export function translate4(packet: Packet, ip: Ipv4): void {
 }
 
 function translateErrorOf(packet: Packet, ip: Ipv4, reference: u32): void {
-  if (reference > UNTRANSLATED && sessionAt(reference).families != 0) {
+  if (reference > CLOSED && sessionAt(reference).families != 0) {
     translateError4(packet, ip, sessionAt(reference));
-  } else {
+  } else if (reference != 0 || !mayBeOwn(ip.destination)) {
     translateError(packet, ip, reference);
   }
 }
 
 /** What would have to be translated and cannot be must not pass with an inside address. */
 function dropIfOurs(packet: Packet, ip: Ipv4, reason: Reason, detail: u32 = 0): void {
+  if (mayBeOwn(ip.destination)) return;
   const isOurs = isClaimed(ip.destination) || findInward(ip.destination) !== null;
   if (isOurs || findSourceRule(ip.source) !== null || findOutward(ip.source) !== null) packet.drop(reason, detail);
 }
@@ -244,7 +248,7 @@ function leaveByPool(packet: Packet, ip: Ipv4, rule: SourceRule): bool {
   }
   if (found < LEAST_REFERENCE) {
     rule.refused.add();
-    refuse(packet, found == LIMIT ? limit : noPort);
+    refuse(packet, found == LIMIT ? limit : found == NO_ADDRESS ? noAddress : noPort);
     return false;
   }
   mapping = found;
@@ -274,7 +278,7 @@ function findTarget(packet: Packet, flow: Flow, ip: Ipv4, caller: u32, callerPor
   }
   if (!isClaimed(ip.destination)) return true;
   const found = hasPorts(packet) ? mappingOfOutside(ip.destination, port, proto) : 0;
-  if (found == 0) return refuseUnclaimed(packet, flow);
+  if (found == 0) return refuseUnclaimed(packet, flow, ip.destination);
   return callMapping(packet, flow, found, caller, callerPort);
 }
 
@@ -285,6 +289,8 @@ function callMapping(packet: Packet, flow: Flow, found: u32, caller: u32, caller
   const isRefused = isInside && (called.hairpins == 0 || packet.ipProto == IP_PROTO_ICMP);
   const isExpected = !isRefused && takeInward(found, caller);
   if (isRefused || (!isExpected && !isPermitted(found, caller, callerPort))) {
+    // Where it is the machine's own address, a caller whom the mapping does not let in may mean the machine.
+    if (mayBeOwn(called.outsideAddress)) return refuseUnclaimed(packet, flow, called.outsideAddress);
     refuse(packet, isRefused ? hairpinOff : filtered);
     outbox.close(flow);
     return false;
@@ -298,7 +304,8 @@ function callMapping(packet: Packet, flow: Flow, found: u32, caller: u32, caller
 }
 
 /** What nobody waits for must not hold a flow whose tuple a new mapping may need. */
-function refuseUnclaimed(packet: Packet, flow: Flow): bool {
+function refuseUnclaimed(packet: Packet, flow: Flow, address: u32): bool {
+  const unclaimed = unclaimedOf(address);
   if (unclaimed == UNCLAIMED_DROP) packet.drop(noMapping);
   if (unclaimed == UNCLAIMED_HOST) packet.host(noMapping);
   outbox.close(flow);

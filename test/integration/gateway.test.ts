@@ -165,6 +165,15 @@ describe.skipIf(obstacle !== null)(`an office's gateway: firewall, NAT and route
     expect(await reachWith("203.0.113.2", 4000, "-M", "dont")).toContain("2 received");
   }, 30_000);
 
+  it("hides the office behind the box's next address when that changes", async () => {
+    await ip(box, "address", "del", "203.0.113.1/24", "dev", "wan0");
+    await ip(box, "address", "add", "203.0.113.5/24", "dev", "wan0");
+    await ip(box, "route", "replace", "default", "via", "203.0.113.2");
+    const greeting = "far ::ffff:203.0.113.5";
+    await until(async () => (await fetchFrom(office, "http://198.51.100.2/").catch(String)) === greeting);
+    expect(await fetchFrom(far, "http://203.0.113.5:8080/")).toBe("office ::ffff:198.51.100.2");
+  }, 60_000);
+
   it("leaves no slot behind", async () => {
     const { last, status } = await engine.end();
     expect(last.frames).toMatchObject({ intact: true });

@@ -1,6 +1,13 @@
 // RFC 4787: behavioural requirements for unicast UDP.
 import { afterEach, expect } from "vitest";
-import { addressOf, type NatOptions, type NatUnderTest, openNat, portOf } from "../support/nat-under-test.ts";
+import {
+  addressOf,
+  type NatOptions,
+  type NatUnderTest,
+  openNat,
+  portOf,
+  setAddress,
+} from "../support/nat-under-test.ts";
 import { describeRequirements } from "../support/requirements.ts";
 
 const opened: NatUnderTest[] = [];
@@ -99,7 +106,20 @@ describeRequirements("RFC 4787", "nfs/nat/README.md", [
   {
     id: "REQ-7",
     says: "An outside interface with a dynamic address does not collide with inside addresses",
-    but: "addresses of the pool are configured; that of the chain's port itself is not followed",
+    but: "with `masquerade`; that inside and outside networks differ is for whoever configures them",
+    holds: async () => {
+      const nat = await openNat({ sources: [{ from: ["10.0.0.0/8"], masquerade: true }] });
+      opened.push(nat);
+      for (const address of ["203.0.113.1", "198.51.100.7", "10.9.9.9"]) {
+        setAddress(nat, address);
+        nat.out("arp who-has 10.0.0.2 tell 10.0.0.1");
+        nat.out(a(r1));
+        const outside = nat.outsideOf(a(r1));
+        expect(addressOf(outside)).toBe(address);
+        expect(nat.in(`udp ${r1} > ${outside}`)).toEqual([`next udp ${r1} > 10.0.0.1:5000`]);
+        expect(nat.held).toEqual([1, 1, 1, 1]);
+      }
+    },
   },
   {
     id: "REQ-8",

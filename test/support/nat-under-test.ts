@@ -83,5 +83,12 @@ export class NatUnderTest {
   }
 }
 
+/** The IPv4 address of `wan` from the next batch on; null: it has none. */
+export function setAddress(nat: NatUnderTest, address: string | null): void {
+  const addresses = address === null ? [] : [new Uint8Array(address.split(".").map(Number))];
+  const link = { port: 1, mac: new Uint8Array(6), mtu: 1500, addresses };
+  nat.fn.lane.native.fixRoutes({ links: [link], routes: [], neighbours: [] });
+}
+
 export const portOf = (endpoint: string) => Number(endpoint.split(/[:#]/)[1]);
 export const addressOf = (endpoint: string) => endpoint.split(/[:#]/)[0] as string;

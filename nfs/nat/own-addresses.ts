@@ -6,10 +6,10 @@ import { endExpectationsOf } from "./expectations";
 import { forwards, poolRules, reserveAll } from "./rules";
 import { ownAddresses } from "./store";
 
-/** Ports that rules follow, the address that each has (0 for none), and the last one that it had. */
+/** Ports that rules follow; by their places the address that each has (0 for none), and the last one that it had. */
 const ports: u32[] = [];
-const seen: u32[] = [];
-const known: u32[] = [];
+const seen = new StaticArray<u32>(256);
+const known = new StaticArray<u32>(256);
 let renumbered: Counter | null = null;
 
 /** While configuring: a rule follows that port's address. */
@@ -17,8 +17,6 @@ export function follow(port: u32): void {
   if (ports.includes(port)) return;
   if (renumbered === null) renumbered = new Counter("renumbered");
   ports.push(port);
-  seen.push(0);
-  known.push(0);
 }
 
 /** Between two batches, all of it may have changed. */
@@ -32,7 +30,10 @@ export function followAddresses(): void {
 
 /** Whether rules follow a port that has the address, or had it and has none now. */
 export function isOwnAddress(address: u32): bool {
-  return address != 0 && known.includes(address);
+  for (let i = 0; i < ports.length; i++) {
+    if (unchecked(known[i]) == address) return address != 0;
+  }
+  return false;
 }
 
 function change(index: i32, now: u32): void {
@@ -42,7 +43,8 @@ function change(index: i32, now: u32): void {
     const rule = unchecked(poolRules[i]);
     if (rule.ownPort != port) continue;
     rule.hasAddress = now != 0;
-    if (now != 0) unchecked((rule.pool[0] = now));
+    // Assigning to an element of an array could make it longer.
+    if (now != 0) store<u32>(rule.pool.dataStart, now);
   }
   // What is gone may come back: until there is another one, what has it stays.
   if (now == 0) return;

@@ -9,6 +9,9 @@ export const ADDRESS_AND_PORT_DEPENDENT = 2;
 
 export const BEHAVIOURS = ["endpoint-independent", "address-dependent", "address-and-port-dependent"];
 
+/** Rules of one kind at the most. */
+export const RULES = 256;
+
 /** IPv4 addresses that agree with `value` in the bits of `mask`. */
 export class Net {
   readonly value: u32;
@@ -171,7 +174,7 @@ export function isClaimed(address: u32): bool {
 }
 
 // Ports that forwards use, as port sets by address: no mapping may have them.
-const reservedAddresses: u32[] = [];
+const reservedAddresses = new StaticArray<u32>(RULES);
 const reservedSets: usize[] = [];
 let reservedCount = 0;
 
@@ -193,7 +196,6 @@ export function addForward(rule: Forward): void {
   }
   forwards.push(rule);
   if (isNew) {
-    reservedAddresses.push(0);
     reservedSets.push(heap.alloc(PORT_SETS * PORT_SET_BYTES));
   }
   reserveAll();

@@ -4,7 +4,17 @@ import { follow, isOwnAddress } from "./own-addresses";
 import { PrefixRule, prefixRules } from "./prefixes";
 import { readProtocols } from "./protocols";
 import { setTelling } from "./reasons";
-import { addForward, Forward, forwards, OneToOne, oneToOnes, outsidePorts, SourceRule, sourceRules } from "./rules";
+import {
+  addForward,
+  Forward,
+  forwards,
+  OneToOne,
+  oneToOnes,
+  outsidePorts,
+  RULES,
+  SourceRule,
+  sourceRules,
+} from "./rules";
 import { readLimits64, readNat64 } from "./settings64";
 import { readMasquerade, readNet, readOutsidePort, readPool, readPoolRule } from "./settings-pools";
 
@@ -12,8 +22,6 @@ import { readMasquerade, readNet, readOutsidePort, readPool, readPoolRule } from
 export const UNCLAIMED_DROP = 0;
 export const UNCLAIMED_PASS = 1;
 export const UNCLAIMED_HOST = 2;
-
-const RULES_LIMIT = 256;
 
 let unclaimed: i32 = UNCLAIMED_DROP;
 /** Of the addresses that ports of the chain have, which the machine itself uses. */
@@ -53,7 +61,7 @@ export function mayBeOwn(address: u32): bool {
 function readEach(config: Config, key: string, read: (rule: Config, label: string) => void): void {
   if (!config.has(key)) return;
   const list = config.list(key);
-  if (list.length > RULES_LIMIT) return list.fail("must not have more than " + RULES_LIMIT.toString() + " rules");
+  if (list.length > RULES) return list.fail("must not have more than " + RULES.toString() + " rules");
   for (let i = 0; i < list.length; i++) read(list.at(i), key + "=" + (i + 1).toString());
 }
 

@@ -32,6 +32,10 @@ libclang-rt-14-dev  sanitizers of the fuzz targets
 clang-format     npm run format
 prometheus       scrapes and checks metrics in tests
 nfdump           receives flows in tests
+python3-pyftpdlib  FTP server behind and before NAT in tests
+tftpd-hpa        TFTP server in tests
+sip-tester       SIP phone in tests
+coturn           tells NAT behaviours in tests (RFC 5780)
 LIST
 }
 

@@ -66,7 +66,7 @@ uint32_t FlowCopy::CopyTouched() {
   return count;
 }
 
-// Of second tuples only those that belong to a flow: where none ever did, the file has holes.
+// Of second tuples only those that say something of a flow: where none ever did, the file has holes.
 void FlowCopy::CopyBlock(uint32_t block) {
   const FlowFile from({from_->data(), from_->bytes()}, capacity_);
   const FlowFile to({to_->data(), to_->bytes()}, capacity_);
@@ -77,7 +77,8 @@ void FlowCopy::CopyBlock(uint32_t block) {
   bytes_ += count * (sizeof(FlowTuple) + sizeof(FlowState));
   for (uint32_t flow = first; flow < first + count; ++flow) {
     const uint32_t second = flow + from.second_base();
-    if (from.tuple(flow).bound()) std::memcpy(&to.tuple(second), &from.tuple(second), sizeof(FlowTuple));
+    const bool shifted = from.states()[flow].flags & abi::kFlowFlagShifted;
+    if (from.tuple(flow).bound() || shifted) std::memcpy(&to.tuple(second), &from.tuple(second), sizeof(FlowTuple));
   }
 }
 

@@ -242,7 +242,8 @@ void FlowEngine::TrackOne(uint32_t position, Record& record, const uint8_t* byte
     *arrival = {Fate::kDropped, layout::kEngineDropReasonsFlowTableFull};
     return;
   }
-  TrackResult result = TrackFrame(table_->state(hit.flow), hit.direction, record, bytes, now_ns, config_.tracker);
+  TrackResult result = TrackFrame(table_->state(hit.flow), hit.direction, record, bytes, now_ns, config_.tracker,
+                                  table_->shifts(hit.flow));
   if (result.reuse) {
     const TcpTrack successor = TrackOfSuccessor(table_->state(hit.flow));
     End(hit.flow, abi::kFlowEndReused, now_ns);
@@ -288,6 +289,7 @@ FlowHit FlowEngine::Begin(const FlowKey& key, uint8_t side, uint64_t now_ns) {
   table_changed_ = true;
   FlowState& state = table_->state(flow);
   state.start_ns = now_ns;
+  if (!expected_.empty() && expected_.Take(key, side, now_ns)) state.flags |= abi::kFlowFlagRelated;
   serials_[flow] = ++serial_;
   for (const FlowColumn& column : config_.columns) {
     std::memset(column.data + static_cast<uint64_t>(flow) * column.bytes, 0, column.bytes);
@@ -484,6 +486,20 @@ bool FlowEngine::Bind(uint32_t flow, const Endpoints& reply, uint8_t ip_version)
   return bound;
 }
 
+bool FlowEngine::Shift(uint32_t flow, uint8_t direction, uint32_t shift) {
+  if (!IsLive(flow) || direction > 1 || table_->state(flow).ip_proto != 6) return false;
+  table_->Shift(flow, direction, shift);
+  Touch(flow);
+  return true;
+}
+
+bool FlowEngine::Expect(uint32_t flow, uint8_t ip_proto, const Endpoints& first, uint32_t within_ms, uint64_t now_ns) {
+  if (!IsLive(flow)) return false;
+  const FlowKey& key = *table_->KeyOf(flow, 0);
+  const uint64_t deadline_ns = now_ns + static_cast<uint64_t>(within_ms) * 1'000'000;
+  return expected_.Add({first, key.zone, key.vlan, ip_proto, key.ip_version, deadline_ns}, now_ns);
+}
+
 void FlowEngine::ShareLanes(const FlowLanes& lanes) {
   lanes_ = lanes;
   for (uint32_t flow = 1; flow <= table_->used() && table_->size() > 0; ++flow) {
@@ -509,6 +525,7 @@ void FlowEngine::TakeOut(uint32_t flow, uint8_t* to) {
     moved.has_second = 1;
   }
   moved.state = table_->state(flow);
+  moved.shifts = table_->shifts(flow);
   std::memcpy(to, &moved, sizeof(moved));
   to += sizeof(moved);
   for (const FlowColumn& column : config_.columns) {
@@ -541,6 +558,9 @@ void FlowEngine::PutIn(const uint8_t* from, uint64_t now_ns) {
   const uint32_t flow = hit.flow;
   // Whatever Insert knows of the flow is in its state, and the same there.
   table_->state(flow) = moved.state;
+  if (moved.state.flags & abi::kFlowFlagShifted) {
+    for (const uint8_t direction : {0, 1}) table_->Shift(flow, direction, moved.shifts.of[direction]);
+  }
   for (const FlowColumn& column : config_.columns) {
     std::memcpy(column.data + static_cast<uint64_t>(flow) * column.bytes, from, column.bytes);
     from += column.bytes;

@@ -16,6 +16,7 @@
 #include "abi.h"
 #include "canary.h"
 #include "detours.h"
+#include "expected_flows.h"
 #include "flow_copy.h"
 #include "flow_table.h"
 #include "flow_timers.h"
@@ -108,6 +109,7 @@ struct MovedFlow {
   uint8_t has_second;
   uint8_t reserved[5];
   FlowState state;
+  TcpShifts shifts;
 };
 
 class FlowEngine {
@@ -142,6 +144,10 @@ class FlowEngine {
   // What functions ask for. False if the flow does not live or the request cannot be met.
   // `ip_version` is that of the replies, which may be the other one; 0: the flow's own.
   bool Bind(uint32_t flow, const Endpoints& reply, uint8_t ip_version = 0);
+  // Sequence numbers of that direction have `shift` added on the way through the chain.
+  bool Shift(uint32_t flow, uint8_t direction, uint32_t shift);
+  // A flow with these first frames is related to `flow`, if it begins within that time.
+  bool Expect(uint32_t flow, uint8_t ip_proto, const Endpoints& first, uint32_t within_ms, uint64_t now_ns);
   bool SetTimeout(uint32_t flow, uint32_t timeout_ms);
   bool SetLabels(uint32_t flow, uint32_t labels, bool set);
   bool Close(uint32_t flow, uint64_t now_ns);
@@ -254,6 +260,7 @@ class FlowEngine {
   std::unique_ptr<FlowTable> table_;
   std::unique_ptr<FlowTimers> timers_;
   std::unique_ptr<FragmentTable> fragments_;
+  ExpectedFlows expected_;
   Counters counters_;
 
   std::array<Candidate, abi::kBatchCapacity> candidates_;

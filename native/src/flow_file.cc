@@ -12,7 +12,7 @@ constexpr uint64_t kPageBytes = 4096;
 constexpr uint64_t kMagic = 0x31574f4c46455355;  // "USEFLOW1"
 
 // Changes with every meaning of a byte in the file, the TCP tracker's own included.
-constexpr uint64_t kLayoutVersion = 1;
+constexpr uint64_t kLayoutVersion = 2;
 constexpr uint64_t kLayout = kLayoutVersion << 32 | sizeof(FlowTuple) << 16 | sizeof(FlowState);
 
 // As many as timeouts are kept for (FlowTimeouts::tcp).

@@ -17,6 +17,7 @@
 #include "flow_key.h"
 #include "flow_state.h"
 #include "flow_table.h"
+#include "tcp_segment.h"
 
 namespace sluice {
 
@@ -29,8 +30,11 @@ inline constexpr uint64_t kTupleWhole = 0x80;
 
 struct alignas(64) FlowTuple {
   FlowKey key;
-  uint64_t word;    // 0: none
-  FlowPorts ports;  // of a first tuple
+  uint64_t word;  // 0: none
+  union {
+    FlowPorts ports;   // of a first tuple
+    TcpShifts shifts;  // of a second one, bound or not; hold with kFlowFlagShifted
+  };
 
   bool whole() const { return (word & kTupleWhole) != 0; }
   bool bound() const { return (word & (kTupleWhole | kTupleBound)) == (kTupleWhole | kTupleBound); }

@@ -43,6 +43,10 @@ class SharedFlowTable final : public FlowTable {
     return file_.tuple(tuple == 0 ? flow : Second(flow)).side();
   }
 
+  TcpShifts shifts(uint32_t flow) const override {
+    return states_[flow].flags & abi::kFlowFlagShifted ? file_.tuple(Second(flow)).shifts : TcpShifts{};
+  }
+  void Shift(uint32_t flow, uint8_t direction, uint32_t shift) override;
   FlowPorts& PortsOf(uint32_t flow) override { return file_.tuple(flow).ports; }
 
   uint32_t size() const override { return size_; }
@@ -118,7 +122,7 @@ const FlowKey* SharedFlowTable::KeyOf(uint32_t flow, uint8_t tuple) const {
 void SharedFlowTable::Write(uint32_t number, const FlowKey& key, uint64_t hash, uint8_t side) {
   FlowTuple& tuple = file_.tuple(number);
   tuple.key = key;
-  tuple.ports = {};
+  if (number < file_.second_base()) tuple.ports = {};
   StoreOrdered(tuple.word, WordOf(hash, side));
   index_->Insert(hash, number);
 }
@@ -157,6 +161,14 @@ bool SharedFlowTable::Bind(uint32_t flow, const FlowKey& key, uint8_t side) {
   StoreOrdered(first.word, first.word | kTupleBound);
   Write(Second(flow), key, hash, side ^ 1);
   return true;
+}
+
+void SharedFlowTable::Shift(uint32_t flow, uint8_t direction, uint32_t shift) {
+  if (!IsWhole(flow)) return;
+  TcpShifts shifts = this->shifts(flow);
+  shifts.of[direction] = shift;
+  file_.tuple(Second(flow)).shifts = shifts;
+  states_[flow].flags |= abi::kFlowFlagShifted;
 }
 
 void SharedFlowTable::Remove(uint32_t flow) {

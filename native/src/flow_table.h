@@ -13,6 +13,7 @@
 
 #include "flow_key.h"
 #include "flow_state.h"
+#include "tcp_segment.h"
 
 namespace sluice {
 
@@ -74,6 +75,10 @@ class FlowTable {
 
   // Of a flow that lives.
   virtual FlowPorts& PortsOf(uint32_t flow) = 0;
+  // How far a function has shifted the flow's sequence numbers; zero unless its flag kFlowFlagShifted is set.
+  virtual TcpShifts shifts(uint32_t flow) const = 0;
+  // From now on; nothing if there is no such flow.
+  virtual void Shift(uint32_t flow, uint8_t direction, uint32_t shift) = 0;
 
   virtual uint32_t size() const = 0;
   virtual uint32_t capacity() const = 0;

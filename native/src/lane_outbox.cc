@@ -22,6 +22,16 @@ uint16_t Word(std::span<const uint8_t> bytes, size_t at) {
 constexpr uint16_t kNoPosition = UINT16_MAX;
 constexpr size_t kTupleBytes = 36;
 
+// The body of a message that has at least so many bytes.
+Endpoints ReadTuple(std::span<const uint8_t> body) {
+  Endpoints tuple;
+  std::memcpy(tuple.source, body.data(), sizeof(tuple.source));
+  std::memcpy(tuple.destination, body.data() + 16, sizeof(tuple.destination));
+  tuple.source_port = Word(body, 32);
+  tuple.destination_port = Word(body, 34);
+  return tuple;
+}
+
 }  // namespace
 
 // ---- to the function ----
@@ -107,12 +117,13 @@ bool Lane::Obey(const Function& function, const Message& message, const Queue* q
     case abi::kMessageBind: {
       const uint16_t version = message.flags;
       if (message.body.size() < kTupleBytes || (version != 0 && version != 4 && version != 6)) return false;
-      Endpoints reply;
-      std::memcpy(reply.source, message.body.data(), sizeof(reply.source));
-      std::memcpy(reply.destination, message.body.data() + 16, sizeof(reply.destination));
-      reply.source_port = Word(message.body, 32);
-      reply.destination_port = Word(message.body, 34);
-      return flows.Bind(message.flow, reply, static_cast<uint8_t>(version));
+      return flows.Bind(message.flow, ReadTuple(message.body), static_cast<uint8_t>(version));
+    }
+    case abi::kMessageShift:
+      return message.flags <= 1 && flows.Shift(message.flow, message.flags, message.value);
+    case abi::kMessageExpect: {
+      if (message.body.size() < kTupleBytes || message.flags > 0xff) return false;
+      return flows.Expect(message.flow, message.flags, ReadTuple(message.body), message.value, clock_ns_);
     }
     case abi::kMessageEvent: {
       const uint32_t event = message.flags < 32 ? 1u << message.flags : 0;

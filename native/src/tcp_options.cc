@@ -41,7 +41,7 @@ uint32_t ReadSackEdge(const TcpSegment& segment, uint32_t limit) {
   uint32_t edge = segment.ack;
   if (option == nullptr) return edge;
   for (uint32_t at = 2; at + 8 <= *option; at += 8) {
-    const uint32_t right = LoadBig32(option - 1 + at + 4);
+    const uint32_t right = LoadBig32(option - 1 + at + 4) - segment.ack_shift;
     if (!IsAfter(right, limit)) edge = Later(edge, right);
   }
   return edge;

@@ -49,6 +49,6 @@ inline uint32_t TakePredicted(FlowState& flow, TcpConnection& connection, const 
 
 // TrackFrame without prediction: the same, only slower. For tests.
 TrackResult TrackFrameUnpredicted(FlowState& flow, uint8_t direction, const Record& record, const uint8_t* bytes,
-                                  uint64_t now_ns, const TrackerConfig& config);
+                                  uint64_t now_ns, const TrackerConfig& config, const TcpShifts& shifts = {});
 
 }  // namespace sluice

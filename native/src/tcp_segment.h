@@ -22,6 +22,12 @@ inline bool IsBefore(uint32_t a, uint32_t b) { return static_cast<int32_t>(a - b
 inline bool IsAfter(uint32_t a, uint32_t b) { return IsBefore(b, a); }
 inline uint32_t Later(uint32_t a, uint32_t b) { return IsBefore(a, b) ? b : a; }
 
+// A function that changes the length of what passes shifts the numbers of one direction, as the other side sees them:
+// by direction, what was added to its sequence numbers, and so has to be taken from the acknowledgements of them.
+struct TcpShifts {
+  uint32_t of[2] = {0, 0};
+};
+
 struct TcpSegment {
   uint32_t seq;
   uint32_t end;      // seq and what the segment takes of the sequence space: payload, SYN, FIN
@@ -31,6 +37,7 @@ struct TcpSegment {
   uint8_t flags;
   uint8_t options_bytes;
   const uint8_t* options;
+  uint32_t ack_shift;  // taken from `ack`; numbers in `options` have it still
 
   bool has(uint8_t flag) const { return (flags & flag) != 0; }
 };
@@ -48,19 +55,20 @@ inline uint32_t WirePayloadBytes(const Record& record, const uint8_t* bytes) {
 }
 
 // `record` is sound and has a TCP header.
-inline TcpSegment ReadTcpSegment(const Record& record, const uint8_t* bytes) {
+inline TcpSegment ReadTcpSegment(const Record& record, const uint8_t* bytes, uint32_t ack_shift = 0) {
   const uint8_t* tcp = bytes + record.l4_offset;
   const uint32_t seq = LoadBig32(tcp + 4), payload = WirePayloadBytes(record, bytes);
   const uint8_t flags = record.tcp_flags;
   const uint32_t controls = ((flags & kTcpSyn) != 0) + ((flags & kTcpFin) != 0);
   return {.seq = seq,
           .end = seq + payload + controls,
-          .ack = LoadBig32(tcp + 8),
+          .ack = LoadBig32(tcp + 8) - ack_shift,
           .payload = payload,
           .window = LoadBig16(tcp + 14),
           .flags = flags,
           .options_bytes = static_cast<uint8_t>(record.payload_offset - record.l4_offset - kTcpHeaderBytes),
-          .options = tcp + kTcpHeaderBytes};
+          .options = tcp + kTcpHeaderBytes,
+          .ack_shift = ack_shift};
 }
 
 }  // namespace sluice

@@ -167,8 +167,7 @@ void NoteFlags(const TcpFrame& frame) {
 }
 
 [[gnu::noinline]] TrackResult TrackSegment(FlowState& flow, uint8_t direction, const Record& record,
-                                           const uint8_t* bytes, uint64_t now_ns, const TrackerConfig& config) {
-  const TcpSegment segment = ReadTcpSegment(record, bytes);
+                                           const TcpSegment& segment, uint64_t now_ns, const TrackerConfig& config) {
   const TcpFrame frame = {.flow = flow,
                           .connection = ConnectionOf(flow),
                           .segment = segment,
@@ -205,24 +204,24 @@ TrackResult TrackFragment(FlowState& flow, uint8_t direction, uint64_t now_ns, c
 
 template <bool kPredict>
 TrackResult TrackTcp(FlowState& flow, uint8_t direction, const Record& record, const uint8_t* bytes, uint64_t now_ns,
-                     const TrackerConfig& config) {
+                     const TrackerConfig& config, const TcpShifts& shifts) {
   const bool fragment = (record.flags & abi::kRecordFlagFragment) != 0;
   const bool header = record.ip_proto == kProtoTcp && record.l4_offset != abi::kOffsetNone;
   if (record.malformed != 0 || (!header && !fragment)) {
     return InvalidFrame(flow, config.timeouts.tcp[flow.state], now_ns);
   }
   if (!header) return TrackFragment(flow, direction, now_ns, config.timeouts);
-  const TcpSegment segment = ReadTcpSegment(record, bytes);
+  const TcpSegment segment = ReadTcpSegment(record, bytes, shifts.of[direction ^ 1]);
   if (kPredict && !fragment && IsPredicted(flow, ConnectionOf(flow), segment, direction)) {
     return TrackPredicted(flow, segment, config, now_ns, direction);
   }
-  return TrackSegment(flow, direction, record, bytes, now_ns, config);
+  return TrackSegment(flow, direction, record, segment, now_ns, config);
 }
 
 template <bool kPredict>
 TrackResult TrackProtocol(FlowState& flow, uint8_t direction, const Record& record, const uint8_t* bytes,
-                          uint64_t now_ns, const TrackerConfig& config) {
-  if (flow.ip_proto == kProtoTcp) return TrackTcp<kPredict>(flow, direction, record, bytes, now_ns, config);
+                          uint64_t now_ns, const TrackerConfig& config, const TcpShifts& shifts) {
+  if (flow.ip_proto == kProtoTcp) return TrackTcp<kPredict>(flow, direction, record, bytes, now_ns, config, shifts);
   switch (flow.ip_proto) {
     case kProtoUdp:
       return TrackUdp(flow, direction, record, bytes, now_ns, config.timeouts);
@@ -237,13 +236,13 @@ TrackResult TrackProtocol(FlowState& flow, uint8_t direction, const Record& reco
 
 template <bool kPredict>
 TrackResult Track(FlowState& flow, uint8_t direction, const Record& record, const uint8_t* bytes, uint64_t now_ns,
-                  const TrackerConfig& config) {
+                  const TrackerConfig& config, const TcpShifts& shifts) {
   const bool first = flow.deadline_ns == 0;
   if (first) {
     flow.state = abi::kFlowStateNew;
     flow.start_ns = now_ns;
   }
-  TrackResult result = TrackProtocol<kPredict>(flow, direction, record, bytes, now_ns, config);
+  TrackResult result = TrackProtocol<kPredict>(flow, direction, record, bytes, now_ns, config, shifts);
   flow.deadline_ns = result.deadline_ns;
   if (first) result.events |= abi::kEventStart;
   return result;
@@ -262,13 +261,13 @@ FlowTimeouts DefaultFlowTimeouts() {
 }
 
 TrackResult TrackFrame(FlowState& flow, uint8_t direction, const Record& record, const uint8_t* bytes, uint64_t now_ns,
-                       const TrackerConfig& config) {
-  return Track<true>(flow, direction, record, bytes, now_ns, config);
+                       const TrackerConfig& config, const TcpShifts& shifts) {
+  return Track<true>(flow, direction, record, bytes, now_ns, config, shifts);
 }
 
 TrackResult TrackFrameUnpredicted(FlowState& flow, uint8_t direction, const Record& record, const uint8_t* bytes,
-                                  uint64_t now_ns, const TrackerConfig& config) {
-  return Track<false>(flow, direction, record, bytes, now_ns, config);
+                                  uint64_t now_ns, const TrackerConfig& config, const TcpShifts& shifts) {
+  return Track<false>(flow, direction, record, bytes, now_ns, config, shifts);
 }
 
 TcpTrack TrackOfSuccessor(const FlowState& ended) {

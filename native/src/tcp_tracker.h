@@ -6,6 +6,7 @@
 
 #include "flow_state.h"
 #include "record.h"
+#include "tcp_segment.h"
 
 namespace sluice {
 
@@ -37,9 +38,10 @@ struct TrackResult {
 // Updates state, counters and flags of `flow` for one sound or malformed frame of it (packets, octets and last_ns are
 // the caller's). `direction` as in FlowHit, `bytes` the frame. Handles every IP protocol. A flow is new while its
 // deadline_ns is 0; the caller has set what identifies it (ip_proto, ip_version), and the rest is zero but for `state`,
-// which may be NEW already. With `reuse` nothing was changed.
+// which may be NEW already. With `reuse` nothing was changed. Each side's numbers are kept as it sends them: `shifts`
+// say what acknowledgements of them have to be turned back by.
 TrackResult TrackFrame(FlowState& flow, uint8_t direction, const Record& record, const uint8_t* bytes, uint64_t now_ns,
-                       const TrackerConfig& config);
+                       const TrackerConfig& config, const TcpShifts& shifts = {});
 
 // What FlowState::tcp of the new flow begins with after `reuse`: if the frame is a SYN/ACK, what is known of the SYN
 // that it answers, which was seen while `ended` still lived. Without it that side's window scale is unknown.

@@ -3,6 +3,7 @@ import {
   batch,
   Config,
   ETHER_TYPE_ARP,
+  EVENT_ICMP_ERROR,
   Flow,
   ICMPV6_NEIGHBOUR_ADVERTISEMENT,
   ICMPV6_NEIGHBOUR_SOLICITATION,
@@ -93,7 +94,7 @@ function judgeAnew(packet: Packet, place: u32, flow: Flow | null): void {
   if (checksSources && isSpoofed(packet, ingress)) return packet.drop(spoofed, ingress);
   if (hasChallenges && isAnswer(packet)) return packet.drop(challenge);
   const isOpposite = flow !== null && isCurrent(decisionOf(flow)) && isOpposed(packet, decisionOf(flow));
-  const state = stateOf(packet, flow, takesMidstream, isOpposite);
+  const state = expectedOr(stateOf(packet, flow, takesMidstream, isOpposite), flow);
   if (state == RELATED && !asksForRelated) return relate(packet, flow);
   const from = ingress != 0 ? ingress : zoneOfSource(packet);
   const to = egressZone(packet);
@@ -101,6 +102,12 @@ function judgeAnew(packet: Packet, place: u32, flow: Flow | null): void {
   if (flow !== null && state <= ESTABLISHED && isKept(packet, flow)) return;
   if (isReply) pending.add(packet, place, true, to, from, state, minute);
   else pending.add(packet, place, false, from, to, state, minute);
+}
+
+/** A flow that a function expected is related, where a rule asks for that, and new otherwise. */
+@inline
+function expectedOr(state: u32, flow: Flow | null): u32 {
+  return state == NEW && asksForRelated && flow !== null && flow.isRelated ? RELATED : state;
 }
 
 /** A client that was challenged is where it says. */
@@ -134,14 +141,15 @@ function relate(packet: Packet, flow: Flow | null): void {
 function settle(packet: Packet, index: u32): void {
   const flow = packet.flow;
   const state = pending.stateAt(index);
-  const isOfFlow = flow !== null && state <= ESTABLISHED;
+  const isExpected = state == RELATED && !packet.has(EVENT_ICMP_ERROR);
+  const isOfFlow = flow !== null && (state <= ESTABLISHED || isExpected);
   // An earlier packet of this batch began the flow.
   const decision = isOfFlow ? decisionOf(flow!) : 0;
   if (isOfFlow && isCurrent(decision) && !isOpposed(packet, decision)) return follow(packet, decision);
   const match = decidingRule(packet, index, flow);
   if (match == ruleCount) {
     if (state == INVALID) return packet.drop(invalid);
-    if (state == RELATED) return relate(packet, flow);
+    if (state == RELATED && !isExpected) return relate(packet, flow);
   }
   const from = pending.fromAt(index);
   const to = pending.toAt(index);

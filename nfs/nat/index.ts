@@ -1,8 +1,10 @@
 // Network address translation: README.md says what the rules mean, store.ts what is remembered.
 import { batch, events, Packet } from "../sdk";
 import { tellBlocks } from "./block-log";
+import { sweepExpectations } from "./expectations";
 import { translate64 } from "./nat64";
 import { prefixRules, translate6 } from "./prefixes";
+import { protocolsFit } from "./protocol-store";
 import { forwards, oneToOnes, poolRules } from "./rules";
 import { nat64Rules } from "./rules64";
 import { endFlow, sweep } from "./sessions";
@@ -23,7 +25,7 @@ let lastTime: u64 = 0;
 export function nf_configure(json: string): bool {
   const accepted = readSettings(json);
   translates4 = poolRules.length + forwards.length + oneToOnes.length > 0;
-  return accepted && fits();
+  return accepted && fits() && protocolsFit();
 }
 
 export function nf_process(): void {
@@ -51,4 +53,5 @@ export function nf_events(): void {
 
 export function nf_tick(): void {
   sweep(SWEEP);
+  sweepExpectations(SWEEP);
 }

@@ -1,7 +1,7 @@
 // Mappings: found by their inside endpoint when a connection begins, by their outside endpoint when a stranger calls.
 import { IP_PROTO_ICMP } from "../sdk";
 import { holdHost, releaseHost } from "./hosts";
-import { ANY, findPort, givePort, isTaken, placeOf, portSetOf, sameParity, takePort } from "./ports";
+import { ANY, findPlace, findPort, givePort, isTaken, placeOf, portSetOf, sameParity, takePort } from "./ports";
 import { ADDRESS_AND_PORT_DEPENDENT, INDEPENDENT, reservedSetOf, SourceRule } from "./rules";
 import { blockPort, chosenBlock, choosePortInBlocks, dropEmptyBlock, leaveBlock, OVER_LIMIT } from "./blocks";
 import {
@@ -84,6 +84,50 @@ export function mappingOfOutside(address: u32, port: u32, proto: u32): u32 {
     if (mapping.outsideAddress == address && mapping.outsidePort == <u16>port && mapping.ipProto == <u8>proto) break;
     reference = mapping.nextOutside;
   }
+  return reference;
+}
+
+/** The mapping that the inside endpoint has for all destinations, 0 if it has none. */
+export function mappingOfInside(address: u32, port: u32, proto: u32): u32 {
+  ask(address, port, proto);
+  let reference = load<u32>(insideBucket());
+  while (reference != 0 && !isAsked(mappingAt(reference))) reference = mappingAt(reference).next;
+  return reference;
+}
+
+function ask(address: u32, port: u32, proto: u32): void {
+  ipProto = proto;
+  host6 = 0;
+  insideAddress = address;
+  insidePort = port;
+  remoteAddress = 0;
+  remotePort = 0;
+}
+
+/** A mapping for all destinations to that outside endpoint, which is free; nobody may call it. 0 if there is no room. */
+export function placeMapping(address: u32, port: u32, proto: u32, outsideAddress: u32, outsidePort: u32): u32 {
+  ask(address, port, proto);
+  const place: i32 = findPlace(outsideAddress);
+  const host = place < 0 ? 0 : holdHost(insideAddress);
+  if (host == 0) return 0;
+  const reference = mappings.take();
+  if (reference == 0) {
+    releaseHost(host);
+    return 0;
+  }
+  const mapping = mappingAt(reference);
+  mapping.insideAddress = address;
+  mapping.insidePort = <u16>port;
+  mapping.ipProto = <u8>proto;
+  mapping.outsideAddress = outsideAddress;
+  mapping.outsidePort = <u16>outsidePort;
+  mapping.place = <u16>place;
+  mapping.filtering = <u8>ADDRESS_AND_PORT_DEPENDENT;
+  mapping.hairpins = 1;
+  mapping.host = host;
+  hostAt(host).mappings++;
+  takePort(place, portSetOf(place, proto), outsidePort);
+  link(reference);
   return reference;
 }
 

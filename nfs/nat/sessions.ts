@@ -3,6 +3,7 @@
 import { batch, Column, Flow, FLOW_END_NONE, FLOW_STATE_NONE, flowCapacity } from "../sdk";
 import { releaseHost } from "./hosts";
 import { dropMapping } from "./mappings";
+import { controls, PROTOCOL_LAST } from "./protocol-store";
 import { ADDRESS_AND_PORT_DEPENDENT, INDEPENDENT } from "./rules";
 import {
   bucketOf,
@@ -89,6 +90,7 @@ export function closeSession(reference: u32): void {
   if (session.permission != 0) releasePermission(session.permission);
   if (session.mapping != 0) releaseMapping(session.mapping);
   if (session.target != 0) releaseMapping(session.target);
+  if (session.control > PROTOCOL_LAST) controls.give(session.control);
   sessions.give(reference);
 }
 
@@ -98,7 +100,7 @@ export function dropSession(flow: Flow, reference: u32): void {
   closeSession(reference);
 }
 
-function releaseMapping(reference: u32): void {
+export function releaseMapping(reference: u32): void {
   const mapping = mappingAt(reference);
   mapping.sessions--;
   dropUnused(reference);

@@ -1,6 +1,7 @@
 // The configuration, read. Cold; README.md says what each key means.
 import { Config, Counter, IP_PROTO_TCP, IP_PROTO_UDP, Prefix } from "../sdk";
 import { PrefixRule, prefixRules } from "./prefixes";
+import { readProtocols } from "./protocols";
 import { setTelling } from "./reasons";
 import {
   ADDRESS_AND_PORT_DEPENDENT,
@@ -44,6 +45,7 @@ export function readSettings(json: string): bool {
   readEach(config, "prefixes", readPrefixRule);
   readEach(config, "nat64", readNat64);
   readLimits64(config);
+  if (config.has("helpers")) readProtocols(config.object("helpers"));
   return config.accepted();
 }
 

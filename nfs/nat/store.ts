@@ -80,6 +80,8 @@ export class Session {
   hairpins: u8;
   /** ENTERS_IPV6, LEAVES_IPV6: in place of such a tuple's source stands the reference of a Pair. */
   families: u8;
+  /** PROTOCOL_* (protocols.ts), or what is known of an FTP control connection. */
+  control: u32;
 }
 
 /** Bits of Session.families. */
@@ -174,7 +176,7 @@ export const NUMBER_BYTES: u32 = 16;
 export const numbers: usize = notes + NOTES * NOTE_BYTES;
 const ARRAYS = numbers + NUMBERS * NUMBER_BYTES;
 
-/** Entries of one kind; those that were never used lie behind `used`. */
+/** Entries of one kind; those that were never used lie behind `used`. References count from `origin`. */
 @final
 export class Slab {
   constructor(
@@ -183,6 +185,7 @@ export class Slab {
     readonly bytes: u32,
     readonly capacity: u32,
     readonly level: Gauge,
+    readonly origin: usize = base,
   ) {}
 
   /** How many were ever used: the first so many places may hold entries. */
@@ -190,25 +193,30 @@ export class Slab {
     return load<u32>(this.head);
   }
 
+  /** How many are in use. */
+  get live(): u32 {
+    return load<u32>(this.head, 8);
+  }
+
   /** Reference of a zeroed entry; 0 if all are in use. */
   take(): u32 {
     let entry = load<u32>(this.head, 4);
     if (entry != 0) {
-      store<u32>(this.head, load<u32>(base + entry), 4);
+      store<u32>(this.head, load<u32>(this.origin + entry), 4);
     } else {
       const used = this.used;
       if (used == this.capacity) return 0;
-      entry = <u32>(this.first - base) + used * this.bytes;
+      entry = <u32>(this.first - this.origin) + used * this.bytes;
       store<u32>(this.head, used + 1);
     }
-    for (let i: u32 = 0; i < this.bytes; i += 4) store<u32>(base + entry + i, 0);
+    for (let i: u32 = 0; i < this.bytes; i += 4) store<u32>(this.origin + entry + i, 0);
     this.count(1);
     return entry;
   }
 
   give(entry: u32): void {
-    for (let i: u32 = 4; i < this.bytes; i += 4) store<u32>(base + entry + i, 0);
-    store<u32>(base + entry, load<u32>(this.head, 4));
+    for (let i: u32 = 4; i < this.bytes; i += 4) store<u32>(this.origin + entry + i, 0);
+    store<u32>(this.origin + entry, load<u32>(this.head, 4));
     store<u32>(this.head, entry, 4);
     this.count(-1);
   }

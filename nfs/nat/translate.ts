@@ -12,12 +12,14 @@ import {
   Packet,
   Reason,
 } from "../sdk";
+import { holdOutward, takeInward, takeOutward } from "./expectations";
 import { holdHost, releaseHost } from "./hosts";
 import { translateError4 } from "./icmp64";
 import { translateError } from "./icmp-errors";
 import { findMapping, LEAST_REFERENCE, LIMIT, mappingOfOutside } from "./mappings";
 import { follow4 } from "./nat64";
 import { joinIpv6 } from "./open64";
+import { protocolOf, rewritePayload } from "./protocols";
 import {
   filtered,
   hairpinOff,
@@ -97,6 +99,7 @@ function follow(packet: Packet, ip: Ipv4, session: Session): void {
     return packet.drop(mismatch);
   }
   const l4: usize = packet.l4Offset == OFFSET_NONE ? 0 : packet.l4;
+  if (session.control != 0 && l4 != 0 && !rewritePayload(packet, ip, session)) return;
   if (forth) {
     const ports = session.newDestinationPort;
     rewrite(ip, l4, 20, session.newSource, session.newSourcePort, session.newDestination, ports);
@@ -195,9 +198,12 @@ function leave(packet: Packet, flow: Flow, ip: Ipv4): bool {
   const outward = findOutward(ip.source);
   const rule = outward === null ? findSourceRule(ip.source) : null;
   insideHost = ip.source;
+  const expected = hasPorts(packet) && outward === null ? takeOutward(packet, ip) : 0;
   if (outward !== null) {
     newSource = outward.outward(ip.source);
     translated = outward.translated;
+  } else if (expected != 0) {
+    if (!leaveAsExpected(packet, ip, rule, expected)) return false;
   } else if (rule !== null && !leaveByPool(packet, ip, rule)) {
     return false;
   }
@@ -206,6 +212,20 @@ function leave(packet: Packet, flow: Flow, ip: Ipv4): bool {
   if (findTarget(packet, flow, ip, newSource, newSourcePort)) return true;
   dropUnused(mapping);
   return false;
+}
+
+/** As the outside address that the other side of its control connection knows. */
+function leaveAsExpected(packet: Packet, ip: Ipv4, rule: SourceRule | null, address: u32): bool {
+  mapping = holdOutward(ip.source, newSourcePort, packet.ipProto, address, rule);
+  if (mapping == 0) {
+    refuse(packet, noPort);
+    return false;
+  }
+  if (rule !== null) translated = rule.translated;
+  mappingAt(mapping).port = <u8>packet.port;
+  newSource = address;
+  newSourcePort = mappingAt(mapping).outsidePort;
+  return true;
 }
 
 function leaveByPool(packet: Packet, ip: Ipv4, rule: SourceRule): bool {
@@ -263,7 +283,8 @@ function callMapping(packet: Packet, flow: Flow, found: u32, caller: u32, caller
   const isInside = unchecked(outsidePorts[packet.port]) == 0;
   // An echo has one identifier; two mappings would need two.
   const isRefused = isInside && (called.hairpins == 0 || packet.ipProto == IP_PROTO_ICMP);
-  if (isRefused || !isPermitted(found, caller, callerPort)) {
+  const isExpected = !isRefused && takeInward(found, caller);
+  if (isRefused || (!isExpected && !isPermitted(found, caller, callerPort))) {
     refuse(packet, isRefused ? hairpinOff : filtered);
     outbox.close(flow);
     return false;
@@ -329,6 +350,7 @@ function fillSession(packet: Packet, ip: Ipv4, session: Session, isOutside: bool
   session.entryPort = <u8>packet.port;
   session.exitPort = <u8>exitPort;
   session.hairpins = u8(!isOutside && newDestination != ip.destination);
+  session.control = protocolOf(packet.ipProto, session);
 }
 
 function bind(flow: Flow, packet: Packet): void {

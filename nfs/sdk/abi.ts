@@ -265,6 +265,10 @@ export const FLOW_FLAG_ASSURED = 2;
 export const FLOW_FLAG_MIDSTREAM = 4;
 /** A function asked for its end. */
 export const FLOW_FLAG_CLOSING = 8;
+/** A function shifts its TCP sequence numbers (MESSAGE_SHIFT). */
+export const FLOW_FLAG_SHIFTED = 16;
+/** A function expected it (MESSAGE_EXPECT). */
+export const FLOW_FLAG_RELATED = 32;
 
 export const FLOW_STATE_NONE = 0;
 export const FLOW_STATE_NEW = 1;
@@ -400,3 +404,7 @@ export const MESSAGE_CLOSE = 5;
 export const MESSAGE_LOG = 6;
 /** value: label bits; flags 1 sets, 0 clears. */
 export const MESSAGE_LABEL = 7;
+/** value: what the function adds to TCP sequence numbers from now on, modulo 2^32; flags: of which direction. */
+export const MESSAGE_SHIFT = 8;
+/** Body as of MESSAGE_BIND, source address and port 0 for any; value: milliseconds; flags: IP protocol. */
+export const MESSAGE_EXPECT = 9;

@@ -10,6 +10,7 @@ import {
   FLOW_FLAG_ASSURED,
   FLOW_FLAG_CLOSING,
   FLOW_FLAG_MIDSTREAM,
+  FLOW_FLAG_RELATED,
   FLOW_FLAG_REPLIED,
   FLOW_INVALID,
   FLOW_IP_PROTO,
@@ -87,6 +88,12 @@ export class Flow {
   @inline
   get isClosing(): bool {
     return (load<u8>(this.record, FLOW_FLAGS) & FLOW_FLAG_CLOSING) != 0;
+  }
+
+  /** A function expected it, on behalf of another flow: FTP's data connections, media of a call. */
+  @inline
+  get isRelated(): bool {
+    return (load<u8>(this.record, FLOW_FLAGS) & FLOW_FLAG_RELATED) != 0;
   }
 
   /** Label bits; labels.ts. */

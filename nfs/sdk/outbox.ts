@@ -5,12 +5,14 @@ import {
   MESSAGE_BIND,
   MESSAGE_CLOSE,
   MESSAGE_EMIT,
+  MESSAGE_EXPECT,
   MESSAGE_FLAGS,
   MESSAGE_FLOW,
   MESSAGE_HEAD_BYTES,
   MESSAGE_KIND,
   MESSAGE_LENGTH,
   MESSAGE_LOG,
+  MESSAGE_SHIFT,
   MESSAGE_TIMEOUT,
   MESSAGE_VALUE,
   OUTBOX_BYTES,
@@ -61,10 +63,16 @@ export function submitMessage(kind: u32, flags: u32, bytes: u32, flow: Flow | nu
   return true;
 }
 
-function submitTuple(ipVersion: u32, flow: Flow, body: usize, sourcePort: u32, destinationPort: u32): bool {
+/** Writes an IPv4 tuple; the message is still to be submitted. False if there is no room. */
+function putTuple4(source: u32, sourcePort: u32, destination: u32, destinationPort: u32): bool {
+  const body = reserveBody(TUPLE_BYTES);
+  if (body == 0) return false;
+  fill(body, 0, TUPLE_BYTES);
+  store<u32>(body, bswap<u32>(source));
+  store<u32>(body, bswap<u32>(destination), 16);
   store<u16>(body, <u16>sourcePort, 32);
   store<u16>(body, <u16>destinationPort, 34);
-  return submitMessage(MESSAGE_BIND, ipVersion, TUPLE_BYTES, flow, 0);
+  return true;
 }
 
 export namespace outbox {
@@ -74,12 +82,8 @@ export namespace outbox {
    * itself may be of IPv6.
    */
   export function bind4(flow: Flow, source: u32, sourcePort: u32, destination: u32, destinationPort: u32): bool {
-    const body = reserveBody(TUPLE_BYTES);
-    if (body == 0) return false;
-    fill(body, 0, TUPLE_BYTES);
-    store<u32>(body, bswap<u32>(source));
-    store<u32>(body, bswap<u32>(destination), 16);
-    return submitTuple(4, flow, body, sourcePort, destinationPort);
+    const hasRoom = putTuple4(source, sourcePort, destination, destinationPort);
+    return hasRoom && submitMessage(MESSAGE_BIND, 4, TUPLE_BYTES, flow, 0);
   }
 
   /** The same for IPv6; an address is its high and low 64 bits. */
@@ -98,7 +102,34 @@ export namespace outbox {
     store<u64>(body, bswap<u64>(sourceLow), 8);
     store<u64>(body, bswap<u64>(destinationHigh), 16);
     store<u64>(body, bswap<u64>(destinationLow), 24);
-    return submitTuple(6, flow, body, sourcePort, destinationPort);
+    store<u16>(body, <u16>sourcePort, 32);
+    store<u16>(body, <u16>destinationPort, 34);
+    return submitMessage(MESSAGE_BIND, 6, TUPLE_BYTES, flow, 0);
+  }
+
+  /**
+   * The function adds `shift` to the TCP sequence numbers of that direction from now on: the host's tracker, which sees
+   * packets as they enter, turns the acknowledgements of the other direction back by it. In place of an earlier one.
+   */
+  export function shift(flow: Flow, direction: u32, shift: u32): bool {
+    return submitMessage(MESSAGE_SHIFT, direction, 0, flow, shift);
+  }
+
+  /**
+   * A flow whose first packet enters the chain with this tuple is related to `flow`, if it begins within that time. Source
+   * and its port may be 0, for any.
+   */
+  export function expect4(
+    flow: Flow,
+    ipProto: u32,
+    source: u32,
+    sourcePort: u32,
+    destination: u32,
+    destinationPort: u32,
+    milliseconds: u32,
+  ): bool {
+    const hasRoom = putTuple4(source, sourcePort, destination, destinationPort);
+    return hasRoom && submitMessage(MESSAGE_EXPECT, ipProto, TUPLE_BYTES, flow, milliseconds);
   }
 
   /**

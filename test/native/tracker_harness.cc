@@ -3,6 +3,7 @@
 //
 //   tracker MIDSTREAM LIBERAL            a new flow, yet without frames; 0 or 1 each                     → {}
 //   timeout MS                           what a function sets                                            → {}
+//   shift FIRST SECOND                   what a function adds to sequence numbers, of direction 0 and 1 → {}
 //   forget                               from now on nothing of an ended flow is handed on to the next   → {}
 //   frame TIME_US WIRE_LENGTH HEX        its direction follows from its source address                   → the flow
 #include <inttypes.h>
@@ -32,6 +33,7 @@ class TrackerHarness {
     in >> command;
     if (command == "tracker") Begin(in);
     if (command == "timeout") in >> flow_.timeout_ms;
+    if (command == "shift") in >> shifts_.of[0] >> shifts_.of[1];
     if (command == "forget") forgets_ = true;
     if (command == "frame") {
       Track(in);
@@ -46,6 +48,7 @@ class TrackerHarness {
     config_.timeouts = DefaultFlowTimeouts();
     in >> config_.midstream >> config_.be_liberal;
     flow_ = {};
+    shifts_ = {};
     forgets_ = false;
   }
 
@@ -71,8 +74,8 @@ class TrackerHarness {
 
   TrackResult TrackTwice(uint8_t direction, const Record& record, const uint8_t* bytes, uint64_t now_ns) {
     FlowState other = flow_;
-    const TrackResult slow = TrackFrameUnpredicted(other, direction, record, bytes, now_ns, config_);
-    const TrackResult result = TrackFrame(flow_, direction, record, bytes, now_ns, config_);
+    const TrackResult slow = TrackFrameUnpredicted(other, direction, record, bytes, now_ns, config_, shifts_);
+    const TrackResult result = TrackFrame(flow_, direction, record, bytes, now_ns, config_, shifts_);
     const bool same = memcmp(&flow_, &other, sizeof(flow_)) == 0 && slow.events == result.events &&
                       slow.deadline_ns == result.deadline_ns && slow.reuse == result.reuse;
     if (!same) fprintf(stderr, "header prediction makes a difference\n"), exit(1);
@@ -114,6 +117,7 @@ class TrackerHarness {
 
   TrackerConfig config_ = {DefaultFlowTimeouts()};
   FlowState flow_ = {};
+  TcpShifts shifts_;
   uint8_t first_[16] = {};
   bool forgets_ = false;
 };

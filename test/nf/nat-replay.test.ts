@@ -1,47 +1,13 @@
 // nfs/nat in the chains of chains/nat.yaml and chains/nat64.yaml, replayed: what flows say, and what a fault and another generation leave.
-import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { encodePacket } from "../../runtime/testing/packet-text.ts";
-import { encodePcap } from "../support/capture.ts";
-import { projectRoot, runSluice } from "../support/run-sluice.ts";
-import { makeFolder } from "../support/temporary-folder.ts";
-
-const MILLISECOND = 1_000_000n;
-const noon = 1_763_700_000_000_000_000n;
-
-interface Step {
-  readonly port: "lan" | "wan";
-  readonly line: string;
-}
-
-interface Replayed {
-  readonly verdicts: readonly Record<string, unknown>[];
-  readonly flows: readonly Record<string, unknown>[];
-  readonly events: readonly Record<string, unknown>[];
-}
+import { type Replayed, replayLines, type Step } from "../support/replayed-lines.ts";
+import { projectRoot } from "../support/run-sluice.ts";
 
 const replay = (steps: readonly Step[], ...options: readonly string[]) => replayOf("nat.yaml", steps, ...options);
 
 function replayOf(name: string, steps: readonly Step[], ...options: readonly string[]): Replayed {
-  const capture = (port: string) => {
-    const packets = steps.map(({ line }, i) => ({ bytes: encodePacket(line), timeNs: noon + BigInt(i) * MILLISECOND }));
-    return encodePcap(packets.filter((_, i) => steps[i]?.port === port));
-  };
-  const folder = makeFolder();
-  for (const port of ["lan", "wan"]) writeFileSync(join(folder, `${port}.pcap`), capture(port));
-  const chain = join(projectRoot, "chains", name);
-  const inputs = ["--in", `lan=${join(folder, "lan.pcap")}`, "--in", `wan=${join(folder, "wan.pcap")}`];
-  const out = join(folder, "out");
-  const { status, stderr } = runSluice(["replay", chain, ...inputs, "--out", out, ...options]);
-  expect({ status, stderr: stderr.replace(/^.*(fault|bundle).*$/gm, "").trim() }).toEqual({ status: 0, stderr: "" });
-  const read = (name: string) =>
-    readFileSync(join(out, name), "utf8")
-      .trimEnd()
-      .split("\n")
-      .filter((line) => line !== "")
-      .map((line) => JSON.parse(line) as Record<string, unknown>);
-  return { verdicts: read("verdicts.jsonl"), flows: read("flows.jsonl"), events: read("eve.jsonl") };
+  return replayLines(join(projectRoot, "chains", name), steps, ...options);
 }
 
 const office: readonly Step[] = [

@@ -5,9 +5,9 @@ import { describeRequirements } from "../support/requirements.ts";
 
 const opened: NatUnderTest[] = [];
 
-async function open(rule: object = {}, options?: NatOptions): Promise<NatUnderTest> {
+async function open(rule: object = {}, options?: NatOptions, more: object = {}): Promise<NatUnderTest> {
   const sources = [{ from: ["10.0.0.0/8"], pool: ["203.0.113.1"], order: "preserve", ...rule }];
-  const nat = await openNat({ sources }, options);
+  const nat = await openNat({ sources, ...more }, options);
   opened.push(nat);
   return nat;
 }
@@ -101,7 +101,16 @@ describeRequirements("RFC 5382", "nfs/nat/README.md", [
   {
     id: "REQ-6",
     says: "FTP works",
-    but: "there are no application level gateways; passive FTP needs none",
+    holds: async () => {
+      const nat = await open({}, {}, { helpers: { ftp: true } });
+      const [control, called] = ["tcp 10.0.0.1:5000 > 192.0.2.1:21", "tcp 192.0.2.1:20 > 203.0.113.1:5001 syn"];
+      nat.out(`${control} syn seq 99`);
+      expect(nat.out(`${control} ack 500 seq 100 payload "PORT 10,0,0,1,19,137\\r\\n"`)[0]).toContain(
+        "PORT 203,0,113,1,19,137",
+      );
+      expect(nat.in(called)).toEqual(["next tcp 192.0.2.1:20 > 10.0.0.1:5001 syn"]);
+    },
+    but: "with `helpers: { ftp: true }`; passive FTP needs nothing from inside",
   },
   {
     id: "REQ-7",

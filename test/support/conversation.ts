@@ -59,6 +59,8 @@ export interface ConversationOptions {
   readonly midstream?: boolean;
   readonly liberal?: boolean;
   readonly timeoutMs?: number;
+  /** What a function adds to the sequence numbers of either side, before the other side has them. */
+  readonly shifts?: readonly [number, number];
   /** Nothing of an ended flow is handed on to the next. */
   readonly forget?: boolean;
 }
@@ -123,11 +125,17 @@ interface Turn {
   readonly wireLength: number;
 }
 
-function readTurn(line: string, ends: Ends, numbers: readonly [number, number]): Turn {
+function readTurn(
+  line: string,
+  ends: Ends,
+  numbers: readonly [number, number],
+  shifts: readonly [number, number],
+): Turn {
   const [said = "", pause, unit, side, words = "", cut] =
     /^(?:(\d+)(us|ms|s) )?([<>]) (.*?)(?: cut (\d+))?$/.exec(line) ?? [];
   if (side !== "<" && side !== ">") throw new Error(`not a turn of a conversation: "${line}"`);
-  const [own, other] = side === ">" ? numbers : [numbers[1], numbers[0]];
+  const received = [numbers[0] + shifts[0], numbers[1] + shifts[1]] as const;
+  const [own, other] = side === ">" ? [numbers[0], received[1]] : [numbers[1], received[0]];
   const isTcp = ends[side].startsWith("tcp");
   const frame = encodePacket(`${ends[side]} ${isTcp ? expandWords(words, own, other) : words}`);
   const pauseUs = Number(pause ?? 0) * (unit === "s" ? 1_000_000 : unit === "ms" ? 1000 : 1);
@@ -151,13 +159,16 @@ export async function converse(
   options: ConversationOptions,
 ): Promise<Conversation> {
   const { ends = tcp4, numbers = [0, 0], midstream = true, liberal = false, timeoutMs = 0, forget = false } = options;
+  const { shifts = [0, 0] } = options;
   let timeUs = 1_000_000;
-  const turns = readLines(text).map(([said]) => readTurn(said, ends, numbers));
+  const turns = readLines(text).map(([said]) => readTurn(said, ends, numbers, shifts));
   const frames = turns.map(({ pauseUs, frame, wireLength }) => {
     timeUs += pauseUs;
     return `frame ${timeUs} ${wireLength} ${Buffer.from(frame).toString("hex")}`;
   });
-  await harness.askAll([`tracker ${+midstream} ${+liberal}`, `timeout ${timeoutMs}`, ...(forget ? ["forget"] : [])]);
+  const wrapped = shifts.map((shift) => shift >>> 0).join(" ");
+  const commands = [`tracker ${+midstream} ${+liberal}`, `timeout ${timeoutMs}`, `shift ${wrapped}`];
+  await harness.askAll([...commands, ...(forget ? ["forget"] : [])]);
   const flows = (await harness.askAll(frames)) as TrackedFlow[];
   const flow = flows.at(-1);
   if (flow === undefined) throw new Error("a conversation has at least one frame");
@@ -167,9 +178,10 @@ export async function converse(
 const variants: readonly ConversationOptions[] = [
   { ends: tcp6, numbers: [0xfffffffe, 0x7fffffff] },
   { numbers: [0x7ffffc00, 0xffffff00] },
+  { numbers: [0xfffffff0, 5], shifts: [7, -100_000] },
 ];
 
-/** Has a TCP conversation over IPv4 and IPv6, with and without numbers that wrap, and expects what it says of itself. */
+/** Has a TCP conversation over IPv4 and IPv6, with and without numbers that wrap or are shifted, and expects what it says of itself. */
 export async function follow(
   harness: LineHarness,
   text: string,
@@ -180,7 +192,9 @@ export async function follow(
     .join("\n");
   const { flow, ...plain } = await converse(harness, text, options);
   expect(plain.text).toBe(expected);
-  for (const variant of variants) {
+  // Shifts are by direction, which is the first sender's, and end with the flow.
+  const canShift = expected.startsWith("> ") && !expected.includes("reuse");
+  for (const variant of variants.filter(({ shifts }) => canShift || shifts === undefined)) {
     expect(await converse(harness, text, { ...variant, ...options })).toEqual({ text: expected, flow });
   }
   return flow;

@@ -197,10 +197,11 @@ describe("an outbox", () => {
   it("is read message by message", () => {
     const messages = readOutbox(
       outboxOf(
-        72,
+        88,
         { kind: abi.MESSAGE_EMIT, flags: 3, length: 24, value: 1 },
         { kind: abi.MESSAGE_LABEL, flags: 1, length: 16, flow: 4, value: 2 },
         { kind: abi.MESSAGE_EVENT, flags: 2, length: 16, value: 9 },
+        { kind: abi.MESSAGE_SHIFT, flags: 1, length: 16, flow: 4, value: 0xffff_fffe },
         { kind: 99, length: 16 },
       ),
       plan,
@@ -209,6 +210,7 @@ describe("an outbox", () => {
       { kind: "emit", flow: 0, what: "on wan", bytes: "0000000000" },
       { kind: "label", flow: 4, what: "set bad", bytes: null },
       { kind: "event", flow: 0, what: "custom 9", bytes: null },
+      { kind: "shift", flow: 4, what: "direction 1 by -2", bytes: null },
       { kind: "unknown", flow: 0, what: "", bytes: null },
     ]);
   });

@@ -4,6 +4,7 @@ import {
   MESSAGE_CLOSE,
   MESSAGE_EMIT,
   MESSAGE_EVENT,
+  MESSAGE_EXPECT,
   MESSAGE_FLAGS,
   MESSAGE_FLOW,
   MESSAGE_HEAD_BYTES,
@@ -11,6 +12,7 @@ import {
   MESSAGE_LABEL,
   MESSAGE_LENGTH,
   MESSAGE_LOG,
+  MESSAGE_SHIFT,
   MESSAGE_TIMEOUT,
   MESSAGE_VALUE,
   OUTBOX_BYTES,
@@ -58,7 +60,7 @@ function readMessage(message: DataView, plan: Plan): OutboxMessage {
   };
   switch (message.getUint16(MESSAGE_KIND, true)) {
     case MESSAGE_BIND:
-      return say("bind", describeTuple(body));
+      return say("bind", `replies ${describeTuple(body)}`);
     case MESSAGE_EMIT:
       return say(
         "emit",
@@ -75,12 +77,16 @@ function readMessage(message: DataView, plan: Plan): OutboxMessage {
       return say("log", `${LOG_LEVELS[flags] ?? "info"}: ${Buffer.from(body).toString().replace(/\0+$/, "")}`);
     case MESSAGE_LABEL:
       return say("label", `${(flags & 1) === 1 ? "set" : "clear"} ${namesOfBits(value, plan.labels).join(", ")}`);
+    case MESSAGE_SHIFT:
+      return say("shift", `direction ${flags} by ${value | 0}`);
+    case MESSAGE_EXPECT:
+      return say("expect", `protocol ${flags} ${describeTuple(body)} within ${value} ms`);
     default:
       return say("unknown", "");
   }
 }
 
-/** Of the replies: IPv4 addresses have 12 zeros behind them. */
+/** From where to where: IPv4 addresses have 12 zeros behind them. */
 function describeTuple(body: Uint8Array): string {
   if (body.length < BIND_BYTES) return "";
   const ports = new DataView(body.buffer, body.byteOffset + BIND_PORTS, 4);
@@ -89,5 +95,5 @@ function describeTuple(body: Uint8Array): string {
     const address = formatAddress(body.slice(at, at + (isIpv4 ? 4 : 16)));
     return `${isIpv4 ? address : `[${address}]`}:${ports.getUint16(port, true)}`;
   };
-  return `replies ${end(0, 0)} > ${end(16, 2)}`;
+  return `${end(0, 0)} > ${end(16, 2)}`;
 }

@@ -33,7 +33,7 @@ export const flowViewSchema = Type.Object({
 export type FlowView = Static<typeof flowViewSchema>;
 
 export const messageSchema = Type.Object({
-  kind: Type.Enum(["bind", "emit", "event", "timeout", "close", "log", "label", "unknown"]),
+  kind: Type.Enum(["bind", "emit", "event", "timeout", "close", "log", "label", "shift", "expect", "unknown"]),
   what: Type.String(),
   bytes: nullable(Type.String({ description: "hex, of an emitted frame" })),
 });

@@ -1,0 +1,156 @@
+// The lines of FTP that name an endpoint: PORT and EPRT of the client, 227 and 229 of the server.
+import { Counter, Flow, IP_PROTO_TCP } from "../sdk";
+import { announce, announcedAddress, announcedPort, ownAddress, seenAddress } from "./announce";
+import { ftpForeign } from "./protocols";
+import { lineOf, Stream, TEXT_BYTES, textOf } from "./protocol-store";
+import { addEdit } from "./sequence";
+import { findSourceRule } from "./rules";
+import { scratch, SCRATCH_BYTES } from "./payload";
+import { Session } from "./store";
+import {
+  address,
+  beginsWith,
+  cursor,
+  isDigit,
+  peek,
+  pen,
+  putAddress,
+  putByte,
+  putBytes,
+  putNumber,
+  read,
+  skip,
+  take,
+  takeAddress,
+  takeNumber,
+  write,
+} from "./text";
+
+const announced = new Counter("ftp_announced");
+const refused = new Counter("ftp_refused");
+const malformed = new Counter("ftp_malformed");
+
+const CLIENT: u32 = 0;
+const EXPECT_MS: u32 = 120_000;
+const LEAST_PORT: u32 = 1024;
+const COMMA: u32 = 0x2c;
+const DOT: u32 = 0x2e;
+const SPACE: u32 = 0x20;
+const OPENING: u32 = 0x28;
+/** "PORT ", "EPRT ", and "227 ", "229 ". */
+const COMMAND_BYTES: u32 = 5;
+const REPLY_BYTES: u32 = 4;
+
+// What the line says, and where: the bytes [from, to) are to be replaced.
+let from: usize = 0;
+let to: usize = 0;
+let port: u32 = 0;
+let named: u32 = 0;
+
+/** How many bytes of a line that has just begun are not to be let on yet. */
+export function keptBack(line: usize, bytes: u32, side: u32): u32 {
+  const end = line + bytes;
+  const isNaming =
+    side == CLIENT
+      ? beginsWith(line, end, "port ") || beginsWith(line, end, "eprt ")
+      : beginsWith(line, end, "227 ") || beginsWith(line, end, "229 ");
+  return isNaming ? bytes - (side == CLIENT ? COMMAND_BYTES : REPLY_BYTES) : 0;
+}
+
+/** A whole line, whose first byte has that sequence number. */
+export function readLine(flow: Flow, session: Session, stream: Stream, side: u32, sequence: u32): void {
+  const line = lineOf(stream);
+  const end = line + stream.lineBytes;
+  if (keptBack(line, stream.lineBytes, side) == 0) return;
+  const isExtended = side == CLIENT ? beginsWith(line, end, "eprt ") : beginsWith(line, end, "229 ");
+  read(line + (side == CLIENT ? COMMAND_BYTES : REPLY_BYTES), end);
+  named = ownAddress(session, side);
+  const isSound = isExtended ? readExtended(side == CLIENT) : readPlain(side == CLIENT);
+  if (!isSound) return malformed.add();
+  if (!isAllowed(session, side) || !announce(flow, session, side, IP_PROTO_TCP, named, port, EXPECT_MS)) {
+    return refused.add();
+  }
+  const isWithoutAddress = isExtended && side != CLIENT;
+  if ((announcedAddress == named || isWithoutAddress) && announcedPort == port) return announced.add();
+  write(scratch + SCRATCH_BYTES);
+  if (!isExtended) putPlain();
+  else if (side == CLIENT) putEndpoint();
+  else putNumber(announcedPort);
+  change(stream, line, sequence);
+}
+
+/** RFC 2577: nobody is connected to who did not ask for it. */
+function isAllowed(session: Session, side: u32): bool {
+  const own = ownAddress(session, side);
+  if (port < LEAST_PORT) return false;
+  if (named == own) return true;
+  const isTranslated = own != seenAddress(session, side);
+  return ftpForeign && named != 0 && (!isTranslated || findSourceRule(named) !== null);
+}
+
+/** Puts what was written in the place of what was read; if too much is under way, the line stays as it is. */
+function change(stream: Stream, line: usize, sequence: u32): void {
+  const text = scratch + SCRATCH_BYTES;
+  const bytes = <u32>(pen - text);
+  if (bytes > TEXT_BYTES) return refused.add();
+  const edit = addEdit(stream, sequence + <u32>(from - line), <u32>(to - from), bytes);
+  if (edit === null) return refused.add();
+  write(textOf(edit));
+  putBytes(text, bytes);
+  announced.add();
+}
+
+/** "10,0,0,1,19,137": at once, or in a reply wherever its first number stands. */
+function readPlain(isCommand: bool): bool {
+  while (isCommand ? peek() == SPACE : !isDigit(peek()) && peek() <= 0xff) skip(1);
+  from = cursor;
+  if (!takeAddress(COMMA) || !take(COMMA)) return false;
+  named = address;
+  const high = takeNumber(255);
+  if (high < 0 || !take(COMMA)) return false;
+  const low = takeNumber(255);
+  to = cursor;
+  port = ((<u32>high) << 8) | (<u32>low);
+  return low >= 0;
+}
+
+/** "|1|10.0.0.1|5001|" of a command, "(|||5001|)" of a reply; any character may stand for the bar. IPv6 is not ours. */
+function readExtended(isCommand: bool): bool {
+  while (isCommand ? peek() == SPACE : peek() != OPENING && peek() <= 0xff) skip(1);
+  if (!isCommand && !take(OPENING)) return false;
+  separator = peek();
+  if (separator < 33 || separator > 126 || isDigit(separator)) return false;
+  from = cursor;
+  if (!take(separator)) return false;
+  if (isCommand) {
+    if (takeNumber(2) != 1 || !take(separator) || !takeAddress(DOT) || !take(separator)) return false;
+    named = address;
+  } else {
+    if (!take(separator) || !take(separator)) return false;
+    from = cursor;
+  }
+  const found = takeNumber(65535);
+  to = cursor;
+  port = <u32>found;
+  return found > 0 && take(separator);
+}
+
+let separator: u32 = 0;
+
+function putPlain(): void {
+  putAddress(announcedAddress, COMMA);
+  putByte(COMMA);
+  putNumber(announcedPort >> 8);
+  putByte(COMMA);
+  putNumber(announcedPort & 0xff);
+}
+
+/** Of a command: all but its last bar. */
+function putEndpoint(): void {
+  putByte(separator);
+  putNumber(1);
+  putByte(separator);
+  putAddress(announcedAddress, DOT);
+  putByte(separator);
+  putNumber(announcedPort);
+}

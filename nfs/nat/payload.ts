@@ -1,0 +1,68 @@
+// A payload in place of another, and the lengths and checksums that follow from it.
+import { IP_PROTO_TCP, Ipv4, Packet, pseudoSum4, Reason, sum, Tcp, transportChecksum, Udp, udpField } from "../sdk";
+
+const noRoom = new Reason("no-room");
+
+/** Where payloads are put together: twice so many bytes. */
+export const SCRATCH_BYTES: u32 = 66000;
+export const scratch: usize = memory.data(132000, 16);
+
+/** What may leave anywhere, unless what came was larger. */
+const MTU: u32 = 1500;
+
+/** Bytes of payload that the packet may have. */
+export function payloadRoom(packet: Packet, ip: Ipv4): u32 {
+  const headers = <u32>(packet.payload - ip.address);
+  return max<u32>(MTU, ip.totalLength) - headers;
+}
+
+/** Whether the transport checksum is right: what is computed anew must not hide that something was damaged. */
+export function isSound(packet: Packet, ip: Ipv4): bool {
+  const isTcp = packet.ipProto == IP_PROTO_TCP;
+  if (!isTcp && Udp.at(packet.l4).checksum == 0) return true;
+  const bytes = <u32>(packet.payload - packet.l4) + packet.payloadLength;
+  return transportChecksum(pseudoSum4(ip, packet.ipProto, bytes), packet.l4, bytes) == 0;
+}
+
+/**
+ * Gives the packet the payload at `from`. Of a TCP segment that gets too long for the way the end is left out: its sender
+ * sends it again. False if there is no room in its slot: it is dropped then.
+ */
+export function resizePayload(packet: Packet, ip: Ipv4, from: usize, bytes: u32): bool {
+  const headers = <u32>(packet.payload - ip.address);
+  const isTcp = packet.ipProto == IP_PROTO_TCP;
+  const fitting = isTcp ? min<u32>(bytes, payloadRoom(packet, ip)) : bytes;
+  if (fitting < bytes) Tcp.at(packet.l4).fin = false;
+  if (!resizeFrame(packet, packet.l3Offset + headers + fitting)) {
+    packet.drop(noRoom);
+    return false;
+  }
+  const to = packet.payload;
+  for (let i: u32 = 0; i < fitting; i++) store<u8>(to + i, load<u8>(from + i));
+  ip.totalLength = headers + fitting;
+  ip.checksum = 0;
+  ip.checksum = ~sum(ip.address, ip.headerLength) & 0xffff;
+  sumTransport(packet, ip, headers + fitting - ip.headerLength);
+  return true;
+}
+
+function resizeFrame(packet: Packet, size: u32): bool {
+  const before = packet.size;
+  if (size > before) return packet.extend(size - before) != 0;
+  return size == before || packet.trim(before - size);
+}
+
+function sumTransport(packet: Packet, ip: Ipv4, bytes: u32): void {
+  const pseudo = pseudoSum4(ip, packet.ipProto, bytes);
+  if (packet.ipProto == IP_PROTO_TCP) {
+    const tcp = Tcp.at(packet.l4);
+    tcp.checksum = 0;
+    tcp.checksum = transportChecksum(pseudo, packet.l4, bytes);
+    return;
+  }
+  const udp = Udp.at(packet.l4);
+  udp.length = bytes;
+  if (udp.checksum == 0) return;
+  udp.checksum = 0;
+  udp.checksum = udpField(transportChecksum(pseudo, packet.l4, bytes));
+}

@@ -1,0 +1,101 @@
+// Which endpoint stands for which in a SIP message: the sender's own become those that the receiver sees, and what the
+// sender knows of the receiver becomes the receiver's own.
+import { Flow, IP_PROTO_UDP } from "../sdk";
+import { isOneToOne, ownAddress, seenAddress } from "./announce";
+import { holdEndpoint } from "./endpoints";
+import { expectInward, tellExpected } from "./expectations";
+import { mappingOfOutside } from "./mappings";
+import { dropUnused } from "./sessions";
+import { mappingAt, Session } from "./store";
+
+/** Endpoints that a message names live so long if nothing comes. */
+export const ENDPOINT_MS: u32 = 180_000;
+
+export let flowOfMessage: Flow | null = null;
+let side: u32 = 0;
+
+// The sender's address, as it has it and as the receiver sees it; and the receiver's likewise. Ports are the session's.
+export let senderOwn: u32 = 0;
+export let senderSeen: u32 = 0;
+let senderOwnPort: u32 = 0;
+let senderSeenPort: u32 = 0;
+export let receiverOwn: u32 = 0;
+export let receiverSeen: u32 = 0;
+export let receiverOwnPort: u32 = 0;
+export let receiverSeenPort: u32 = 0;
+let entryPort: u8 = 0;
+
+export function beginMessage(flow: Flow, session: Session, from: u32): void {
+  flowOfMessage = flow;
+  side = from;
+  senderOwn = ownAddress(session, from);
+  senderSeen = seenAddress(session, from);
+  receiverOwn = ownAddress(session, from ^ 1);
+  receiverSeen = seenAddress(session, from ^ 1);
+  senderOwnPort = from == 0 ? session.sourcePort : session.newDestinationPort;
+  senderSeenPort = from == 0 ? session.newSourcePort : session.destinationPort;
+  receiverOwnPort = from == 0 ? session.newDestinationPort : session.sourcePort;
+  receiverSeenPort = from == 0 ? session.destinationPort : session.newSourcePort;
+  entryPort = from == 0 ? session.entryPort : session.exitPort;
+}
+
+@inline
+export function isSenderTranslated(): bool {
+  return senderOwn != senderSeen;
+}
+
+/** What stands for the endpoint that was translated last. */
+export let newAddress: u32 = 0;
+export let newPort: u32 = 0;
+
+/** False if the endpoint stays as it is. */
+export function translateEndpoint(address: u32, port: u32): bool {
+  let found: i32 = -1;
+  if (address == senderOwn && senderOwn != senderSeen) {
+    newAddress = senderSeen;
+    found = outward(port);
+  } else if (address == receiverSeen && receiverSeen != receiverOwn) {
+    newAddress = receiverOwn;
+    found = inward(port);
+  }
+  newPort = <u32>found;
+  return found >= 0;
+}
+
+/** An address without a port. */
+export function translateAddress(address: u32): bool {
+  if (address == senderOwn && senderOwn != senderSeen) newAddress = senderSeen;
+  else if (address == receiverSeen && receiverSeen != receiverOwn) newAddress = receiverOwn;
+  else return false;
+  return true;
+}
+
+function outward(port: u32): i32 {
+  if (port == senderOwnPort) return senderSeenPort;
+  if (isOneToOne(senderSeen, senderOwn)) return port;
+  const mapping = holdEndpoint(senderOwn, port, IP_PROTO_UDP, senderSeen);
+  if (mapping == 0 || !expectAt(mapping, receiverSeen)) return -1;
+  return mappingAt(mapping).outsidePort;
+}
+
+function inward(port: u32): i32 {
+  if (port == receiverSeenPort) return receiverOwnPort;
+  if (isOneToOne(receiverSeen, receiverOwn)) return port;
+  const mapping = mappingOfOutside(receiverSeen, port, IP_PROTO_UDP);
+  const isOwn = mapping != 0 && mappingAt(mapping).insideAddress == receiverOwn;
+  return isOwn ? <i32>mappingAt(mapping).insidePort : -1;
+}
+
+/** Lets `source` call the sender's mapping for a while; a mapping that nobody can be expected at is given back. */
+export function expectAt(mapping: u32, source: u32): bool {
+  if (!expectInward(mapping, source, ENDPOINT_MS, true)) {
+    dropUnused(mapping);
+    return false;
+  }
+  mappingAt(mapping).port = entryPort;
+  const flow = flowOfMessage;
+  const called = mappingAt(mapping);
+  const caller = source == 0 ? 0 : receiverOwn;
+  if (flow !== null) tellExpected(flow, IP_PROTO_UDP, caller, called.outsideAddress, called.outsidePort, ENDPOINT_MS);
+  return true;
+}

@@ -256,7 +256,8 @@ bool Lane::SendFragments(uint32_t index, const Router::Decision& decision) {
     StoreBig16(part + 6, more | ((before & kFragmentOffsetMask) + (at - header) / 8));
     RenewIpv4Checksum(part);
     router_->WriteLinkHeader(&frame, 0, 4, decision.port, decision.mac, config_.umem->data());
-    const int32_t fragment = TakeRecord(frame, 0, record.port);
+    // The first one stands for the whole.
+    const int32_t fragment = TakeRecord(frame, at == header ? flights_[index].number : 0, record.port);
     Send(static_cast<uint32_t>(fragment), -1 - static_cast<Target>(decision.port), -1);
   }
   Count(layout::kLaneCountersEmitted, count - 1);
@@ -314,10 +315,11 @@ void Lane::RetryWaiting() {
 
 // The lane stops: nobody will hear of them any more.
 void Lane::GiveWaitingUp() {
-  for (const WaitingFrame& waiting : waiting_frames_) {
-    Count(layout::kLaneCountersDropped);
-    Count(layout::kLaneCountersCount + layout::kEngineDropReasonsNeighbourUnknown);
-    pool_.Release(waiting.held.frame.offset / config_.slot_bytes);
+  extra_ = 0;
+  for (const auto& [held, neighbour, only_port, asked_ns, until_ns] : waiting_frames_) {
+    const auto record = static_cast<uint32_t>(TakeRecord(held.frame, held.number, held.port));
+    ParseFrame(BytesOf(records_[record]), records_[record]);
+    DropByEngine(record, -1, layout::kEngineDropReasonsNeighbourUnknown, layout::kOutcomeKindsDrop);
   }
   waiting_frames_.clear();
 }

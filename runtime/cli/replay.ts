@@ -1,6 +1,9 @@
 // sluice replay: a chain on captures.
+import { readFileSync } from "node:fs";
 import type { Command } from "commander";
 import { BATCH_CAPACITY } from "../../nfs/sdk/abi.ts";
+import type { Plan } from "../chain/plan.ts";
+import { type FixedRoutes, parseRoutes } from "../chain/routes-document.ts";
 import { looksLikeBundle } from "../dataplane/faults/bundle.ts";
 import type { LogLevel } from "../dataplane/instance.ts";
 import { loadAddon } from "../dataplane/load-addon.ts";
@@ -22,6 +25,7 @@ interface ReplayOptions extends ChainOptions {
   readonly swap?: readonly string[];
   readonly swapEvery?: string;
   readonly fault?: readonly string[];
+  readonly routes?: string;
   readonly lanes: string;
   readonly batch: string;
   readonly json?: boolean;
@@ -59,6 +63,7 @@ export function registerReplay(program: Command): void {
     .option("--swap <n:function=name@version>", "replace a function just before input frame n; repeatable", collect)
     .option("--swap-every <k:function=name@version>", "replace a function after every k input frames")
     .option("--fault <n:function>", "make a function trap on input frame n; repeatable", collect)
+    .option("--routes <file>", "addresses, routes and neighbours of ports that route")
     .option("--lanes <n>", `lanes to spread the flows over, at most ${LANES_MAX}`, "1")
     .option("--batch <n>", `frames per batch, at most ${BATCH_CAPACITY}; with 1 no result depends on batches`, "1")
     .option("--json", "print the content of stats.json")
@@ -108,6 +113,7 @@ async function replayChain(chain: string, options: ReplayOptions): Promise<void>
     swapEvery,
     replan,
     faults: (options.fault ?? []).map((text) => readFault(loaded.plan, text)),
+    routes: readRoutes(loaded.plan, options.routes),
     onLog: printFirstTime(),
   };
   const stats = await untilInterrupted((signal) => replay({ ...setup, signal }));
@@ -115,6 +121,23 @@ async function replayChain(chain: string, options: ReplayOptions): Promise<void>
   else printSummary(stats, options.out);
   printWarnings(warnOfMissed(stats));
   refuseDamage(stats);
+}
+
+/** Ports that route have nobody's routes in a replay but those. */
+function readRoutes({ ports }: Plan, file: string | undefined): FixedRoutes | undefined {
+  const where = file === undefined ? "--routes" : `--routes ${file}`;
+  if (file === undefined) {
+    if (ports.every(({ forwarding }) => forwarding !== "routed")) return undefined;
+    const what = "the chain has ports that route";
+    throw new SluiceError({ code: "usage", where, what, help: "name a file with their addresses and routes" });
+  }
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    throw new SluiceError({ code: "file-unreadable", where, what: (error as Error).message });
+  }
+  return parseRoutes(text, file, ports);
 }
 
 /** What functions complain of, once: a function that is replaced or traps is configured again and again. */

@@ -1,6 +1,7 @@
 // The native addon as TypeScript sees it. load-addon.ts is the only file that touches the addon itself.
 
 import type { AfxdpMode, FlowTimeouts, KernelClass, Match, PlannedFragments, Side } from "../chain/plan.ts";
+import type { FixedRoutes } from "../chain/routes-document.ts";
 import type {
   FollowOptions,
   FrameFilter,
@@ -383,31 +384,6 @@ export interface NativeBadResult {
 /** Ports get the indices 0, 1, … in the order in which they are opened. */
 export interface OpenPort {
   readonly index: number;
-}
-
-/** Addresses in network order, 4 or 16 bytes; `port` by index. */
-export interface FixedRoutes {
-  readonly links: readonly FixedLink[];
-  readonly routes: readonly FixedRoute[];
-  readonly neighbours: readonly { readonly port: number; readonly address: Uint8Array; readonly mac: Uint8Array }[];
-}
-
-export interface FixedLink {
-  readonly port: number;
-  readonly mac: Uint8Array;
-  readonly mtu: number;
-  readonly addresses: readonly Uint8Array[];
-}
-
-export interface FixedRoute {
-  readonly address: Uint8Array;
-  readonly prefixLength: number;
-  readonly kind: "forward" | "local" | "blackhole" | "unreachable" | "prohibit";
-  /** Where a "forward" leaves. */
-  readonly port?: number;
-  /** Absent: the destination itself is the neighbour. */
-  readonly gateway?: Uint8Array;
-  readonly mtu?: number;
 }
 
 export interface MemoryPortOptions {

@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import type { Plan } from "../chain/plan.ts";
+import type { FixedRoutes } from "../chain/routes-document.ts";
 import { type Fault, SluiceError } from "../errors.ts";
 import type { FunctionPackage } from "../function/catalog.ts";
 import { turn } from "./breathe.ts";
@@ -29,6 +30,8 @@ export interface ReplaySetup extends ReplayPlan {
   readonly batch: number;
   /** 1 … LANES_MAX, over which the pairs of addresses are spread. Swaps, faults and batches need a single one. */
   readonly lanes: number;
+  /** By which routed ports' frames leave. */
+  readonly routes?: FixedRoutes | undefined;
   readonly onLog?: (level: LogLevel, functionName: string, message: string) => void;
   /** Ends the replay early; nothing is written then. */
   readonly signal?: AbortSignal;
@@ -112,7 +115,7 @@ async function runInto(folder: OutputFolder, setup: ReplaySetup, output: Capture
 
 /** All lanes receive all frames, each keeps its own; what they transmit goes into the same files. */
 function openNextLane(lanes: readonly Lane[], folder: OutputFolder, setup: ReplaySetup, output: CaptureInfo): Lane {
-  return openLane({
+  const lane = openLane({
     native: setup.native,
     plan: setup.plan,
     packages: setup.packages,
@@ -133,6 +136,8 @@ function openNextLane(lanes: readonly Lane[], folder: OutputFolder, setup: Repla
       }),
     ...(setup.onLog === undefined ? {} : { onLog: setup.onLog }),
   });
+  if (setup.routes !== undefined) lane.native.fixRoutes(setup.routes);
+  return lane;
 }
 
 function chooseTarget(first: FilePort | undefined, output: string): Pick<FilePortOptions, "output" | "sharedOutput"> {

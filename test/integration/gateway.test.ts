@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createNetwork, type Namespace, type Network, networkObstacle } from "../../runtime/testing/network.ts";
 import { projectRoot } from "../support/run-sluice.ts";
-import { RunningEngine } from "../support/running-engine.ts";
+import { RunningEngine, upgrade } from "../support/running-engine.ts";
 import { until } from "../support/until.ts";
 
 function missingProgram(): string | null {
@@ -22,9 +22,15 @@ const skipped = obstacle === null ? "" : ` (skipped: ${obstacle})`;
 /** Answers every connection with its name, like a server that says who it is. */
 const greeter = `
 const [name, ...ports] = process.argv.slice(1);
-for (const port of ports) {
-  require("node:http").createServer((request, response) => response.end(name + " " + request.socket.remoteAddress)).listen(Number(port), "::");
-}`;
+function answer(request, response) {
+  if (request.url !== "/slow") return response.end(name + " " + request.socket.remoteAddress);
+  let lines = 0;
+  const timer = setInterval(() => {
+    response.write("line\\n");
+    if (++lines === 40) clearInterval(timer), response.end();
+  }, 100);
+}
+for (const port of ports) require("node:http").createServer(answer).listen(Number(port), "::");`;
 
 describe.skipIf(obstacle !== null)(`an office's gateway: firewall, NAT and routes${skipped}`, () => {
   let network: Network;
@@ -38,7 +44,7 @@ describe.skipIf(obstacle !== null)(`an office's gateway: firewall, NAT and route
   const greet = (namespace: Namespace, name: string, ...ports: number[]) =>
     namespace.spawn(process.execPath, ["-e", greeter, name, ...ports.map(String)], { stdio: "ignore" });
   const fetchFrom = async (namespace: Namespace, url: string) =>
-    (await namespace.run("curl", "-sS", "-g", "--max-time", "5", url)).stdout;
+    (await namespace.run("curl", "-sS", "-g", "--max-time", "20", "--connect-timeout", "5", url)).stdout;
   const failure = async (work: Promise<unknown>) => {
     const started = performance.now();
     const code = await work.then(
@@ -118,6 +124,20 @@ describe.skipIf(obstacle !== null)(`an office's gateway: firewall, NAT and route
     expect(await fetchFrom(box, "http://198.51.100.2/")).toBe("far ::ffff:203.0.113.1");
     expect(await fetchFrom(box, "http://[2001:db8:2::2]/")).toBe("far 2001:db8::1");
   }, 30_000);
+
+  it("changes generations under connections, of the office and of the box itself, without anybody noticing", async () => {
+    const transfers = [
+      fetchFrom(office, "http://198.51.100.2/slow"),
+      fetchFrom(far, "http://203.0.113.1:8080/slow"),
+      fetchFrom(far, "http://203.0.113.1:22/slow"),
+      fetchFrom(office, "http://[2001:db8:2::2]/slow"),
+    ];
+    const pings = office.run("ping", "-c", "30", "-i", "0.1", "198.51.100.2");
+    for (let change = 0; change < 3; change++)
+      await upgrade(engine, "run", "--use", "nat=nat@1", "--use", "fw=firewall@1");
+    expect((await Promise.all(transfers)).map((text) => text.split("\n").length)).toEqual([41, 41, 41, 41]);
+    expect((await pings).stdout).toContain("30 received");
+  }, 60_000);
 
   const trace = async (target: string, ...options: string[]) => {
     const { stdout } = await office.run("traceroute", "-n", "-q", "1", "-w", "2", ...options, target);

@@ -3,7 +3,7 @@
 export const everyTest: readonly string[] = ["test/**/*.test.ts", "nfs/*/test/**/*.test.ts"];
 
 export const testsAlone: readonly string[] = [
-  "test/integration/!(ipfix|labels|replay|replay-lanes|swap-captures).test.ts",
+  "test/integration/!(ipfix|labels|replay|replay-lanes|replay-routes|swap-captures).test.ts",
   "test/fault/{recorder,under-traffic}.test.ts",
   "test/native/{afxdp,flow-recovery,network,probe,steering}.test.ts",
   "test/unit/api-contract.test.ts",

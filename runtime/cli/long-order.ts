@@ -2,7 +2,7 @@
 //
 // Such a process gives up what it was given and has no use for, before it does anything. Capabilities belong to threads,
 // and Node has many from the start; so it is the program that is replaced, by itself, through setpriv. It keeps its pid.
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { deserialize, serialize } from "node:v8";
@@ -30,6 +30,11 @@ export type LongOrder =
   | { readonly kind: "chain"; readonly file: string; readonly options: EngineOptions; readonly giveUpAfter: number }
   | { readonly kind: "engine"; readonly file: string; readonly options: EngineOptions };
 
+const VARIABLE = "SLUICE_ORDER";
+/** The kernel takes 128 KiB at the most (MAX_ARG_STRLEN). */
+const VARIABLE_BYTES = 120_000;
+const FILE_PREFIX = "order-";
+
 const privileges: Readonly<Record<LongOrder["kind"], readonly Capability[]>> = {
   box: hostPrivileges,
   host: hostPrivileges,
@@ -53,15 +58,36 @@ export async function carryOut(order: LongOrder): Promise<void> {
   await runOrder(order);
 }
 
+/** Where the next program finds the order: with it, so that nothing stays if it is ended before it has begun; or a file. */
 function store(order: LongOrder): string {
+  const bytes = serialize(order);
+  const text = bytes.toString("base64");
+  if (text.length <= VARIABLE_BYTES) {
+    process.env[VARIABLE] = text;
+    return VARIABLE;
+  }
   ensureStateRoot();
-  const file = join(stateRoot(), `order-${process.pid}`);
-  writeFileSync(file, serialize(order), { mode: 0o600 });
+  removeAbandoned();
+  const file = join(stateRoot(), `${FILE_PREFIX}${process.pid}`);
+  writeFileSync(file, bytes, { mode: 0o600 });
   return file;
 }
 
-export function takeOrder(file: string): LongOrder {
-  const order = deserialize(readFileSync(file)) as LongOrder;
-  rmSync(file);
+/** Of programs that were ended before they took theirs. */
+function removeAbandoned(): void {
+  for (const name of readdirSync(stateRoot())) {
+    const pid = name.startsWith(FILE_PREFIX) ? name.slice(FILE_PREFIX.length) : "";
+    if (/^\d+$/.test(pid) && !existsSync(`/proc/${pid}`)) rmSync(join(stateRoot(), name), { force: true });
+  }
+}
+
+export function takeOrder(place: string): LongOrder {
+  if (place === VARIABLE) {
+    const text = process.env[VARIABLE] ?? "";
+    delete process.env[VARIABLE];
+    return deserialize(Buffer.from(text, "base64")) as LongOrder;
+  }
+  const order = deserialize(readFileSync(place)) as LongOrder;
+  rmSync(place);
   return order;
 }

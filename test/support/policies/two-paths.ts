@@ -102,8 +102,23 @@ const endOf = (path: PathName, side: Side) => relayEnds.indexOf(`${path} ${side}
 function dress(line: string, from: Side, id: number): string {
   const words =
     isVersion6(line.split(" ")[1] ?? "") && /^(icmp6|\w+ \[)/.test(line) ? `flow-label ${id}` : `ip-id ${id}`;
-  const fragment = line.includes(" frag ") ? line.replace(" frag ", ` frag id ${id} `) : `${line} ${words}`;
-  return `ether ${neighbourMacs[from]} > ${routerMacs[from]} ${fragment} ttl ${TTL}`;
+  const numbered = line.includes(" frag ") ? dressFragment(line, id) : `${line} ${words}`;
+  return `ether ${neighbourMacs[from]} > ${routerMacs[from]} ${numbered} ttl ${TTL}`;
+}
+
+/** Whoever translates fragments may give them another identification (RFC 7857, 10): they carry the number as payload. */
+function dressFragment(line: string, id: number): string {
+  const payload = (_: string, bytes: string) => `payload ${NUMBERED}${toHex(id)}${"00".repeat(Number(bytes) - 8)}`;
+  return line.replace(" frag ", ` frag id ${id} `).replace(/zeros (\d+)/, payload);
+}
+
+const NUMBERED = "5ce1f00d";
+const toHex = (id: number) => id.toString(16).padStart(8, "0");
+
+function numberOf(outer: string): number {
+  const inPayload = new RegExp(`frag .*payload ${NUMBERED}([0-9a-f]{8})`).exec(outer)?.[1];
+  if (inPayload !== undefined) return Number.parseInt(inPayload, 16);
+  return Number(/(?:ip-id|flow-label|frag id) (\w+)/.exec(outer)?.[1]);
 }
 
 const markers: readonly RelayedFrame[] = relayEnds.map((name, end) => {
@@ -132,8 +147,7 @@ function sortOut(frames: readonly RelayedFrame[]): SortedOut {
     const outer = line.replace(/payload \(.*\)/, "");
     const ttl = Number(/ ttl (\d+)/.exec(outer)?.[1] ?? 64);
     if (ttl === TTL || ttl === TTL - 1) {
-      const id = Number(/(?:ip-id|flow-label|frag id) (\w+)/.exec(outer)?.[1]);
-      const key = `${path} ${side} ${id}`;
+      const key = `${path} ${side} ${numberOf(outer)}`;
       passed.set(key, [...(passed.get(key) ?? []), line]);
     } else answers[path].push(`${side} ${answer(line)}`);
   }
@@ -150,7 +164,11 @@ function answer(line: string): string {
 }
 
 function plain(lines: readonly string[]): string {
-  return lines.map((line) => line.replaceAll(new RegExp(` ttl (?:${TTL}|${TTL - 1})\\b`, "g"), "")).join(" | ");
+  return lines
+    .map((line) =>
+      line.replaceAll(new RegExp(` ttl (?:${TTL}|${TTL - 1})\\b`, "g"), "").replace(/ frag id \w+/, " frag"),
+    )
+    .join(" | ");
 }
 
 /** Which address and port of a pool a host gets is left to who translates. */

@@ -1,6 +1,7 @@
 /*
  * Steers each frame of a device: to the AF_XDP socket of its queue, or to the kernel if it is of a class that the
- * port leaves to it. What cannot be parsed is of no class. Frames of a queue without a socket go to the kernel; those
+ * port leaves to it; on a port that routes also if it is no unicast IP packet for the device, or of a connection that
+ * the machine itself has. What cannot be parsed is of no class. Frames of a queue without a socket go to the kernel; those
  * of a queue that is closed then, since its socket's process died, nowhere.
  *
  * Frames in several buffers (jumbo) are not supported: without xdp.frags, drivers refuse the program on such MTUs.

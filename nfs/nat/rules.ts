@@ -53,7 +53,9 @@ export class SourceRule {
   ) {}
 
   settle(): void {
-    for (let i = 0; i < this.fixed.length; i++) unchecked((this.pool[i] = wordOf(this.fixed[i])));
+    // Assigning to an element of an array could make it longer.
+    const first = this.pool.dataStart;
+    for (let i = 0; i < this.fixed.length; i++) store<u32>(first + ((<usize>i) << 2), wordOf(unchecked(this.fixed[i])));
   }
 
   matches(address: u32): bool {

@@ -183,7 +183,6 @@ function* otherProtocol(_dice: Dice, from: Side, { source, sourcePort, destinati
 
 /** A datagram in two fragments, in order or not. */
 function* fragments(dice: Dice, from: Side, tuple: Tuple): Conversation {
-  if (isVersion6(tuple.source)) return;
   const whole = `udp-length 1008 checksum 0`;
   const first = `${datagram(tuple, `zeros 792`)} ${whole} frag more`;
   const last = `ip ${tuple.source} > ${tuple.destination} proto udp zeros 208 frag offset 800`;
@@ -211,7 +210,8 @@ function* crossingSyns(_dice: Dice, from: Side, tuple: Tuple): Conversation {
 }
 
 /** Of a translation: nobody inside has it. */
-export const isOutsideAddress = (address: string) => address.startsWith("203.0.113.");
+export const isOutsideAddress = (address: string) =>
+  address.startsWith("203.0.113.") || address.startsWith("2001:db8:f::");
 
 const scripts: readonly (readonly [weight: number, proto: Tuple["proto"], script: Script])[] = [
   [6, "tcp", connection],
@@ -273,7 +273,7 @@ function drawTuple(policy: Policy, dice: Dice, from: Side, proto: Tuple["proto"]
   const destinationPort = proto === "icmp" ? sourcePort : pick(dice, servicePorts);
   if (from === "lan")
     return { proto, source: pick(dice, inner), sourcePort, destination: pick(dice, outer), destinationPort };
-  const called = version6 ? null : calledAddress(policy, dice, proto);
+  const called = calledAddress(policy, dice, proto, version6);
   return {
     proto,
     source: pick(dice, outer),
@@ -284,15 +284,23 @@ function drawTuple(policy: Policy, dice: Dice, from: Side, proto: Tuple["proto"]
 }
 
 /** An outside address that leads somewhere, or nowhere; null for a host's own. */
-function calledAddress(policy: Policy, dice: Dice, proto: Tuple["proto"]): { address: string; port?: number } | null {
+function calledAddress(
+  policy: Policy,
+  dice: Dice,
+  proto: Tuple["proto"],
+  version6: boolean,
+): { address: string; port?: number } | null {
   const translation = policy.translation;
   if (translation === null || dice(3) === 0) return null;
-  const forwards = translation.forwards.filter((forward) => forward.ipProto === proto);
+  const isOfFamily = (address: string) => isVersion6(address) === version6;
+  const forwards = translation.forwards.filter(({ ipProto, address }) => ipProto === proto && isOfFamily(address));
   if (forwards.length > 0 && dice(2) === 0) {
     const { address, ports } = pick(dice, forwards);
     return { address, port: ports[0] + dice(ports[1] - ports[0] + 1) };
   }
-  if (translation.oneToOne.length > 0) return { address: `203.0.113.${pick(dice, [129, 130, 137])}` };
-  const pool = translation.sources.flatMap((rule) => rule.pool.map((prefix) => prefix.split("/")[0] as string));
+  if (translation.oneToOne.some(({ outside }) => isOfFamily(outside)))
+    return { address: version6 ? `2001:db8:f::8${pick(dice, [1, 2, 9])}` : `203.0.113.${pick(dice, [129, 130, 137])}` };
+  const pools = translation.sources.flatMap((rule) => rule.pool.filter(isOfFamily));
+  const pool = pools.map((prefix) => prefix.split("/")[0] as string);
   return pool.length === 0 ? null : { address: pick(dice, pool) };
 }

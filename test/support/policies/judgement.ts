@@ -3,7 +3,7 @@ import { seedDice } from "../rule-sets.ts";
 import type { PolicyBed } from "./bed.ts";
 import { type Plan, planConversations } from "./conversations.ts";
 import { namedDifferences } from "./named-differences.ts";
-import { type Policy, pools } from "./policy.ts";
+import type { Policy } from "./policy.ts";
 import { type Comparison, converse, type PathName, paths, type Round } from "./two-paths.ts";
 
 const CONVERSATIONS = 30;
@@ -115,5 +115,5 @@ class TupleLedger {
 
 function isPooled(address: string): boolean {
   const last = Number(/^203\.0\.113\.(\d+)$/.exec(address)?.[1] ?? 255);
-  return pools.length > 0 && last < 128;
+  return last < 128 || /^2001:db8:f::(?:[12]|4[0-3])$/.test(address);
 }

@@ -64,8 +64,11 @@ function spoofed(policy: Policy, zones: ReadonlyMap<string, number>): string[] {
 
 /** What was called by an outside address and has still got it, nobody has. */
 function unclaimed({ sources, forwards }: Translation): string[] {
-  const claimed = [...sources.flatMap(({ pool }) => pool), ...forwards.map(({ address }) => address)];
-  return claimed.length === 0 ? [] : [`iifname "wan0" ip daddr ${braces(withoutCovered(claimed))} drop`];
+  const all = [...sources.flatMap(({ pool }) => pool), ...forwards.map(({ address }) => address)];
+  return (["ip", "ip6"] as const).flatMap((family) => {
+    const claimed = all.filter((prefix) => ip(prefix) === family);
+    return claimed.length === 0 ? [] : [`iifname "wan0" ${family} daddr ${braces(withoutCovered(claimed))} drop`];
+  });
 }
 
 /** What the firewall's check of TCP flags is for. */
@@ -230,15 +233,17 @@ function rejectionChains(): string[] {
 function translationChains({ sources, forwards, oneToOne }: Translation): string[] {
   const inward = forwards.flatMap(({ address, ipProto, ports: [first, last], to, toPort }) =>
     Array.from({ length: last - first + 1 }, (_, index) => {
-      const target = `dnat ip to ${to}:${toPort + index}`;
-      return `iifname "wan0" ip daddr ${address} ${ipProto} dport ${first + index} ${target}`;
+      const target = `dnat ${ip(to)} to ${ip(to) === "ip6" ? `[${to}]` : to}:${toPort + index}`;
+      return `iifname "wan0" ${ip(address)} daddr ${address} ${ipProto} dport ${first + index} ${target}`;
     }),
   );
   const oneToOneIn = oneToOne.map(
-    ({ inside, outside }) => `iifname "wan0" dnat ip prefix to ip daddr map { ${outside} : ${inside} }`,
+    ({ inside, outside }) =>
+      `iifname "wan0" dnat ${ip(inside)} prefix to ${ip(inside)} daddr map { ${outside} : ${inside} }`,
   );
   const oneToOneOut = oneToOne.map(
-    ({ inside, outside }) => `oifname "wan0" snat ip prefix to ip saddr map { ${inside} : ${outside} }`,
+    ({ inside, outside }) =>
+      `oifname "wan0" snat ${ip(inside)} prefix to ${ip(inside)} saddr map { ${inside} : ${outside} }`,
   );
   const outward = sources.flatMap(({ from, pool }) => outwardRules(from, pool));
   return [
@@ -251,11 +256,13 @@ function translationChains({ sources, forwards, oneToOne }: Translation): string
 function outwardRules(from: readonly string[], pool: readonly string[]): string[] {
   const ranges = pool.map((prefix) => {
     const { first, last } = parsePrefixRange(prefix);
-    return first === last ? prefix : `${dotted(first)}-${dotted(last)}`;
+    const print = ip(prefix) === "ip6" ? grouped : dotted;
+    return first === last ? prefix : `${print(first)}-${print(last)}`;
   });
   return ranges.map((range, index) => {
-    const share = ranges.length === 1 ? "" : ` jhash ip saddr mod ${ranges.length} seed 0x1 == ${index}`;
-    return `oifname "wan0" ip saddr ${braces(from)}${share} snat ip to ${range} persistent`;
+    const family = ip(range);
+    const share = ranges.length === 1 ? "" : ` jhash ${family} saddr mod ${ranges.length} seed 0x1 == ${index}`;
+    return `oifname "wan0" ${family} saddr ${braces(from)}${share} snat ${family} to ${range} persistent`;
   });
 }
 
@@ -263,7 +270,12 @@ function dotted(address: bigint): string {
   return [24n, 16n, 8n, 0n].map((shift) => (address >> shift) & 255n).join(".");
 }
 
-function ip(prefix: string): string {
+function grouped(address: bigint): string {
+  const shifts = Array.from({ length: 8 }, (_, index) => BigInt(112 - 16 * index));
+  return shifts.map((shift) => ((address >> shift) & 0xffffn).toString(16)).join(":");
+}
+
+function ip(prefix: string): "ip" | "ip6" {
   return prefix.includes(":") ? "ip6" : "ip";
 }
 

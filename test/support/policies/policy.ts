@@ -70,7 +70,9 @@ export const hosts = {
 export const servicePorts = [22, 25, 53, 80, 443, 5000, 8080] as const;
 /** Outside addresses of translations. */
 export const pools = ["203.0.113.1", "203.0.113.2", "203.0.113.64/30"] as const;
+export const pools6 = ["2001:db8:f::1", "2001:db8:f::2", "2001:db8:f::40/126"] as const;
 const OUTSIDE_NET = "203.0.113.128/28";
+const OUTSIDE_NET6 = "2001:db8:f::80/124";
 
 const prefixes4 = ["10.0.0.0/8", "10.0.0.0/23", "10.0.1.1", "10.0.0.2/31", "10.9.0.0/24", "10.9.0.77", "0.0.0.0/0"];
 const remotes4 = ["198.51.100.0/24", "198.51.100.2", "192.0.2.0/25", "192.0.2.128/25", "8.0.0.0/7", "128.0.0.0/1"];
@@ -146,12 +148,19 @@ function translation(dice: Dice): Translation {
     { address: "203.0.113.1", ipProto: "tcp", ports: [8080, 8081], to: target(), toPort: 80 },
     { address: "203.0.113.1", ipProto: "udp", ports: [53, 53], to: target(), toPort: 5000 },
     { address: "203.0.113.2", ipProto: "tcp", ports: [443, 443], to: target(), toPort: 443 },
+    { address: "2001:db8:f::1", ipProto: "tcp", ports: [8080, 8081], to: pick(dice, hosts.inside6), toPort: 80 },
+    { address: "2001:db8:f::2", ipProto: "udp", ports: [53, 53], to: pick(dice, hosts.inside6), toPort: 5000 },
   ];
   const sources = [
     { from: ["10.0.0.0/23"], pool: some(dice, pools, 2) },
     { from: ["10.0.0.0/16"], pool: some(dice, pools, 3) },
+    { from: ["2001:db8:a::/64"], pool: some(dice, pools6, 2) },
+    { from: ["2001:db8:a::/48"], pool: some(dice, pools6, 3) },
   ];
-  const oneToOne = [{ inside: pick(dice, ["10.9.0.0/28", "10.0.2.0/28"]), outside: OUTSIDE_NET }];
+  const oneToOne = [
+    { inside: pick(dice, ["10.9.0.0/28", "10.0.2.0/28"]), outside: OUTSIDE_NET },
+    { inside: pick(dice, ["2001:db8:a:1::/124", "2001:db8:a::/124"]), outside: OUTSIDE_NET6 },
+  ];
   return {
     sources: sources.filter(() => dice(4) > 0),
     forwards: all.filter(() => dice(3) > 0),

@@ -154,9 +154,9 @@ function sortOut(frames: readonly RelayedFrame[]): SortedOut {
   return { passed, answers: { engine: answers.engine.toSorted(), kernel: answers.kernel.toSorted() } };
 }
 
-/** Without what is left to whoever answers: who a router is, identification, how much is quoted. */
+/** Without what is left to whoever answers: who a router is, identification, how much is quoted, also of which fragments. */
 function answer(line: string): string {
-  const text = line.replaceAll(/ (?:ttl|ip-id|flow-label|dscp) \w+| df/g, "");
+  const text = line.replaceAll(/ (?:ttl|ip-id|flow-label|dscp|udp-length) \w+| df| frag id \w+ offset 0 more/g, "");
   return text
     .replace(/^(icmp6?) \S+ > (.*?) payload \((.*)\)$/, "$1 [router] > $2 about $3")
     .replace(/^(icmp6?) \S+ >/, "$1 [router] >")
@@ -173,7 +173,9 @@ function plain(lines: readonly string[]): string {
 
 /** Which address and port of a pool a host gets is left to who translates. */
 function pooled(text: string): string {
-  return text.replace(/ 203\.0\.113\.(\d{1,2})(:\d+)? >/g, " [pool] >");
+  return text
+    .replace(/ 203\.0\.113\.(\d{1,2})(:\d+)? >/g, " [pool] >")
+    .replace(/ \[?2001:db8:f::(?:[12]|4[0-3])(?:\]:\d+)? >/g, " [pool] >");
 }
 
 function arrivedAs(lines: readonly string[]): Arrived {

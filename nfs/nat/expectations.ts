@@ -1,6 +1,7 @@
 // Flows that are to begin soon because another one said so: who may begin them, and what they are translated to.
 //
 // One that comes in is for a mapping, which it keeps alive; one that goes out says as which outside address.
+import { addressAt, hold, isIpv6, release } from "./addresses";
 import { batch, Flow, outbox, Packet } from "../sdk";
 import { freePort, holdEndpoint, isFree } from "./endpoints";
 import { mappingOfInside, placeMapping } from "./mappings";
@@ -78,11 +79,11 @@ function add(
   added = expectations.take();
   if (added == 0) return false;
   const entry = expectationAt(added);
-  entry.source = source;
-  entry.destination = address;
+  entry.source = hold(source);
+  entry.destination = hold(address);
   entry.destinationPort = <u16>port;
   entry.ipProto = <u8>ipProto;
-  entry.translated = translated;
+  entry.translated = hold(translated);
   entry.deadline = batch.time + milliseconds * MILLISECOND;
   entry.stays = u8(stays);
   const bucket = bucketOfEntry(entry);
@@ -186,6 +187,9 @@ function end(reference: u32): void {
   while (load<u32>(at) != reference && load<u32>(at) != 0) at = origin + load<u32>(at);
   if (load<u32>(at) == reference) store<u32>(at, entry.next);
   if (entry.mapping != 0) releaseMapping(entry.mapping);
+  release(entry.source);
+  release(entry.destination);
+  release(entry.translated);
   expectations.give(reference);
 }
 
@@ -198,5 +202,12 @@ export function tellExpected(
   port: u32,
   milliseconds: u32,
 ): void {
-  outbox.expect4(flow, ipProto, source, 0, destination, port, milliseconds);
+  if (!isIpv6(destination)) {
+    outbox.expect4(flow, ipProto, source, 0, destination, port, milliseconds);
+    return;
+  }
+  const to = addressAt(destination);
+  const high = source == 0 ? 0 : addressAt(source).high;
+  const low = source == 0 ? 0 : addressAt(source).low;
+  outbox.expect6(flow, ipProto, high, low, 0, to.high, to.low, port, milliseconds);
 }

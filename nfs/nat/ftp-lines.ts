@@ -1,5 +1,6 @@
 // The lines of FTP that name an endpoint: PORT and EPRT of the client, 227 and 229 of the server.
 import { Counter, Flow, IP_PROTO_TCP } from "../sdk";
+import { addressAt, isIpv6, keep6, letGo } from "./addresses";
 import { announce, announcedAddress, announcedPort, ownAddress, seenAddress } from "./announce";
 import { ftpForeign } from "./protocols";
 import { lineOf, Stream, TEXT_BYTES, textOf } from "./protocol-store";
@@ -11,10 +12,13 @@ import {
   address,
   beginsWith,
   cursor,
+  high,
   isDigit,
+  low,
   peek,
   pen,
   putAddress,
+  putAddress6,
   putByte,
   putBytes,
   putNumber,
@@ -22,6 +26,7 @@ import {
   skip,
   take,
   takeAddress,
+  takeAddress6,
   takeNumber,
   write,
 } from "./text";
@@ -37,6 +42,9 @@ const COMMA: u32 = 0x2c;
 const DOT: u32 = 0x2e;
 const SPACE: u32 = 0x20;
 const OPENING: u32 = 0x28;
+/** Address families of EPRT (RFC 2428, section 2). */
+const IPV4 = 1;
+const IPV6 = 2;
 /** "PORT ", "EPRT ", and "227 ", "229 ". */
 const COMMAND_BYTES: u32 = 5;
 const REPLY_BYTES: u32 = 4;
@@ -65,8 +73,14 @@ export function readLine(flow: Flow, session: Session, stream: Stream, side: u32
   const isExtended = side == CLIENT ? beginsWith(line, end, "eprt ") : beginsWith(line, end, "229 ");
   read(line + (side == CLIENT ? COMMAND_BYTES : REPLY_BYTES), end);
   named = ownAddress(session, side);
-  const isSound = isExtended ? readExtended(side == CLIENT) : readPlain(side == CLIENT);
-  if (!isSound) return malformed.add();
+  const isSound = isExtended ? readExtended(side == CLIENT) : !isIpv6(named) && readPlain(side == CLIENT);
+  if (isSound) tell(flow, session, stream, side, isExtended, sequence);
+  else malformed.add();
+  letGo();
+}
+
+/** What the line names. */
+function tell(flow: Flow, session: Session, stream: Stream, side: u32, isExtended: bool, sequence: u32): void {
   if (!isAllowed(session, side) || !announce(flow, session, side, IP_PROTO_TCP, named, port, EXPECT_MS)) {
     return refused.add();
   }
@@ -76,7 +90,7 @@ export function readLine(flow: Flow, session: Session, stream: Stream, side: u32
   if (!isExtended) putPlain();
   else if (side == CLIENT) putEndpoint();
   else putNumber(announcedPort);
-  change(stream, line, sequence);
+  change(stream, lineOf(stream), sequence);
 }
 
 /** RFC 2577: nobody is connected to who did not ask for it. */
@@ -114,7 +128,7 @@ function readPlain(isCommand: bool): bool {
   return low >= 0;
 }
 
-/** "|1|10.0.0.1|5001|" of a command, "(|||5001|)" of a reply; any character may stand for the bar. IPv6 is not ours. */
+/** "|1|10.0.0.1|5001|" of a command, "(|||5001|)" of a reply; any character may stand for the bar. */
 function readExtended(isCommand: bool): bool {
   while (isCommand ? peek() == SPACE : peek() != OPENING && peek() <= 0xff) skip(1);
   if (!isCommand && !take(OPENING)) return false;
@@ -123,8 +137,9 @@ function readExtended(isCommand: bool): bool {
   from = cursor;
   if (!take(separator)) return false;
   if (isCommand) {
-    if (takeNumber(2) != 1 || !take(separator) || !takeAddress(DOT) || !take(separator)) return false;
-    named = address;
+    const family = isIpv6(named) ? IPV6 : IPV4;
+    if (takeNumber(2) != family || !take(separator)) return false;
+    if (!takeNamed(family) || !take(separator)) return false;
   } else {
     if (!take(separator) || !take(separator)) return false;
     from = cursor;
@@ -137,6 +152,17 @@ function readExtended(isCommand: bool): bool {
 
 let separator: u32 = 0;
 
+/** An address of the connection's own family. */
+function takeNamed(family: i32): bool {
+  if (family == IPV6) {
+    named = takeAddress6() ? keep6(high, low) : 0;
+    return named != 0;
+  }
+  if (!takeAddress(DOT)) return false;
+  named = address;
+  return true;
+}
+
 function putPlain(): void {
   putAddress(announcedAddress, COMMA);
   putByte(COMMA);
@@ -148,9 +174,10 @@ function putPlain(): void {
 /** Of a command: all but its last bar. */
 function putEndpoint(): void {
   putByte(separator);
-  putNumber(1);
+  putNumber(isIpv6(announcedAddress) ? IPV6 : IPV4);
   putByte(separator);
-  putAddress(announcedAddress, DOT);
+  if (isIpv6(announcedAddress)) putAddress6(addressAt(announcedAddress).high, addressAt(announcedAddress).low);
+  else putAddress(announcedAddress, DOT);
   putByte(separator);
   putNumber(announcedPort);
 }

@@ -3,7 +3,7 @@
 //
 // What could be the beginning of such a command is kept back with its argument until the line is complete: it goes out
 // with the segment that completes it. If it comes again alone, it passes as it is, and so does the rest of the line.
-import { Counter, Flow, Ipv4, OFFSET_NONE, outbox, Packet, Reason, Tcp } from "../sdk";
+import { Counter, Flow, OFFSET_NONE, outbox, Packet, Reason, Tcp } from "../sdk";
 import { keptBack, readLine } from "./ftp-lines";
 import { isSound, resizePayload, scratch, SCRATCH_BYTES } from "./payload";
 import { controls, PROTOCOL_FTP, PROTOCOL_NONE, lineOf, LINE_BYTES, Stream, streamAt } from "./protocol-store";
@@ -19,7 +19,7 @@ const untracked = new Counter("ftp_untracked");
 const LINE_FEED: u8 = 10;
 
 /** False if the packet goes no further. */
-export function passFtp(packet: Packet, ip: Ipv4, flow: Flow, session: Session): bool {
+export function passFtp(packet: Packet, flow: Flow, session: Session): bool {
   const tcp = packet.tcp;
   if (tcp === null || packet.isFragment) return true;
   if (session.control == PROTOCOL_FTP) session.control = controls.take();
@@ -28,7 +28,7 @@ export function passFtp(packet: Packet, ip: Ipv4, flow: Flow, session: Session):
     return true;
   }
   const bytes = packet.isCut || packet.payloadOffset == OFFSET_NONE ? 0 : packet.payloadLength;
-  if (bytes > 0 && !isSound(packet, ip)) {
+  if (bytes > 0 && !isSound(packet)) {
     packet.drop(badChecksum);
     return false;
   }
@@ -41,7 +41,7 @@ export function passFtp(packet: Packet, ip: Ipv4, flow: Flow, session: Session):
   }
   mendBy(tcp, change);
   if (stream.isKnown == 0) begin(stream, tcp.sequence);
-  return passData(packet, ip, tcp, flow, session, stream);
+  return passData(packet, tcp, flow, session, stream);
 }
 
 function begin(stream: Stream, number: u32): void {
@@ -51,7 +51,7 @@ function begin(stream: Stream, number: u32): void {
   stream.acknowledged = number;
 }
 
-function passData(packet: Packet, ip: Ipv4, tcp: Tcp, flow: Flow, session: Session, stream: Stream): bool {
+function passData(packet: Packet, tcp: Tcp, flow: Flow, session: Session, stream: Stream): bool {
   const start = tcp.sequence;
   const end = start + packet.payloadLength;
   const kept = stream.expected - stream.heldBytes;
@@ -74,7 +74,7 @@ function passData(packet: Packet, ip: Ipv4, tcp: Tcp, flow: Flow, session: Sessi
   } else if (stream.heldBytes > 0 && !isAfter(kept, start)) giveUp(stream);
   if (tcp.fin) stream.heldBytes = 0;
   const passed = stream.expected - stream.heldBytes;
-  return letOn(packet, ip, tcp, stream, start, from, isAfter(end, passed) ? passed : end, end);
+  return letOn(packet, tcp, stream, start, from, isAfter(end, passed) ? passed : end, end);
 }
 
 /** The sender's bytes from `from` on, one behind the other. */
@@ -118,7 +118,7 @@ function giveUp(stream: Stream): void {
 }
 
 /** The sender's [from, to), as the receiver gets them. */
-function letOn(packet: Packet, ip: Ipv4, tcp: Tcp, stream: Stream, start: u32, from: u32, to: u32, end: u32): bool {
+function letOn(packet: Packet, tcp: Tcp, stream: Stream, start: u32, from: u32, to: u32, end: u32): bool {
   if (!isAfter(to, from)) {
     packet.drop(incomplete);
     return false;
@@ -133,5 +133,5 @@ function letOn(packet: Packet, ip: Ipv4, tcp: Tcp, stream: Stream, start: u32, f
   const target = scratch + SCRATCH_BYTES;
   const bytes = splice(stream, from, to, scratch, target);
   if (to != end) tcp.fin = false;
-  return resizePayload(packet, ip, target, bytes);
+  return resizePayload(packet, target, bytes);
 }

@@ -313,7 +313,7 @@ function fillSession(packet: Packet, session: Session, isOutside: bool): void {
   session.entryPort = <u8>packet.port;
   session.exitPort = <u8>exitPort;
   session.hairpins = u8(!isOutside && newDestination != called);
-  session.control = session.families == 0 ? protocolOf(packet.ipProto, session) : 0;
+  session.control = protocolOf(packet.ipProto, session);
 }
 
 /** Whether an IPv4 address stands for an IPv6 host anywhere in it. */

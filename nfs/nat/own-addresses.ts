@@ -113,7 +113,8 @@ function change(followed: Followed, now: u32): void {
 
 @inline
 function placeOf(followed: Followed): usize {
-  return ownAddresses + ((<usize>((followed.isIpv6 ? PORTS : 0) + followed.port)) << 2);
+  const place = (followed.isIpv6 ? PORTS : 0) + followed.port;
+  return ownAddresses + ((<usize>place) << 2);
 }
 
 /** The address before is in the segment, which holds it: it may be one that an earlier instance saw. */

@@ -1,5 +1,18 @@
 // A payload in place of another, and the lengths and checksums that follow from it.
-import { IP_PROTO_TCP, Ipv4, Packet, pseudoSum4, Reason, sum, Tcp, transportChecksum, Udp, udpField } from "../sdk";
+import {
+  IP_PROTO_TCP,
+  Ipv4,
+  Ipv6,
+  Packet,
+  pseudoSum4,
+  pseudoSum6,
+  Reason,
+  sum,
+  Tcp,
+  transportChecksum,
+  Udp,
+  udpField,
+} from "../sdk";
 
 const noRoom = new Reason("no-room");
 
@@ -11,27 +24,54 @@ export const scratch: usize = memory.data(132000, 16);
 const MTU: u32 = 1500;
 
 /** Bytes of payload that the packet may have. */
-export function payloadRoom(packet: Packet, ip: Ipv4): u32 {
-  const headers = <u32>(packet.payload - ip.address);
-  return max<u32>(MTU, ip.totalLength) - headers;
+export function payloadRoom(packet: Packet): u32 {
+  return max<u32>(MTU, lengthOf(packet)) - headersOf(packet);
+}
+
+/** From the IP header to the payload. */
+@inline
+function headersOf(packet: Packet): u32 {
+  return <u32>(packet.payload - packet.l3);
+}
+
+function lengthOf(packet: Packet): u32 {
+  const at = packet.l3;
+  return packet.ipVersion == 4 ? Ipv4.at(at).totalLength : Ipv6.BYTES + Ipv6.at(at).payloadLength;
+}
+
+function setLength(packet: Packet, bytes: u32): void {
+  if (packet.ipVersion == 6) {
+    Ipv6.at(packet.l3).payloadLength = bytes - Ipv6.BYTES;
+    return;
+  }
+  const ip = Ipv4.at(packet.l3);
+  ip.totalLength = bytes;
+  ip.checksum = 0;
+  ip.checksum = ~sum(ip.address, ip.headerLength) & 0xffff;
+}
+
+function pseudoSum(packet: Packet, bytes: u32): u32 {
+  const at = packet.l3;
+  const ipProto = packet.ipProto;
+  return packet.ipVersion == 4 ? pseudoSum4(Ipv4.at(at), ipProto, bytes) : pseudoSum6(Ipv6.at(at), ipProto, bytes);
 }
 
 /** Whether the transport checksum is right: what is computed anew must not hide that something was damaged. */
-export function isSound(packet: Packet, ip: Ipv4): bool {
+export function isSound(packet: Packet): bool {
   const isTcp = packet.ipProto == IP_PROTO_TCP;
   if (!isTcp && Udp.at(packet.l4).checksum == 0) return true;
   const bytes = <u32>(packet.payload - packet.l4) + packet.payloadLength;
-  return transportChecksum(pseudoSum4(ip, packet.ipProto, bytes), packet.l4, bytes) == 0;
+  return transportChecksum(pseudoSum(packet, bytes), packet.l4, bytes) == 0;
 }
 
 /**
  * Gives the packet the payload at `from`. Of a TCP segment that gets too long for the way the end is left out: its sender
  * sends it again. False if there is no room in its slot: it is dropped then.
  */
-export function resizePayload(packet: Packet, ip: Ipv4, from: usize, bytes: u32): bool {
-  const headers = <u32>(packet.payload - ip.address);
+export function resizePayload(packet: Packet, from: usize, bytes: u32): bool {
+  const headers = headersOf(packet);
   const isTcp = packet.ipProto == IP_PROTO_TCP;
-  const fitting = isTcp ? min<u32>(bytes, payloadRoom(packet, ip)) : bytes;
+  const fitting = isTcp ? min<u32>(bytes, payloadRoom(packet)) : bytes;
   if (fitting < bytes) Tcp.at(packet.l4).fin = false;
   if (!resizeFrame(packet, packet.l3Offset + headers + fitting)) {
     packet.drop(noRoom);
@@ -39,10 +79,8 @@ export function resizePayload(packet: Packet, ip: Ipv4, from: usize, bytes: u32)
   }
   const to = packet.payload;
   for (let i: u32 = 0; i < fitting; i++) store<u8>(to + i, load<u8>(from + i));
-  ip.totalLength = headers + fitting;
-  ip.checksum = 0;
-  ip.checksum = ~sum(ip.address, ip.headerLength) & 0xffff;
-  sumTransport(packet, ip, headers + fitting - ip.headerLength);
+  setLength(packet, headers + fitting);
+  sumTransport(packet, <u32>(to - packet.l4) + fitting);
   return true;
 }
 
@@ -52,8 +90,8 @@ function resizeFrame(packet: Packet, size: u32): bool {
   return size == before || packet.trim(before - size);
 }
 
-function sumTransport(packet: Packet, ip: Ipv4, bytes: u32): void {
-  const pseudo = pseudoSum4(ip, packet.ipProto, bytes);
+function sumTransport(packet: Packet, bytes: u32): void {
+  const pseudo = pseudoSum(packet, bytes);
   if (packet.ipProto == IP_PROTO_TCP) {
     const tcp = Tcp.at(packet.l4);
     tcp.checksum = 0;

@@ -1,9 +1,9 @@
 // Protocols that name endpoints in their payload: which sessions are theirs. All are off unless asked for.
-import { Config, Ipv4, IP_PROTO_TCP, IP_PROTO_UDP, Packet } from "../sdk";
+import { Config, IP_PROTO_TCP, IP_PROTO_UDP, Packet } from "../sdk";
 import { passFtp } from "./ftp";
 import { passSip } from "./sip";
 import { PROTOCOL_FTP, PROTOCOL_NONE, PROTOCOL_SIP, PROTOCOL_TFTP } from "./protocol-store";
-import { Session } from "./store";
+import { CROSSES, Session } from "./store";
 import { passTftp } from "./tftp";
 
 const PORTS_LIMIT = 8;
@@ -40,24 +40,30 @@ function add(protocol: u32, port: u32): void {
   protocols.push(protocol);
 }
 
-/** Of a new session, whose direction 0 goes to the server: by the port that was called, or the one behind a forward. */
+/**
+ * Of a new session, whose direction 0 goes to the server: by the port that was called, or the one behind a forward. None of
+ * NAT64's, and SIP in IPv4 only.
+ */
 export function protocolOf(ipProto: u32, session: Session): u32 {
+  const families: u32 = session.families;
+  if ((families & CROSSES) != 0) return PROTOCOL_NONE;
   for (let i = 0; i < ports.length; i++) {
     const port = <u16>unchecked(ports[i]);
     if (port != session.destinationPort && port != session.newDestinationPort) continue;
     const protocol = unchecked(protocols[i]);
+    if (protocol == PROTOCOL_SIP && families != 0) continue;
     if (ipProto == (protocol == PROTOCOL_FTP ? IP_PROTO_TCP : IP_PROTO_UDP)) return protocol;
   }
   return PROTOCOL_NONE;
 }
 
 /** The payload of a packet of such a session, and what else depends on its length. False if the packet goes no further. */
-export function rewritePayload(packet: Packet, ip: Ipv4, session: Session): bool {
+export function rewritePayload(packet: Packet, session: Session): bool {
   const flow = packet.flow;
   if (flow === null) return true;
   const protocol = session.control;
-  if (protocol == PROTOCOL_SIP) return passSip(packet, ip, flow, session);
-  if (protocol != PROTOCOL_TFTP) return passFtp(packet, ip, flow, session);
+  if (protocol == PROTOCOL_SIP) return passSip(packet, flow, session);
+  if (protocol != PROTOCOL_TFTP) return passFtp(packet, flow, session);
   passTftp(packet, flow, session);
   return true;
 }

@@ -130,6 +130,19 @@ export class OneToOne {
   inward(address: u32): u32 {
     return swap(address, this.outside, this.inside);
   }
+
+  /** Whether the two stand for each other. */
+  joins(inside: u32, outside: u32): bool {
+    return this.inside.has(inside) && this.outside.has(outside) && agree(inside, outside, this.inside);
+  }
+}
+
+/** Whether the two agree in all bits that are no prefix's. */
+function agree(one: u32, other: u32, net: Net): bool {
+  if (!isIpv6(one)) return ((one ^ other) & ~(<u32>net.lowMask)) == 0;
+  const a = addressAt(one);
+  const b = addressAt(other);
+  return (((a.high ^ b.high) & ~net.highMask) | ((a.low ^ b.low) & ~net.lowMask)) == 0;
 }
 
 function swap(address: u32, from: Net, to: Net): u32 {

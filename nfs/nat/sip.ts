@@ -1,6 +1,6 @@
 // SIP over UDP (RFC 3261): a message names endpoints in its headers and in a session description behind them. Both are
 // written anew with those that hold on the other side; a message that is not understood passes as it is.
-import { Counter, equal, Flow, Ipv4, OFFSET_NONE, Packet } from "../sdk";
+import { Counter, equal, Flow, OFFSET_NONE, Packet } from "../sdk";
 import { ownAddress, seenAddress } from "./announce";
 import { isSound, payloadRoom, resizePayload, scratch, SCRATCH_BYTES } from "./payload";
 import { putDescription } from "./sdp";
@@ -18,11 +18,11 @@ const SHORTEST: u32 = 16;
 const LONGEST: u32 = 16_384;
 
 /** False if the packet goes no further. */
-export function passSip(packet: Packet, ip: Ipv4, flow: Flow, session: Session): bool {
+export function passSip(packet: Packet, flow: Flow, session: Session): bool {
   if (packet.payloadOffset == OFFSET_NONE || packet.payloadLength < SHORTEST) return true;
   const from = packet.payload;
   const bytes = packet.payloadLength;
-  const isWhole = !packet.isFragment && !packet.isCut && bytes <= LONGEST && isSound(packet, ip);
+  const isWhole = !packet.isFragment && !packet.isCut && bytes <= LONGEST && isSound(packet);
   const body = isWhole ? endOfHeaders(from, from + bytes) : 0;
   if (body == 0 || !readHeaders(from, body) || (bodyLength >= 0 && from + bytes - body != <usize>bodyLength)) {
     malformed.add();
@@ -31,13 +31,13 @@ export function passSip(packet: Packet, ip: Ipv4, flow: Flow, session: Session):
   beginMessage(flow, session, packet.direction);
   const length = putMessage(from, body, from + bytes);
   keepRegistration(seenAddress(session, 1), ownAddress(session, 1));
-  if (length > payloadRoom(packet, ip)) {
+  if (length > payloadRoom(packet)) {
     tooLong.add();
     return true;
   }
   if (length == bytes && equal(from, scratch, bytes)) return true;
   rewritten.add();
-  return resizePayload(packet, ip, scratch, length);
+  return resizePayload(packet, scratch, length);
 }
 
 /** Behind the empty line, 0 if there is none. */

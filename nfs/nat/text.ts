@@ -85,6 +85,63 @@ export function takeAddress(separator: u32): bool {
   return true;
 }
 
+export let high: u64 = 0;
+export let low: u64 = 0;
+const GROUPS = 8;
+const groups = new StaticArray<u32>(GROUPS);
+const COLON: u32 = 0x3a;
+
+/** An IPv6 address (RFC 4291, section 2.2; without dots), into `high` and `low`. */
+export function takeAddress6(): bool {
+  let count = 0;
+  let gap = -1;
+  let isDue = false;
+  if (take(COLON)) {
+    if (!take(COLON)) return false;
+    gap = 0;
+  }
+  while (count < GROUPS) {
+    const group = takeGroup();
+    if (group < 0) break;
+    unchecked((groups[count++] = <u32>group));
+    isDue = take(COLON);
+    if (!isDue) break;
+    if (!take(COLON)) continue;
+    if (gap >= 0) return false;
+    gap = count;
+    isDue = false;
+  }
+  if (isDue || (gap < 0 ? count != GROUPS : count == GROUPS)) return false;
+  join(count, gap < 0 ? count : gap);
+  return true;
+}
+
+/** Up to four hexadecimal digits; -1 if there is none. */
+function takeGroup(): i32 {
+  let value: i32 = -1;
+  for (let digits = 0; digits < 4; digits++) {
+    const byte = peek();
+    const letter = byte | CASE;
+    const isLetter = letter >= 0x61 && letter <= 0x66 && byte < 0x80;
+    if (!isDigit(byte) && !isLetter) break;
+    value = (max(value, 0) << 4) | (<i32>(isLetter ? letter - 0x57 : byte - ZERO));
+    cursor++;
+  }
+  return value;
+}
+
+/** So many groups, of which those from `gap` on stand at the end. */
+function join(count: i32, gap: i32): void {
+  high = 0;
+  low = 0;
+  for (let i = 0; i < count; i++) {
+    const place = i < gap ? i : GROUPS - count + i;
+    const value = (<u64>unchecked(groups[i])) << (48 - 16 * (place & 3));
+    if (place < 4) high |= value;
+    else low |= value;
+  }
+}
+
 // ---- writing ----
 
 @inline
@@ -112,5 +169,51 @@ export function putAddress(value: u32, separator: u32): void {
   for (let shift = 24; shift >= 0; shift -= 8) {
     if (shift < 24) putByte(separator);
     putNumber((value >> shift) & 0xff);
+  }
+}
+
+/** As RFC 5952 has it: there are servers that compare text. */
+export function putAddress6(high: u64, low: u64): void {
+  findGap(high, low);
+  for (let group = 0; group < GROUPS; group++) {
+    if (group == gapStart) {
+      putByte(COLON);
+      putByte(COLON);
+    }
+    if (group >= gapStart && group < gapEnd) continue;
+    if (group > 0 && group != gapEnd) putByte(COLON);
+    putGroup(groupOf(high, low, group));
+  }
+}
+
+@inline
+function groupOf(high: u64, low: u64, group: i32): u32 {
+  return (<u32>((group < 4 ? high : low) >> (48 - 16 * (group & 3)))) & 0xffff;
+}
+
+// The groups that are left out: the longest row of two zeros or more, the first of several.
+let gapStart = GROUPS;
+let gapEnd = GROUPS;
+
+function findGap(high: u64, low: u64): void {
+  gapStart = GROUPS;
+  gapEnd = GROUPS;
+  let length = 1;
+  let start = 0;
+  for (let group = 0; group < GROUPS; group++) {
+    if (groupOf(high, low, group) != 0) start = group + 1;
+    if (group + 1 - start <= length) continue;
+    length = group + 1 - start;
+    gapStart = start;
+    gapEnd = group + 1;
+  }
+}
+
+function putGroup(value: u32): void {
+  let shift = 12;
+  while (shift > 0 && value >> shift == 0) shift -= 4;
+  for (; shift >= 0; shift -= 4) {
+    const digit = (value >> shift) & 15;
+    putByte(digit < 10 ? ZERO + digit : 0x57 + digit);
   }
 }

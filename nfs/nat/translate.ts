@@ -65,7 +65,7 @@ function follow(packet: Packet, ip: Ipv4, session: Session): void {
     return packet.drop(mismatch);
   }
   const l4: usize = packet.l4Offset == OFFSET_NONE ? 0 : packet.l4;
-  if (session.control != 0 && l4 != 0 && !rewritePayload(packet, ip, session)) return;
+  if (session.control != 0 && l4 != 0 && !rewritePayload(packet, session)) return;
   if (forth) {
     const ports = session.newDestinationPort;
     rewrite(ip, l4, 20, session.newSource, session.newSourcePort, session.newDestination, ports);

@@ -7,6 +7,7 @@ import { translateError6 } from "./icmp64";
 import { begin64 } from "./nat64";
 import { begin, dropIfOurs } from "./open";
 import { hasPorts6 } from "./ports64";
+import { rewritePayload } from "./protocols";
 import { mismatch, noFlow, noSession, strayError } from "./reasons";
 import { renumber6 } from "./renumber";
 import { hasRules6, outsidePorts } from "./rules";
@@ -101,6 +102,7 @@ function follow6(packet: Packet, ip: Ipv6, session: Session): void {
   const isExpected = hasFamily(session, forth, true) && isOf(ip, session, forth);
   const isPorted = crosses ? packet.l4Offset != OFFSET_NONE : hasPorts6(packet);
   if (!isExpected || (isPorted && !hasPortsOf(packet, session, forth))) return packet.drop(mismatch);
+  if (session.control != 0 && packet.l4Offset != OFFSET_NONE && !rewritePayload(packet, session)) return;
   setLeaving(session, forth);
   const isPassed = hasFamily(session, !forth, true) ? alongIpv6(packet, ip, crosses) : toIpv4(packet, ip);
   if (!isPassed) return;

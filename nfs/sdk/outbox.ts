@@ -75,6 +75,26 @@ function putTuple4(source: u32, sourcePort: u32, destination: u32, destinationPo
   return true;
 }
 
+/** The same for IPv6; an address is its high and low 64 bits. */
+function putTuple6(
+  sourceHigh: u64,
+  sourceLow: u64,
+  sourcePort: u32,
+  destinationHigh: u64,
+  destinationLow: u64,
+  destinationPort: u32,
+): bool {
+  const body = reserveBody(TUPLE_BYTES);
+  if (body == 0) return false;
+  store<u64>(body, bswap<u64>(sourceHigh));
+  store<u64>(body, bswap<u64>(sourceLow), 8);
+  store<u64>(body, bswap<u64>(destinationHigh), 16);
+  store<u64>(body, bswap<u64>(destinationLow), 24);
+  store<u16>(body, <u16>sourcePort, 32);
+  store<u16>(body, <u16>destinationPort, 34);
+  return true;
+}
+
 export namespace outbox {
   /**
    * Gives a flow its second tuple, of IPv4: packets from `source` to `destination` are its replies, too. Addresses and
@@ -96,15 +116,8 @@ export namespace outbox {
     destinationLow: u64,
     destinationPort: u32,
   ): bool {
-    const body = reserveBody(TUPLE_BYTES);
-    if (body == 0) return false;
-    store<u64>(body, bswap<u64>(sourceHigh));
-    store<u64>(body, bswap<u64>(sourceLow), 8);
-    store<u64>(body, bswap<u64>(destinationHigh), 16);
-    store<u64>(body, bswap<u64>(destinationLow), 24);
-    store<u16>(body, <u16>sourcePort, 32);
-    store<u16>(body, <u16>destinationPort, 34);
-    return submitMessage(MESSAGE_BIND, 6, TUPLE_BYTES, flow, 0);
+    const hasRoom = putTuple6(sourceHigh, sourceLow, sourcePort, destinationHigh, destinationLow, destinationPort);
+    return hasRoom && submitMessage(MESSAGE_BIND, 6, TUPLE_BYTES, flow, 0);
   }
 
   /**
@@ -129,6 +142,22 @@ export namespace outbox {
     milliseconds: u32,
   ): bool {
     const hasRoom = putTuple4(source, sourcePort, destination, destinationPort);
+    return hasRoom && submitMessage(MESSAGE_EXPECT, ipProto, TUPLE_BYTES, flow, milliseconds);
+  }
+
+  /** The same for IPv6, as `flow` is. */
+  export function expect6(
+    flow: Flow,
+    ipProto: u32,
+    sourceHigh: u64,
+    sourceLow: u64,
+    sourcePort: u32,
+    destinationHigh: u64,
+    destinationLow: u64,
+    destinationPort: u32,
+    milliseconds: u32,
+  ): bool {
+    const hasRoom = putTuple6(sourceHigh, sourceLow, sourcePort, destinationHigh, destinationLow, destinationPort);
     return hasRoom && submitMessage(MESSAGE_EXPECT, ipProto, TUPLE_BYTES, flow, milliseconds);
   }
 

@@ -85,8 +85,8 @@ describe.skipIf(obstacle !== null)(
     ];
 
     describe("FTP", () => {
-      const ftpd = (where: Namespace) =>
-        serve(where, "21", python, "-m", "pyftpdlib", "-i", "0.0.0.0", "-p", "21", "-w", "-d", served);
+      const ftpd = (where: Namespace, address = "0.0.0.0") =>
+        serve(where, "21", python, "-m", "pyftpdlib", "-i", address, "-p", "21", "-w", "-d", served);
 
       it.each(modes)(
         "from inside with %s",
@@ -110,6 +110,28 @@ describe.skipIf(obstacle !== null)(
           const server = await ftpd(network.inside);
           expect(await getBoth(network.outside, "203.0.113.1", ...options)).toMatch(command);
           await stop(server);
+        },
+        120_000,
+      );
+
+      const extended = modes.filter(([name]) => name.startsWith("E"));
+
+      it.each(extended)(
+        "over IPv6 with %s, from inside and to a server inside",
+        async (_, options, command) => {
+          const sources = [{ from: ["fd00:1::/64"], pool: ["2001:db8:f::1"] }];
+          await network.run({ sources, helpers: { ftp: true } });
+          const outside = await ftpd(network.outside, "::");
+          expect(await getBoth(network.inside, "[2001:db8:9::1]", "-g", ...options)).toMatch(command);
+          await stop(outside);
+          const forwards = [{ address: "2001:db8:f::1", ipProto: "tcp", ports: 21, to: "fd00:1::1" }];
+          const engine = await network.run({ forwards, helpers: { ftp: true } });
+          const inside = await ftpd(network.inside, "::");
+          expect(await getBoth(network.outside, "[2001:db8:f::1]", "-g", ...options)).toMatch(command);
+          await stop(inside);
+          const { drops, counters } = await readTop(engine);
+          expect(drops).toEqual([]);
+          expect(counters.find(({ name }) => name === "ftp_announced")?.value).toBe(2);
         },
         120_000,
       );

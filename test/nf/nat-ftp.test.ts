@@ -325,3 +325,94 @@ it("leaves nothing behind", async () => {
   expect(nat.held).toEqual([0, 0, 0, 0]);
   expect([nat.counter("expectations"), nat.counter("controls")]).toEqual([0, 0]);
 });
+
+describe("over IPv6", () => {
+  const [inside, outside, far] = ["fd00:1::5", "2001:db8:f::1", "2001:db8:9::21"] as const;
+  const six = {
+    sources: [{ from: ["fd00:1::/64"], pool: [outside], order: "preserve" }],
+    forwards: [{ address: outside, ipProto: "tcp", ports: 21, to: "fd00:1::21" }],
+  };
+  const asClient: Ends = {
+    client: `[${inside}]:5000`,
+    server: `[${far}]:21`,
+    clientSeen: `[${outside}]:5000`,
+    serverSeen: `[${far}]:21`,
+    clientIsInside: true,
+  };
+  const asServer: Ends = {
+    client: "[2001:db8:9::9]:4000",
+    server: "[fd00:1::21]:21",
+    clientSeen: "[2001:db8:9::9]:4000",
+    serverSeen: `[${outside}]:21`,
+    clientIsInside: false,
+  };
+
+  it.each(["fd00:1::5", "FD00:1:0:0:0:0:0:5", "fd00:1:0::5"])(
+    "a client inside that names %s with EPRT is called by the server",
+    async (written) => {
+      const nat = await open(six);
+      const { client, server } = connect(nat, asClient);
+      const told = "EPRT |2|2001:db8:f::1|5001|";
+      expect(client(`seq 1000 ack 5000 ${text(`EPRT |2|${written}|5001|`)}`)).toEqual([
+        `seq 1000 ack 5000 ${text(told)}`,
+      ]);
+      const [sent, came] = [written.length + 16, told.length + 2];
+      expect(server(`seq 5000 ack ${1000 + came} ${text("200 ok")}`)).toEqual([
+        `seq 5000 ack ${1000 + sent} ${text("200 ok")}`,
+      ]);
+      expect(nat.in(`tcp [${far}]:20 > [${outside}]:5001 syn seq 1`)).toEqual([
+        `next tcp [${far}]:20 > [${inside}]:5001 syn seq 1`,
+      ]);
+      expect(nat.in(`tcp [2001:db8:9::22]:20 > [${outside}]:5001 syn`)).toEqual(["drop filtered"]);
+      expect(nat.counter("ftp_announced")).toBe(1);
+      nat.out("udp [fe80::1]:1 > [fe80::2]:1", 90_000);
+      nat.out("udp [fe80::1]:1 > [fe80::2]:1", 90_002);
+      expect([...nat.held, nat.counter("expectations"), nat.counter("addresses")]).toEqual([0, 0, 0, 0, 0, 2]);
+    },
+  );
+
+  it.each([
+    "2001:db8:f::",
+    "2001:db8:f:0:1::1",
+    "2001:0:0:1::1",
+    "1:0:2:3:4:5:6:7",
+    "::f:0:0:1:1:1",
+    "2001:db8:f:1:2:3:4:5",
+  ])("writes %s as everybody does", async (address) => {
+    const nat = await open({ sources: [{ from: ["fd00:1::/64"], pool: [address], order: "preserve" }] });
+    const { client } = connect(nat, asClient);
+    expect(client(`seq 1000 ack 5000 ${text("EPRT |2|fd00:1::5|5001|")}`)).toEqual([
+      `seq 1000 ack 5000 ${text(`EPRT |2|${address}|5001|`)}`,
+    ]);
+  });
+
+  it("a server inside is called where EPSV's answer says", async () => {
+    const nat = await open({ ...six, sources: [] });
+    const { client, server } = connect(nat, asServer);
+    client(`seq 1000 ack 5000 ${text("EPSV")}`);
+    const [answer = ""] = server(`seq 5000 ack 1006 ${text("229 Entering (|||6001|)")}`);
+    const port = Number(/\|\|\|(\d+)\|/.exec(answer)?.[1]);
+    expect(nat.in(`tcp [2001:db8:9::9]:4001 > [${outside}]:${port} syn`)).toEqual([
+      "next tcp [2001:db8:9::9]:4001 > [fd00:1::21]:6001 syn",
+    ]);
+  });
+
+  it.each([
+    ["EPRT |2|fd00:1::6|5001|", "ftp_refused"],
+    ["EPRT |2|fd00:1::5|80|", "ftp_refused"],
+    ["EPRT |1|10.0.0.1|5001|", "ftp_malformed"],
+    ["PORT 10,0,0,1,19,137", "ftp_malformed"],
+    ["EPRT |2|fd00:1:5|5001|", "ftp_malformed"],
+    ["EPRT |2|fd00::1::5|5001|", "ftp_malformed"],
+    ["EPRT |2|fd00:1::5:|5001|", "ftp_malformed"],
+    ["EPRT |2|1:2:3:4:5:6:7:8:9|5001|", "ftp_malformed"],
+    ["EPRT |2|:|5001|", "ftp_malformed"],
+    ["EPRT |2||5001|", "ftp_malformed"],
+  ])("%s goes on as it came, and is counted", async (line, counter) => {
+    const nat = await open(six);
+    const { client } = connect(nat, asClient);
+    expect(client(`seq 1000 ack 5000 ${text(line)}`)).toEqual([`seq 1000 ack 5000 ${text(line)}`]);
+    expect(nat.counter(counter)).toBe(1);
+    expect(nat.counter("ftp_announced")).toBe(0);
+  });
+});

@@ -97,3 +97,21 @@ it("what a client inside opens is related, too, and so is what a server inside o
   expect(verdictsOf(verdicts)).toEqual(inside.map(() => "forward"));
   expect(sent("wan").at(-1)).toBe("tcp 203.0.113.1:20 > 192.0.2.9:5001 syn seq 1");
 });
+
+it("is so over IPv6, too", () => {
+  const six = document("related")
+    .replace("[10.0.0.0/8], pool: [203.0.113.1]", '["fd00::/8"], pool: ["2001:db8:f::1"]')
+    .replace("address: 203.0.113.1", 'address: "2001:db8:f::1"')
+    .replace("to: 10.0.0.80", 'to: "fd00::80"');
+  const chain = join(makeFolder({ "six.yaml": six }), "six.yaml");
+  const ends = "[fd00::1]:5000 > [2001:db8:9::1]:21";
+  const steps: readonly Step[] = [
+    control("lan", ends, "syn seq 999"),
+    control("wan", "[2001:db8:9::1]:21 > [2001:db8:f::1]:5000", "syn seq 4999 ack 1000"),
+    control("lan", ends, `ack 5000 seq 1000 ${text("EPRT |2|fd00::1|5001|")}`),
+    control("wan", "[2001:db8:9::1]:20 > [2001:db8:f::1]:5001", "syn seq 1"),
+    control("wan", "[2001:db8:9::2]:20 > [2001:db8:f::1]:5001", "syn seq 1"),
+  ];
+  const { verdicts } = replayLines(chain, steps);
+  expect(verdictsOf(verdicts)).toEqual(["forward", "forward", "forward", "forward", "drop"]);
+});

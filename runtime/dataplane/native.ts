@@ -1,6 +1,7 @@
 // The native addon as TypeScript sees it. load-addon.ts is the only file that touches the addon itself.
 
 import type { AfxdpMode, FlowTimeouts, KernelClass, Match, PlannedFragments, Side } from "../chain/plan.ts";
+import type { Prefix } from "../chain/protocols.ts";
 import type { FixedRoutes } from "../chain/routes-document.ts";
 import type {
   FollowOptions,
@@ -143,6 +144,8 @@ export interface ProgramOptions {
   readonly portGauges: readonly number[];
   /** By port: 1 if its frames leave it by routes. */
   readonly routedPorts: readonly number[];
+  /** By port: the addresses that it answers for. */
+  readonly answers: readonly (readonly Prefix[])[];
   /** What the numbers in its reports mean: written into each of them. */
   readonly reportNames: number;
   readonly paths: readonly NativePath[];
@@ -339,6 +342,8 @@ export interface NativeLane {
   freeMirror(place: number): void;
   /** By port: what a function hands to the host gets there. From any thread. */
   reachesHost(): boolean[];
+  /** By port: the link address that it has, or says that it has. From any thread. */
+  linkAddresses(): Uint8Array[];
   /** Opens all ports: they receive what the mirrored lane did. */
   follow(mirror: number, options: FollowOptions): MirrorSource;
   /** Closes all ports and gives the mappings back. Further calls throw. */

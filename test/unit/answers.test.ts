@@ -33,9 +33,9 @@ describe("answersFor", () => {
   it.each([
     [
       "answersFor: [203.0.113.300]",
-      "document-schema edge.yaml:4:44 must be a prefix such as 10.0.0.0/8 or 2001:db8::/32",
+      'document-schema edge.yaml:4:44 "203.0.113.300" is not a prefix such as 10.0.0.0/8 or 2001:db8::/32',
     ],
-    ["answersFor: []", "document-schema edge.yaml:4:43 must have at least 1 entry"],
+    ["answersFor: []", "document-schema edge.yaml:4:43 must not have fewer than 1 items"],
     [
       "answersFor: [203.0.113.1, 203.0.113.0/24]",
       'answers-conflict edge.yaml:4:57 203.0.113.0/24 and 203.0.113.1 of the port "wan" have addresses in common',

@@ -61,5 +61,5 @@ export function announce(
 /** Whether the two stand for each other, with all ports. */
 export function isOneToOne(outside: u32, inside: u32): bool {
   const rule = findInward(outside);
-  return rule !== null && rule.inward(outside) == inside;
+  return rule !== null && rule.inside.has(inside) && rule.inward(outside) == inside;
 }

@@ -1,6 +1,7 @@
 // What is said of blocks: one line each when a host gets one and when it has given it back. Blocks come and go also when
 // nothing can be said (between batches), so entries wait in the segment with their time.
 import { batch, Counter, LOG_INFO, outbox } from "../sdk";
+import { addressAt, isIpv6 } from "./addresses";
 import { Block, header, Host, NOTE_BYTES, NOTES, notes } from "./store";
 
 export const ALLOCATED: u32 = 1;
@@ -18,6 +19,8 @@ class Note {
   time: u64;
   high: u64;
   low: u64;
+  outsideHigh: u64;
+  outsideLow: u64;
   inside: u32;
   outside: u32;
   lowPort: u16;
@@ -34,10 +37,15 @@ export function note(kind: u32, block: Block, host: Host): void {
   if (header.noted - header.told == NOTES) return lost.add();
   const entry = noteAt(header.noted);
   entry.time = batch.time;
-  entry.high = host.high;
-  entry.low = host.low;
-  entry.inside = host.address;
-  entry.outside = block.address;
+  const inside = host.address;
+  const outside = block.address;
+  // By then their numbers may mean others.
+  entry.high = isIpv6(inside) ? addressAt(inside).high : 0;
+  entry.low = isIpv6(inside) ? addressAt(inside).low : 0;
+  entry.outsideHigh = isIpv6(outside) ? addressAt(outside).high : 0;
+  entry.outsideLow = isIpv6(outside) ? addressAt(outside).low : 0;
+  entry.inside = inside;
+  entry.outside = outside;
   entry.lowPort = block.low;
   entry.highPort = block.high;
   entry.kind = kind;
@@ -57,8 +65,8 @@ export function tellBlocks(): void {
 
 function write(line: usize, entry: Note): usize {
   let at = text(line, entry.kind == ALLOCATED ? "block allocated inside=" : "block released inside=");
-  at = (entry.high | entry.low) != 0 ? address6(at, entry.high, entry.low) : address4(at, entry.inside);
-  at = address4(text(at, " outside="), entry.outside);
+  at = address(at, entry.inside, entry.high, entry.low);
+  at = address(text(at, " outside="), entry.outside, entry.outsideHigh, entry.outsideLow);
   at = decimal(text(at, " ports="), entry.lowPort);
   at = decimal(text(at, "-"), entry.highPort);
   const milliseconds = entry.time / NS_PER_MS;
@@ -87,6 +95,10 @@ function digits(at: usize, value: u64, count: u32): usize {
     rest /= 10;
   }
   return at + count;
+}
+
+function address(at: usize, word: u32, high: u64, low: u64): usize {
+  return isIpv6(word) ? address6(at, high, low) : address4(at, word);
 }
 
 function address4(at: usize, address: u32): usize {

@@ -31,8 +31,8 @@ export function endSessionsOf(address: u32): u32 {
 function hasAddress(session: Session, address: u32): bool {
   if (session.mapping != 0 && mappingAt(session.mapping).outsideAddress == address) return true;
   if (session.target != 0 && mappingAt(session.target).outsideAddress == address) return true;
-  // Of forwards; NAT64's sessions have references there.
-  return session.families == 0 && (session.newSource == address || session.destination == address);
+  // Of forwards.
+  return session.newSource == address || session.destination == address;
 }
 
 function mark(number: u32, reference: u32): void {

@@ -1,7 +1,7 @@
 // Flows that are to begin soon because another one said so: who may begin them, and what they are translated to.
 //
 // One that comes in is for a mapping, which it keeps alive; one that goes out says as which outside address.
-import { batch, Flow, Ipv4, outbox, Packet } from "../sdk";
+import { batch, Flow, outbox, Packet } from "../sdk";
 import { freePort, holdEndpoint, isFree } from "./endpoints";
 import { mappingOfInside, placeMapping } from "./mappings";
 import {
@@ -130,12 +130,12 @@ function isWaited(entry: Expectation, mapping: u32, caller: u32): bool {
 }
 
 /** The outside address that the packet was expected to leave as, 0 if it was not. The rule may give it the same. */
-export function takeOutward(packet: Packet, ip: Ipv4): u32 {
+export function takeOutward(packet: Packet, source: u32, destination: u32): u32 {
   if (!expectsAnything()) return 0;
-  let reference = load<u32>(bucketFor(ip.destination, packet.destinationPort, packet.ipProto));
+  let reference = load<u32>(bucketFor(destination, packet.destinationPort, packet.ipProto));
   while (reference != 0) {
     const entry = expectationAt(reference);
-    const isMine = isFor(entry, ip.destination, packet.destinationPort, packet.ipProto) && entry.source == ip.source;
+    const isMine = isFor(entry, destination, packet.destinationPort, packet.ipProto) && entry.source == source;
     if (isMine && entry.translated != 0 && entry.deadline > batch.time) break;
     reference = entry.next;
   }

@@ -84,6 +84,14 @@ export function writeIpv4(at: usize, trafficClass: u32, totalLength: u32, identi
   return ip;
 }
 
+/** The addresses that leave. */
+export function setAddresses6(ip: Ipv6): void {
+  ip.sourceHigh = leaving.sourceHigh;
+  ip.sourceLow = leaving.sourceLow;
+  ip.destinationHigh = leaving.destinationHigh;
+  ip.destinationLow = leaving.destinationLow;
+}
+
 /** After all else of the header. */
 export function endIpv4(ip: Ipv4, ttl: u32, ipProto: u32): void {
   ip.ttl = ttl;
@@ -99,10 +107,7 @@ export function writeIpv6(at: usize, trafficClass: u32, payloadLength: u32, next
   ip.payloadLength = payloadLength;
   ip.nextHeader = nextHeader;
   ip.hopLimit = hopLimit;
-  ip.sourceHigh = leaving.sourceHigh;
-  ip.sourceLow = leaving.sourceLow;
-  ip.destinationHigh = leaving.destinationHigh;
-  ip.destinationLow = leaving.destinationLow;
+  setAddresses6(ip);
 }
 
 /** `flags` as in IPv4, whose offset counts in eights of bytes. */
@@ -135,7 +140,17 @@ export function translateTransport(
   const addresses = difference16(before, sumOfLeaving(isIpv6));
   if (ipProto == IP_PROTO_TCP) translateTcp(Tcp.at(l4), bytes, addresses);
   else if (ipProto == IP_PROTO_UDP) translateUdp(Udp.at(l4), bytes, addresses);
-  else if (bytes >= Icmp.BYTES) translateEcho(Icmp.at(l4), length, before, fromIpv6, isIpv6);
+  else if (bytes >= Icmp.BYTES && protoIn(false, ipProto) == IP_PROTO_ICMP) {
+    if (isEcho(Icmp.at(l4), fromIpv6)) translateEcho(Icmp.at(l4), length, before, fromIpv6, isIpv6);
+    else if (isIpv6) Icmp.at(l4).checksum = mend(Icmp.at(l4).checksum, addresses);
+  }
+}
+
+function isEcho(icmp: Icmp, isIpv6: bool): bool {
+  const type = icmp.type;
+  return isIpv6
+    ? type == ICMPV6_ECHO_REQUEST || type == ICMPV6_ECHO_REPLY
+    : type == ICMP_ECHO_REQUEST || type == ICMP_ECHO_REPLY;
 }
 
 function translateTcp(tcp: Tcp, bytes: u32, addresses: u32): void {

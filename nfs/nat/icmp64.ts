@@ -34,6 +34,7 @@ import {
   leaving,
   MORE_FRAGMENTS,
   protoIn,
+  setAddresses6,
   sumOf4,
   sumOf6,
   sumOfLeaving,
@@ -45,15 +46,19 @@ import {
 import { decrements } from "./limits64";
 import { badError, strayError } from "./reasons";
 import { findRuleOfPool } from "./rules64";
-import { ENTERS_IPV6, LEAVES_IPV6, Pair, pairAt, Session } from "./store";
+import { outsidePorts } from "./rules";
+import { CROSSES, Session } from "./store";
 import { relink } from "./translate64";
-import { setLeaving } from "./tuples64";
+import { hasFamily, isBetween, setLeaving } from "./tuples64";
 
 /** What an ICMPv6 error must not be above (RFC 4443, section 2.4 (c)). */
 const LARGEST_ERROR: u32 = 1280;
 /** In words of 4 and of 8 bytes: how much of the message is the quote (RFC 4884). What follows is left out. */
 const WORD_4: u32 = 4;
 const WORD_8: u32 = 8;
+const OFFSET_BITS: u32 = 0x1fff;
+/** What a quote must have of a transport header. */
+const PORTS_BYTES: u32 = 4;
 
 // What was quoted, read before it is overwritten.
 let trafficClass: u32 = 0;
@@ -77,8 +82,8 @@ export function translateError4(packet: Packet, ip: Ipv4, session: Session): voi
   if (quote === null || !isWhole || !quote.hasValidChecksum) return packet.drop(badError);
   const source = forth ? session.newSource : session.destination;
   const remote = forth ? session.newDestination : session.source;
-  const isIpv6 = (session.families & (forth ? LEAVES_IPV6 : ENTERS_IPV6)) != 0;
-  if (isIpv6 || quote.source != source || quote.destination != remote) return packet.drop(strayError);
+  if (hasFamily(session, !forth, true) || quote.source != source || quote.destination != remote)
+    return packet.drop(strayError);
   if (!translateType4(icmp, quote)) return packet.drop(strayError, icmp.type);
   const rule = findRuleOfPool(source);
   if (rule === null) return packet.drop(strayError);
@@ -178,27 +183,17 @@ export function translateError6(packet: Packet, ip: Ipv6, session: Session): voi
   const isSound = packet.isCut || transportChecksum(pseudo, icmp.address, whole) == 0;
   if (quote === null || !isSound || !walkExtensions(quote, length)) return packet.drop(badError);
   if (!isQuoteOf(quote, session, forth)) return packet.drop(strayError);
-  const staysIpv6 = (session.families & (forth ? ENTERS_IPV6 : LEAVES_IPV6)) != 0;
   setLeavingBack(session, forth);
-  if (staysIpv6) passError6(packet, ip, icmp, quote, length);
+  if (hasFamily(session, forth, true)) passError6(packet, ip, icmp, quote, length, (session.families & CROSSES) != 0);
   else errorToIpv4(packet, ip, icmp, quote, length);
   if (packet.direction >= 0 && session.hairpins != 0) packet.transmit(forth ? session.entryPort : session.exitPort);
 }
 
 function isQuoteOf(quote: Ipv6, session: Session, forth: bool): bool {
-  const isIpv6 = (session.families & (forth ? LEAVES_IPV6 : ENTERS_IPV6)) != 0;
-  if (!isIpv6) return false;
-  const pair = pairAt(forth ? session.newSource : session.source);
-  return forth ? isFrom(quote, pair, false) : isFrom(quote, pair, true);
-}
-
-function isFrom(quote: Ipv6, pair: Pair, isTurned: bool): bool {
-  const high = isTurned ? pair.destinationHigh : pair.sourceHigh;
-  const low = isTurned ? pair.destinationLow : pair.sourceLow;
-  const toHigh = isTurned ? pair.sourceHigh : pair.destinationHigh;
-  const toLow = isTurned ? pair.sourceLow : pair.destinationLow;
-  const isSource = quote.sourceHigh == high && quote.sourceLow == low;
-  return isSource && quote.destinationHigh == toHigh && quote.destinationLow == toLow;
+  if (!hasFamily(session, !forth, true)) return false;
+  return forth
+    ? isBetween(quote, session.newSource, session.newDestination)
+    : isBetween(quote, session.destination, session.source);
 }
 
 /** Whoever says so, the address that stands for the inside host says it: no other one could be told. */
@@ -244,24 +239,28 @@ function finish4(packet: Packet, at: usize, rest: u32, outerClass: u32, ttl: u32
   icmp.checksum = ~sum(icmp.address, bytes) & 0xffff;
 }
 
-/** Between two IPv6 hosts behind us only addresses and ports change. */
-function passError6(packet: Packet, ip: Ipv6, icmp: Icmpv6, quote: Ipv6, length: u32): void {
+/** Between two IPv6 hosts only addresses and ports change. */
+function passError6(packet: Packet, ip: Ipv6, icmp: Icmpv6, quote: Ipv6, length: u32, crosses: bool): void {
   const payloadOfQuote = Ipv6.BYTES + quote.payloadLength - min(upperOffset, Ipv6.BYTES + quote.payloadLength);
   const l4 = quote.address + upperOffset;
-  translateTransport(l4, upperProto, payloadOfQuote, length - upperOffset, sumOf6(quote), true, true);
-  setAddresses(quote);
+  const isLater = fragmentHeader != 0 && (flagsOfFragment(fragmentHeader) & OFFSET_BITS) != 0;
+  const bytes: u32 = isLater ? 0 : length - upperOffset;
+  // As in icmp-errors.ts: a router outside says so by its own address, all inside by that which stands for them.
+  const isInside = unchecked(outsidePorts[packet.port]) == 0;
+  const isOwn = ip.sourceHigh == quote.destinationHigh && ip.sourceLow == quote.destinationLow;
+  const speakerHigh = ip.sourceHigh;
+  const speakerLow = ip.sourceLow;
+  if (bytes >= PORTS_BYTES) translateTransport(l4, upperProto, payloadOfQuote, bytes, sumOf6(quote), true, true);
+  setAddresses6(quote);
   turnAround6();
-  setAddresses(ip);
-  ip.hopLimit -= u32(decrements && ip.hopLimit > 1);
+  if (!isInside && !isOwn) {
+    leaving.sourceHigh = speakerHigh;
+    leaving.sourceLow = speakerLow;
+  }
+  setAddresses6(ip);
+  ip.hopLimit -= u32(crosses && decrements && ip.hopLimit > 1);
   const whole = Icmpv6.BYTES + packet.payloadLength;
   icmp.checksum = 0;
   icmp.checksum = transportChecksum(fold(sumOfLeaving(true) + IP_PROTO_ICMPV6 + whole), icmp.address, whole);
   packet.rewritten();
-}
-
-function setAddresses(ip: Ipv6): void {
-  ip.sourceHigh = leaving.sourceHigh;
-  ip.sourceLow = leaving.sourceLow;
-  ip.destinationHigh = leaving.destinationHigh;
-  ip.destinationLow = leaving.destinationLow;
 }

@@ -3,16 +3,16 @@ import { batch, events, Packet } from "../sdk";
 import { tellBlocks } from "./block-log";
 import { closeEnded } from "./ended";
 import { sweepExpectations } from "./expectations";
-import { translate64 } from "./nat64";
 import { followAddresses } from "./own-addresses";
-import { prefixRules, translate6 } from "./prefixes";
+import { prefixRules, translatePrefixes } from "./prefixes";
 import { protocolsFit } from "./protocol-store";
-import { forwards, oneToOnes, poolRules } from "./rules";
+import { forwards, hasRules6, oneToOnes, poolRules } from "./rules";
 import { nat64Rules } from "./rules64";
 import { endFlow, sweep } from "./sessions";
 import { readSettings } from "./settings";
 import { fits } from "./store";
 import { translate4 } from "./translate";
+import { translate6 } from "./translate6";
 export { nf_abi } from "../sdk/exports";
 
 /** Sessions looked at per millisecond: all 131072 within half a second. */
@@ -22,11 +22,13 @@ const SWEEP: u32 = 256;
 const SILENCE_NS: u64 = 1_000_000_000;
 
 let translates4 = false;
+let translates6 = false;
 let lastTime: u64 = 0;
 
 export function nf_configure(json: string): bool {
   const accepted = readSettings(json);
   translates4 = poolRules.length + forwards.length + oneToOnes.length > 0;
+  translates6 = hasRules6 || nat64Rules.length > 0;
   return accepted && fits() && protocolsFit();
 }
 
@@ -46,8 +48,8 @@ function translate(packet: Packet): void {
     return;
   }
   const ipv6 = packet.ipv6;
-  if (ipv6 === null || (nat64Rules.length > 0 && translate64(packet, ipv6))) return;
-  if (prefixRules.length > 0) translate6(packet, ipv6);
+  if (ipv6 === null || (translates6 && translate6(packet, ipv6))) return;
+  if (prefixRules.length > 0) translatePrefixes(packet, ipv6);
 }
 
 export function nf_events(): void {

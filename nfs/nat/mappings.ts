@@ -1,5 +1,6 @@
 // Mappings: found by their inside endpoint when a connection begins, by their outside endpoint when a stranger calls.
 import { IP_PROTO_ICMP } from "../sdk";
+import { hold, isIpv6, release } from "./addresses";
 import { holdHost, releaseHost } from "./hosts";
 import { ANY, findPlace, findPort, givePort, isTaken, placeOf, portSetOf, sameParity, takePort } from "./ports";
 import { ADDRESS_AND_PORT_DEPENDENT, INDEPENDENT, reservedSetOf, SourceRule } from "./rules";
@@ -31,8 +32,8 @@ let insidePort: u32 = 0;
 let remoteAddress: u32 = 0;
 let remotePort: u32 = 0;
 let ipProto: u32 = 0;
-/** The inside host if it is one of IPv6, whose reference is its address then; else 0. */
-let host6: u32 = 0;
+/** Whether its outside endpoint is one of IPv6: an IPv6 host may have one of each family. */
+let leavesIpv6: bool = false;
 
 @inline
 function insideBucket(): usize {
@@ -53,10 +54,9 @@ export function findMapping(
   sourcePort: u32,
   destination: u32,
   destinationPort: u32,
-  isIpv6: bool = false,
 ): u32 {
   ipProto = proto;
-  host6 = isIpv6 ? source : 0;
+  leavesIpv6 = rule.isIpv6;
   insideAddress = source;
   insidePort = sourcePort;
   remoteAddress = rule.mapping == INDEPENDENT ? 0 : destination;
@@ -69,7 +69,7 @@ export function findMapping(
 function isAsked(mapping: Mapping): bool {
   return (
     mapping.insideAddress == insideAddress &&
-    mapping.isIpv6 == u8(host6 != 0) &&
+    isIpv6(mapping.outsideAddress) == leavesIpv6 &&
     mapping.insidePort == <u16>insidePort &&
     mapping.ipProto == <u8>ipProto &&
     mapping.remoteAddress == remoteAddress &&
@@ -98,7 +98,7 @@ export function mappingOfInside(address: u32, port: u32, proto: u32): u32 {
 
 function ask(address: u32, port: u32, proto: u32): void {
   ipProto = proto;
-  host6 = 0;
+  leavesIpv6 = isIpv6(address);
   insideAddress = address;
   insidePort = port;
   remoteAddress = 0;
@@ -120,7 +120,7 @@ export function placeMapping(address: u32, port: u32, proto: u32, outsideAddress
   mapping.insideAddress = address;
   mapping.insidePort = <u16>port;
   mapping.ipProto = <u8>proto;
-  mapping.outsideAddress = outsideAddress;
+  mapping.outsideAddress = hold(outsideAddress);
   mapping.outsidePort = <u16>outsidePort;
   mapping.place = <u16>place;
   mapping.filtering = <u8>ADDRESS_AND_PORT_DEPENDENT;
@@ -134,7 +134,7 @@ export function placeMapping(address: u32, port: u32, proto: u32, outsideAddress
 
 function makeMapping(rule: SourceRule): u32 {
   if (!rule.hasAddress) return NO_ADDRESS;
-  const host = host6 != 0 ? host6 : holdHost(insideAddress);
+  const host = holdHost(insideAddress);
   if (host == 0) return NO_PORT;
   if (rule.mappingsPerHost > 0 && hostAt(host).mappings >= rule.mappingsPerHost) return LIMIT;
   const member = rule.blockSize > 0 ? chooseOfBlocks(rule, host) : choosePort(rule, hostAt(host));
@@ -153,15 +153,14 @@ function makeMapping(rule: SourceRule): u32 {
 function fillMapping(mapping: Mapping, rule: SourceRule, host: u32, member: u32): void {
   mapping.insideAddress = insideAddress;
   mapping.insidePort = <u16>insidePort;
-  mapping.remoteAddress = remoteAddress;
+  mapping.remoteAddress = hold(remoteAddress);
   mapping.remotePort = <u16>remotePort;
   mapping.ipProto = <u8>ipProto;
-  mapping.outsideAddress = unchecked(rule.pool[member]);
+  mapping.outsideAddress = hold(unchecked(rule.pool[member]));
   mapping.outsidePort = <u16>chosenPort;
   mapping.place = <u16>unchecked(rule.places[member]);
   mapping.filtering = <u8>rule.filtering;
   mapping.hairpins = u8(rule.hairpins);
-  mapping.isIpv6 = u8(host6 != 0);
   mapping.host = host;
   if (rule.blockSize > 0) {
     mapping.block = chosenBlock;
@@ -198,6 +197,8 @@ export function dropMapping(reference: u32): void {
   if (mapping.block != 0) leaveBlock(mapping.block);
   hostAt(mapping.host).mappings--;
   releaseHost(mapping.host);
+  release(mapping.outsideAddress);
+  release(mapping.remoteAddress);
   mappings.give(reference);
 }
 

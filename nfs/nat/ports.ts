@@ -18,7 +18,10 @@ export function isPlaceOf(place: u32, address: u32): bool {
   return load<u32>(placeAt(place)) == address;
 }
 
-/** Where the address stands in the directory, or is put if it is new; -1 if all places have ports in use. */
+/**
+ * Where the address stands in the directory, or is put if it is new; -1 if all places have ports in use. Who has a port there
+ * holds the address; the number of an IPv6 address may mean another one once none has.
+ */
 export function findPlace(address: u32): i32 {
   let free = -1;
   for (let place: u32 = 0; place < PLACES; place++) {
@@ -32,6 +35,7 @@ export function findPlace(address: u32): i32 {
 /** Number of the member's address in the directory, looked up once per instance unless it was forgotten meanwhile. */
 export function placeOf(rule: SourceRule, member: u32): i32 {
   const address = unchecked(rule.pool[member]);
+  if (address == 0) return -1;
   let place = unchecked(rule.places[member]);
   if (place < 0 || !isPlaceOf(place, address)) {
     place = findPlace(address);

@@ -92,7 +92,7 @@ function findRule(isOut: bool, prefix: u64): PrefixRule | null {
   return null;
 }
 
-export function translate6(packet: Packet, ip: Ipv6): void {
+export function translatePrefixes(packet: Packet, ip: Ipv6): void {
   const isInside = unchecked(outsidePorts[packet.port]) == 0;
   const isStart = packet.has(EVENT_START);
   const way = isInside ? changeSource(ip, true) : changeDestination(ip, false);

@@ -1,6 +1,7 @@
 // Identifications of fragments that leave by an address which several hosts share: each packet gets one of its own, the
 // same for all its pieces (RFC 7857, section 10; RFC 6864, section 5.3.1).
-import { batch, difference16, Ipv4, mend } from "../sdk";
+import { batch, difference16, Ipv4, Ipv6, mend, OFFSET_NONE, Packet } from "../sdk";
+import { fragmentHeader, identificationOf, walkExtensions } from "./extensions64";
 import { bucketOf, header, NUMBER_BYTES, NUMBERS, numbers } from "./store";
 
 /** What is longer under way is another packet. */
@@ -28,7 +29,7 @@ function placeOf(session: u32, before: u32, now: u32): Renumbered {
   header.identification++;
   entry.session = session;
   entry.before = before;
-  entry.after = header.identification & 0xffff;
+  entry.after = header.identification;
   entry.time = now;
   return entry;
 }
@@ -42,6 +43,15 @@ function isOf(entry: Renumbered, session: u32, before: u32, now: u32): bool {
 export function renumber(ip: Ipv4, session: u32): void {
   const before = ip.identification;
   const entry = placeOf(session, before, <u32>(batch.time / NS_PER_MS));
-  ip.checksum = mend(ip.checksum, difference16(before, entry.after));
-  ip.identification = entry.after;
+  const after = entry.after & 0xffff;
+  ip.checksum = mend(ip.checksum, difference16(before, after));
+  ip.identification = after;
+}
+
+/** The same for IPv6, whose identification has 32 bits. */
+export function renumber6(ip: Ipv6, packet: Packet, session: u32): void {
+  const upper = packet.l4Offset != OFFSET_NONE ? packet.l4Offset : packet.payloadOffset;
+  if (upper == OFFSET_NONE || !walkExtensions(ip, upper - packet.l3Offset) || fragmentHeader == 0) return;
+  const entry = placeOf(session, identificationOf(fragmentHeader), <u32>(batch.time / NS_PER_MS));
+  store<u32>(fragmentHeader, bswap<u32>(entry.after), 4);
 }

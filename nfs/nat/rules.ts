@@ -1,5 +1,8 @@
 // The rules as the packet path wants them. Read while configuring; a rule is looked for once per flow.
-import { Counter, IP_PROTO_TCP, Prefix } from "../sdk";
+import { Counter, IP_PROTO_TCP } from "../sdk";
+import { addressAt, isIpv6, keep6 } from "./addresses";
+import { wordOf } from "./fixed";
+import { Net } from "./nets";
 import { PLACES, PORT_SETS, PORT_SET_BYTES } from "./store";
 
 /** Mapping and filtering behaviour (RFC 4787, sections 4.1 and 5), by index of the words in the configuration. */
@@ -12,27 +15,14 @@ export const BEHAVIOURS = ["endpoint-independent", "address-dependent", "address
 /** Rules of one kind at the most. */
 export const RULES = 256;
 
-/** IPv4 addresses that agree with `value` in the bits of `mask`. */
-export class Net {
-  readonly value: u32;
-  readonly mask: u32;
-
-  constructor(prefix: Prefix) {
-    this.value = <u32>prefix.address.low;
-    this.mask = prefix.length == 0 ? 0 : ~(<u32>0) << (32 - prefix.length);
-  }
-
-  @inline
-  has(address: u32): bool {
-    return (address & this.mask) == this.value;
-  }
-}
-
 /** Inside hosts that have outside addresses of a pool. */
 export class SourceRule {
   sources: Net[] = [];
   /** Outside addresses, and where each stands in the directory as far as that is known. */
   pool: u32[] = [];
+  /** Whether they are of IPv6; then the numbers by which `fix6` knows them. */
+  isIpv6: bool = false;
+  fixed: u32[] = [];
   places: StaticArray<i32> = new StaticArray<i32>(PLACES);
   mapping: i32 = INDEPENDENT;
   filtering: i32 = ADDRESS_DEPENDENT;
@@ -62,6 +52,12 @@ export class SourceRule {
     readonly refused: Counter,
   ) {}
 
+  settle(): void {
+    // Assigning to an element of an array could make it longer.
+    const first = this.pool.dataStart;
+    for (let i = 0; i < this.fixed.length; i++) store<u32>(first + ((<usize>i) << 2), wordOf(unchecked(this.fixed[i])));
+  }
+
   matches(address: u32): bool {
     for (let i = 0; i < this.sources.length; i++) {
       if (unchecked(this.sources[i]).has(address)) return true;
@@ -80,14 +76,29 @@ export class Forward {
     readonly ipProto: u32,
     readonly lowPort: u32,
     readonly highPort: u32,
-    readonly to: u32,
+    public to: u32,
     readonly toPort: u32,
+    readonly isIpv6: bool,
     readonly translated: Counter,
-  ) {}
+  ) {
+    this.fixedAddress = address;
+    this.fixedTo = to;
+  }
+
+  /** Of IPv6: the numbers by which `fix6` knows them. */
+  private fixedAddress: u32 = 0;
+  private fixedTo: u32 = 0;
+
+  settle(): void {
+    if (!this.isIpv6) return;
+    if (this.ownPort < 0) this.address = wordOf(this.fixedAddress);
+    this.to = wordOf(this.fixedTo);
+  }
 
   /** Whether the two may be meant by one packet. */
   overlaps(other: Forward): bool {
-    const isSame = this.ownPort == other.ownPort && (this.ownPort >= 0 || this.address == other.address);
+    const isOfOne = this.ownPort == other.ownPort && this.isIpv6 == other.isIpv6;
+    const isSame = isOfOne && (this.ownPort >= 0 || this.address == other.address);
     const ports = this.lowPort <= other.highPort && other.lowPort <= this.highPort;
     return isSame && ports && this.ipProto == other.ipProto;
   }
@@ -111,15 +122,20 @@ export class OneToOne {
     readonly translated: Counter,
   ) {}
 
-  @inline
+  /** Kept for the packet, if it is of IPv6; 0 if there is no room. */
   outward(address: u32): u32 {
-    return this.outside.value | (address & ~this.inside.mask);
+    return swap(address, this.inside, this.outside);
   }
 
-  @inline
   inward(address: u32): u32 {
-    return this.inside.value | (address & ~this.outside.mask);
+    return swap(address, this.outside, this.inside);
   }
+}
+
+function swap(address: u32, from: Net, to: Net): u32 {
+  if (!isIpv6(address)) return <u32>(to.low | (address & ~from.lowMask));
+  const entry = addressAt(address);
+  return keep6(to.high | (entry.high & ~from.highMask), to.low | (entry.low & ~from.lowMask));
 }
 
 export const sourceRules: SourceRule[] = [];
@@ -129,6 +145,13 @@ export const forwards: Forward[] = [];
 export const oneToOnes: OneToOne[] = [];
 /** By port of the chain: whether what enters there comes from outside. */
 export const outsidePorts = new StaticArray<u8>(256);
+
+/** Whether any of these is for IPv6. */
+export let hasRules6: bool = false;
+
+export function addIpv6(): void {
+  hasRules6 = true;
+}
 
 export function findSourceRule(address: u32): SourceRule | null {
   for (let i = 0; i < sourceRules.length; i++) {
@@ -192,12 +215,20 @@ export function addForward(rule: Forward): void {
   let isNew = true;
   for (let i = 0; i < forwards.length; i++) {
     const other = forwards[i];
-    if (other.ownPort == rule.ownPort && other.address == rule.address) isNew = false;
+    const isOfOne = other.ownPort == rule.ownPort && other.isIpv6 == rule.isIpv6;
+    if (isOfOne && other.address == rule.address) isNew = false;
   }
   forwards.push(rule);
   if (isNew) {
     reservedSets.push(heap.alloc(PORT_SETS * PORT_SET_BYTES));
   }
+  reserveAll();
+}
+
+/** Gives all rules the numbers of their IPv6 addresses. */
+export function settleRules(): void {
+  for (let i = 0; i < sourceRules.length; i++) unchecked(sourceRules[i]).settle();
+  for (let i = 0; i < forwards.length; i++) unchecked(forwards[i]).settle();
   reserveAll();
 }
 

@@ -1,54 +1,30 @@
 // NAT64's rules, and how IPv4 addresses stand in IPv6 ones (RFC 6052, section 2.2).
 import { Counter, Ipv6, Prefix } from "../sdk";
+import { Net } from "./nets";
 import { SourceRule } from "./rules";
 
 /** 64:ff9b::/96 (RFC 6052, section 2.1). */
 const WELL_KNOWN_HIGH: u64 = 0x0064ff9b00000000;
 
-/** IPv6 addresses that agree with `high` and `low` in the bits of the masks. */
-export class Net6 {
-  readonly high: u64;
-  readonly low: u64;
-  readonly highMask: u64;
-  readonly lowMask: u64;
-
-  constructor(prefix: Prefix) {
-    this.high = prefix.address.high;
-    this.low = prefix.address.low;
-    this.highMask = maskOf(min(prefix.length, 64));
-    this.lowMask = maskOf(max(prefix.length, 64) - 64);
-  }
-
-  @inline
-  has(high: u64, low: u64): bool {
-    return (high & this.highMask) == this.high && (low & this.lowMask) == this.low;
-  }
-}
-
-function maskOf(length: u32): u64 {
-  return length == 0 ? 0 : ~(<u64>0) << (64 - length);
-}
-
 /** IPv6 hosts that reach IPv4 by addresses with a prefix, and get outside addresses of a pool. */
 export class Nat64Rule extends SourceRule {
-  readonly hosts: Net6[] = [];
   /** Bits of the IPv4 address that stand behind the octet that has to be 0; not for prefixes of 96 bits. */
   readonly lowBits: u32;
   readonly isLong: bool;
   readonly isWellKnown: bool;
-  readonly net: Net6;
+  readonly net: Net;
 
   constructor(prefix: Prefix, translated: Counter, refused: Counter) {
     super(translated, refused);
-    this.net = new Net6(prefix);
+    this.net = new Net(prefix);
     this.isLong = prefix.length == 96;
     this.lowBits = prefix.length < 96 ? prefix.length - 32 : 0;
     this.isWellKnown = this.isLong && prefix.address.high == WELL_KNOWN_HIGH && prefix.address.low == 0;
   }
 
   hasHost(high: u64, low: u64): bool {
-    for (let i = 0; i < this.hosts.length; i++) {
-      if (unchecked(this.hosts[i]).has(high, low)) return true;
+    for (let i = 0; i < this.sources.length; i++) {
+      if (unchecked(this.sources[i]).has6(high, low)) return true;
     }
     return false;
   }
@@ -76,7 +52,7 @@ export const nat64Rules: Nat64Rule[] = [];
 export function findRule64(ip: Ipv6): Nat64Rule | null {
   for (let i = 0; i < nat64Rules.length; i++) {
     const rule = unchecked(nat64Rules[i]);
-    const isMeant = rule.net.has(ip.destinationHigh, ip.destinationLow);
+    const isMeant = rule.net.has6(ip.destinationHigh, ip.destinationLow);
     if (isMeant && rule.hasHost(ip.sourceHigh, ip.sourceLow)) return rule;
   }
   return null;
@@ -93,7 +69,7 @@ export function findRuleOfPool(address: u32): Nat64Rule | null {
 
 export function hasPrefix64(high: u64, low: u64): bool {
   for (let i = 0; i < nat64Rules.length; i++) {
-    if (unchecked(nat64Rules[i]).net.has(high, low)) return true;
+    if (unchecked(nat64Rules[i]).net.has6(high, low)) return true;
   }
   return false;
 }

@@ -1,18 +1,16 @@
 // Sessions: one per translated flow. A session lives as long as the flow whose column names it; whatever became of the
 // events that tell of ends, a sweep finds those that do not.
 import { batch, Column, Flow, FLOW_END_NONE, FLOW_STATE_NONE, flowCapacity } from "../sdk";
+import { addressAt, hold, isIpv6, release } from "./addresses";
 import { releaseHost } from "./hosts";
 import { dropMapping } from "./mappings";
 import { controls, PROTOCOL_LAST } from "./protocol-store";
 import { ADDRESS_AND_PORT_DEPENDENT, INDEPENDENT } from "./rules";
 import {
   bucketOf,
-  ENTERS_IPV6,
   header,
   hostAt,
-  LEAVES_IPV6,
   mappingAt,
-  pairs,
   Permission,
   permissionAt,
   permissionBuckets,
@@ -36,6 +34,8 @@ const insidePort = new Column<u16>("nat.inside_port");
 const insideHigh = new Column<u64>("nat.inside_high");
 const insideLow = new Column<u64>("nat.inside_low");
 const outsideAddress = new Column<u32>("nat.outside_address");
+const outsideHigh = new Column<u64>("nat.outside_high");
+const outsideLow = new Column<u64>("nat.outside_low");
 const outsidePort = new Column<u16>("nat.outside_port");
 
 /** Reference of the flow's session, one of the words above, or 0 if nothing was decided yet. */
@@ -51,17 +51,22 @@ export function leaveAlone(flow: Flow): void {
 
 /** Says in columns who is behind the flow, for alerts and logs. */
 export function name(flow: Flow, inside: u32, innerPort: u32, outside: u32, outerPort: u32): void {
-  insideAddress.set(flow, inside);
+  if (isIpv6(inside)) nameInside6(flow, inside);
+  else insideAddress.set(flow, inside);
   insidePort.set(flow, <u16>innerPort);
-  outsideAddress.set(flow, outside);
+  if (isIpv6(outside)) nameOutside6(flow, outside);
+  else outsideAddress.set(flow, outside);
   outsidePort.set(flow, <u16>outerPort);
 }
 
-/** The same of an IPv6 host. */
-export function name6(flow: Flow, high: u64, low: u64, innerPort: u32, outside: u32, outerPort: u32): void {
-  insideHigh.set(flow, high);
-  insideLow.set(flow, low);
-  name(flow, 0, innerPort, outside, outerPort);
+function nameInside6(flow: Flow, inside: u32): void {
+  insideHigh.set(flow, addressAt(inside).high);
+  insideLow.set(flow, addressAt(inside).low);
+}
+
+function nameOutside6(flow: Flow, outside: u32): void {
+  outsideHigh.set(flow, addressAt(outside).high);
+  outsideLow.set(flow, addressAt(outside).low);
 }
 
 /** A session for the flow, with references to what it keeps alive; 0 if there is no room. */
@@ -84,8 +89,7 @@ export function openSession(flow: Flow, mapping: u32, target: u32, permission: u
 
 export function closeSession(reference: u32): void {
   const session = sessionAt(reference);
-  if (session.families & ENTERS_IPV6) pairs.give(session.source);
-  if (session.families & LEAVES_IPV6) pairs.give(session.newSource);
+  if (session.families != 0) releaseTuples(session);
   if (session.host != 0) {
     hostAt(session.host).sessions--;
     releaseHost(session.host);
@@ -95,6 +99,21 @@ export function closeSession(reference: u32): void {
   if (session.target != 0) releaseMapping(session.target);
   if (session.control > PROTOCOL_LAST) controls.give(session.control);
   sessions.give(reference);
+}
+
+/** Both tuples of a session that is not of IPv4 alone, held as long as it lives. */
+export function setTuples(session: Session, source: u32, destination: u32, newSource: u32, newDestination: u32): void {
+  session.source = hold(source);
+  session.destination = hold(destination);
+  session.newSource = hold(newSource);
+  session.newDestination = hold(newDestination);
+}
+
+function releaseTuples(session: Session): void {
+  release(session.source);
+  release(session.destination);
+  release(session.newSource);
+  release(session.newDestination);
 }
 
 /** Takes a session back that was opened for nothing. */
@@ -183,7 +202,7 @@ export function permit(mapping: u32, address: u32, port: u32): u32 {
   const permission = permissionAt(reference);
   const bucket = bucketFor(mapping, address, remotePort);
   permission.mapping = mapping;
-  permission.remoteAddress = address;
+  permission.remoteAddress = hold(address);
   permission.remotePort = remotePort;
   permission.next = load<u32>(bucket);
   store<u32>(bucket, reference);
@@ -191,10 +210,17 @@ export function permit(mapping: u32, address: u32, port: u32): u32 {
 }
 
 function releasePermission(reference: u32): void {
+  permissionAt(reference).sessions--;
+  dropPermission(reference);
+}
+
+/** Takes a permission back that no session uses. */
+export function dropPermission(reference: u32): void {
+  if (reference == 0) return;
   const permission = permissionAt(reference);
-  permission.sessions--;
   if (permission.sessions > 0) return;
   const bucket = bucketFor(permission.mapping, permission.remoteAddress, permission.remotePort);
   unlink(bucket, reference, offsetof<Permission>("next"));
+  release(permission.remoteAddress);
   permissions.give(reference);
 }

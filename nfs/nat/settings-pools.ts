@@ -1,15 +1,35 @@
 // What outside addresses and ports a rule gives, read. Cold.
-import { Config } from "../sdk";
+import { Address, Config } from "../sdk";
 import { follow } from "./own-addresses";
-import { ADDRESS_AND_PORT_DEPENDENT, BEHAVIOURS, Net, outsidePorts, poolRules, SourceRule } from "./rules";
-import { PLACES } from "./store";
+import { fix6 } from "./fixed";
+import { Net } from "./nets";
+import { ADDRESS_AND_PORT_DEPENDENT, addIpv6, BEHAVIOURS, outsidePorts, poolRules, SourceRule } from "./rules";
+import { FIXED, PLACES } from "./store";
 
 const LAST_MASQUERADING_PORT: u32 = 32767;
 
-export function readNet(config: Config): Net {
-  const prefix = config.asPrefix();
-  if (prefix.address.version != 4) config.fail("must be an IPv4 prefix");
-  return new Net(prefix);
+/** Prefixes of one family, that of the first. */
+export function readNets(config: Config): Net[] {
+  const nets: Net[] = [];
+  for (let i = 0; i < config.length; i++) {
+    const net = new Net(config.at(i).asPrefix());
+    if (i > 0 && net.isIpv6 != nets[0].isIpv6) config.at(i).fail("must be of the family of those before it");
+    nets.push(net);
+  }
+  return nets;
+}
+
+/** An address as rules have it, and for IPv6 until they are settled. */
+export function fixAddress(config: Config, address: Address): u32 {
+  if (address.version == 4) {
+    // Such words are numbers of IPv6 addresses.
+    if ((<u32>address.low) >> 24 == 0) config.fail("must not begin with 0");
+    return <u32>address.low;
+  }
+  addIpv6();
+  const number = fix6(address.high, address.low);
+  if (number == 0) config.fail("is one IPv6 address too many: rules may name " + FIXED.toString());
+  return number;
 }
 
 /** The pool is the address of one of the outside ports. */
@@ -20,7 +40,8 @@ export function readMasquerade(config: Config, rule: SourceRule): void {
   rule.hasAddress = false;
   // The kernel has the others for its own connections.
   rule.highPort = LAST_MASQUERADING_PORT;
-  follow(rule.ownPort);
+  follow(rule.ownPort, rule.isIpv6);
+  if (rule.isIpv6) addIpv6();
 }
 
 export function readOutsidePort(config: Config): i32 {
@@ -84,26 +105,30 @@ function readBlocks(config: Config, rule: SourceRule): void {
 
 /** Where ports are given one by one, none of a block may be among them. */
 function sharesWithout(one: SourceRule, other: SourceRule): bool {
-  if (one.blockSize == other.blockSize || one.ownPort != other.ownPort) return false;
+  if (one.blockSize == other.blockSize || one.ownPort != other.ownPort || one.isIpv6 != other.isIpv6) return false;
   for (let i = 0; i < one.pool.length; i++) {
     if (other.pool.includes(one.pool[i])) return true;
   }
   return false;
 }
 
-/** Addresses and prefixes; every address of a prefix is used. */
+/** Addresses and prefixes of the rule's family; every address of a prefix is used. */
 export function readPool(pool: Config, rule: SourceRule): void {
   if (pool.isList && pool.length == 0) pool.fail("must not be empty");
   for (let i = 0; i < pool.length; i++) {
-    const net = readNet(pool.at(i));
-    const count: u64 = <u64>~net.mask + 1;
-    if (net.value == 0) return pool.at(i).fail("must not be 0.0.0.0");
-    if (count + rule.pool.length > PLACES) {
+    const prefix = pool.at(i).asPrefix();
+    const bits = prefix.address.bits - prefix.length;
+    if ((prefix.address.version == 6) != rule.isIpv6) {
+      return pool.at(i).fail(rule.isIpv6 ? "must be of IPv6, as the hosts are" : "must be of IPv4");
+    }
+    if (bits > 8 || ((<u32>1) << bits) + <u32>rule.pool.length > PLACES) {
       return pool.fail("must not have more than " + PLACES.toString() + " addresses");
     }
-    for (let n: u32 = 0; n < <u32>count; n++) {
-      rule.pool.push(net.value + n);
+    for (let n: u64 = 0; n < (<u64>1) << bits; n++) {
+      const address = new Address(prefix.address.version, prefix.address.high, prefix.address.low + n);
+      rule.pool.push(fixAddress(pool.at(i), address));
       unchecked((rule.places[rule.pool.length - 1] = -1));
     }
   }
+  if (rule.isIpv6) rule.fixed = rule.pool.slice(0);
 }

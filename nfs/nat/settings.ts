@@ -1,11 +1,13 @@
 // The configuration, read. Cold; README.md says what each key means.
 import { Config, Counter, IP_PROTO_TCP, IP_PROTO_UDP, Prefix } from "../sdk";
+import { needNumbers } from "./fixed";
 import { follow, isOwnAddress } from "./own-addresses";
 import { PrefixRule, prefixRules } from "./prefixes";
 import { readProtocols } from "./protocols";
 import { setTelling } from "./reasons";
 import {
   addForward,
+  addIpv6,
   Forward,
   forwards,
   OneToOne,
@@ -16,7 +18,8 @@ import {
   sourceRules,
 } from "./rules";
 import { readLimits64, readNat64 } from "./settings64";
-import { readMasquerade, readNet, readOutsidePort, readPool, readPoolRule } from "./settings-pools";
+import { Net } from "./nets";
+import { fixAddress, readMasquerade, readNets, readOutsidePort, readPool, readPoolRule } from "./settings-pools";
 
 /** The words of `unclaimed`. */
 export const UNCLAIMED_DROP = 0;
@@ -65,16 +68,10 @@ function readEach(config: Config, key: string, read: (rule: Config, label: strin
   for (let i = 0; i < list.length; i++) read(list.at(i), key + "=" + (i + 1).toString());
 }
 
-function readAddress(config: Config): u32 {
-  const address = config.asAddress();
-  if (address.version != 4) config.fail("must be an IPv4 address");
-  return <u32>address.low;
-}
-
 function readSource(config: Config, label: string): void {
   const rule = new SourceRule(new Counter("translated", label), new Counter("refused", label));
-  const sources = config.list("from");
-  for (let i = 0; i < sources.length; i++) rule.sources.push(readNet(sources.at(i)));
+  rule.sources = readNets(config.list("from"));
+  rule.isIpv6 = rule.sources.length > 0 && rule.sources[0].isIpv6;
   if (config.has("masquerade")) {
     if (config.has("pool")) config.get("masquerade").fail("takes the place of a pool: there must not be both");
     readMasquerade(config.get("masquerade"), rule);
@@ -94,24 +91,39 @@ function readForward(config: Config, label: string): void {
   if (follows && isConfigured) config.get("port").fail("takes the place of an address: there must not be both");
   const ownPort: i32 = follows ? readOutsidePort(config.get("port")) : -1;
   if (!follows && !isConfigured) config.fail("needs an address, or a port that has it");
-  const address = isConfigured ? readAddress(config.get("address")) : 0;
+  const to = config.address("to");
+  const isIpv6 = to.version == 6;
+  const address = isConfigured ? readForwarded(config.get("address"), to.version) : 0;
   const ports = config.range("ports", 1, 65535);
-  const to = readAddress(config.get("to"));
   const toPort = <u32>config.integerOr("toPort", ports.low, 1, 65535);
   if (toPort + ports.high - ports.low > 65535) config.get("toPort").fail("leads beyond port 65535");
   const counter = new Counter("translated", label);
-  const rule = new Forward(address, ownPort, ipProto, ports.low, ports.high, to, toPort, counter);
+  const host = fixAddress(config.get("to"), to);
+  const rule = new Forward(address, ownPort, ipProto, ports.low, ports.high, host, toPort, isIpv6, counter);
   for (let i = 0; i < forwards.length; i++) {
     if (rule.overlaps(forwards[i])) config.fail("forwards ports that an earlier rule forwards");
   }
-  if (follows) follow(ownPort);
+  if (follows) follow(ownPort, isIpv6);
   addForward(rule);
 }
 
+function readForwarded(config: Config, version: u32): u32 {
+  const address = config.asAddress();
+  if (address.version != version) config.fail("must be of the family of the inside host");
+  return fixAddress(config, address);
+}
+
 function readOneToOne(config: Config, label: string): void {
-  const inside = readNet(config.get("inside"));
-  const outside = readNet(config.get("outside"));
-  if (inside.mask != outside.mask) config.fail("needs prefixes of one length");
+  const one = config.prefix("inside");
+  const other = config.prefix("outside");
+  if (one.address.version != other.address.version) config.fail("needs prefixes of one family");
+  if (one.length != other.length) config.fail("needs prefixes of one length");
+  const inside = new Net(one);
+  const outside = new Net(other);
+  if (inside.isIpv6) {
+    addIpv6();
+    needNumbers();
+  }
   oneToOnes.push(new OneToOne(inside, outside, new Counter("translated", label)));
 }
 

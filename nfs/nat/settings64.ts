@@ -1,7 +1,8 @@
 // NAT64's part of the configuration, read. Cold.
 import { Config, Counter } from "../sdk";
 import { setLimits } from "./limits64";
-import { Nat64Rule, nat64Rules, Net6 } from "./rules64";
+import { Net } from "./nets";
+import { Nat64Rule, nat64Rules } from "./rules64";
 import { readPool, readPoolRule } from "./settings-pools";
 
 const LENGTHS: StaticArray<u32> = [32, 40, 48, 56, 64, 96];
@@ -26,7 +27,7 @@ export function readNat64(config: Config, label: string): void {
   for (let i = 0; i < hosts.length; i++) {
     const net = hosts.at(i).asPrefix();
     if (net.address.version != 6) hosts.at(i).fail("must be an IPv6 prefix");
-    rule.hosts.push(new Net6(net));
+    rule.sources.push(new Net(net));
   }
   readPool(config.list("pool"), rule);
   readPoolRule(config, rule);

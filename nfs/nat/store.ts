@@ -1,9 +1,10 @@
 // What the function remembers, in its segment: it outlives instances, so everything in it is linked by references
 // (offsets from the segment's start) and never by addresses, and is read anew by every instance.
 //
-//   header │ directory of outside addresses │ port sets │ buckets │ mappings │ sessions │ permissions │ hosts
+//   header │ directory of outside addresses │ port sets │ buckets │ mappings │ sessions │ permissions │ hosts │ addresses │ blocks
 //
-// A zeroed segment is an empty one. Entries that are given back are linked through their first word.
+// A zeroed segment is an empty one. Entries that are given back are linked through their first word. Every address is one
+// word: addresses.ts.
 import { Gauge, Segment, seed } from "../sdk";
 
 const segment = new Segment("state");
@@ -34,8 +35,6 @@ export class Mapping {
   hairpins: u8;
   /** The chain's port where its inside host was seen. */
   port: u8;
-  /** Whether its inside host is one of IPv6: `insideAddress` is then the host's reference. */
-  isIpv6: u8;
   /** The block that its port is of, 0 if ports are given one by one. */
   block: u32;
 }
@@ -78,7 +77,7 @@ export class Session {
   exitPort: u8;
   entryPort: u8;
   hairpins: u8;
-  /** ENTERS_IPV6, LEAVES_IPV6: in place of such a tuple's source stands the reference of a Pair. */
+  /** ENTERS_IPV6, LEAVES_IPV6, CROSSES. */
   families: u8;
   /** PROTOCOL_* (protocols.ts), or what is known of an FTP control connection. */
   control: u32;
@@ -87,15 +86,18 @@ export class Session {
 /** Bits of Session.families. */
 export const ENTERS_IPV6: u32 = 1;
 export const LEAVES_IPV6: u32 = 2;
+/** It is NAT64's: one of the two hosts, at the least, thinks that the other is of another family. */
+export const CROSSES: u32 = 4;
 
-/** The addresses of an IPv6 tuple. */
+/** An IPv6 address that others of these name by its number. */
 @unmanaged
 @final
-export class Pair {
-  sourceHigh: u64;
-  sourceLow: u64;
-  destinationHigh: u64;
-  destinationLow: u64;
+export class Address {
+  next: u32;
+  /** How many name it: without any it goes. */
+  holders: u32;
+  high: u64;
+  low: u64;
 }
 
 /** Remote endpoints that a mapping's host has sent to. */
@@ -119,9 +121,6 @@ export class Host {
   sessions: u32;
   /** What its mappings share with paired pooling. */
   outsideAddress: u32;
-  /** The address of an IPv6 host; 0 of others. */
-  high: u64;
-  low: u64;
   /** Its first block, and how many it has. */
   block: u32;
   blocks: u32;
@@ -140,16 +139,24 @@ class Header {
   /** Of the blocks' log: entries that were ever written, and of those how many were told. */
   noted: u32;
   told: u32;
+  /** The instance that names the rules' IPv6 addresses, and how many it names: fixed.ts. */
+  instance: u32;
+  fixed: u32;
 }
 
 export const header = changetype<Header>(base);
 const SLABS = base + 128;
-/** By port of the chain: the last address that it was seen to have, of those that rules follow. */
+/** By port of the chain, for IPv4 and then for IPv6: the last address that it was seen to have, of those that rules follow. */
 export const ownAddresses: usize = base + 1024;
+/** IPv6 addresses that rules name. */
+export const FIXED: u32 = 1024;
+export const fixedAddresses: usize = ownAddresses + 2 * 256 * 4;
 const SLAB_BYTES: usize = 16;
 
 const ENTRIES: u32 = 131072;
 const HOSTS: u32 = 32768;
+/** A session names one that no other names, beside those of inside hosts and of rules. */
+const ADDRESSES: u32 = 204800;
 const BLOCKS: u32 = 65536;
 export const BUCKETS: u32 = 65536;
 export const PLACES: u32 = 256;
@@ -159,18 +166,18 @@ export const PORT_SET_BYTES: u32 = 8192 + 128;
 /** TCP, UDP and ICMP have ports of their own. */
 export const PORT_SETS: u32 = 3;
 
-export const places: usize = base + 4096;
+export const places: usize = base + 8192;
 export const portSets: usize = places + PLACES * PLACE_BYTES;
 export const insideBuckets: usize = portSets + PLACES * PORT_SETS * PORT_SET_BYTES;
 export const outsideBuckets: usize = insideBuckets + BUCKETS * 4;
 export const permissionBuckets: usize = outsideBuckets + BUCKETS * 4;
 export const hostBuckets: usize = permissionBuckets + BUCKETS * 4;
-export const host6Buckets: usize = hostBuckets + BUCKETS * 4;
+export const addressBuckets: usize = hostBuckets + BUCKETS * 4;
 /** One bit per 64 ports of each place: whether they are in a block. */
 export const BLOCK_SET_BYTES: u32 = 128;
-export const blockSets: usize = host6Buckets + BUCKETS * 4;
+export const blockSets: usize = addressBuckets + BUCKETS * 4;
 export const NOTES: u32 = 4096;
-export const NOTE_BYTES: u32 = 48;
+export const NOTE_BYTES: u32 = 64;
 export const notes: usize = blockSets + PLACES * BLOCK_SET_BYTES;
 /** Identifications of fragments that are under way: renumber.ts. */
 export const NUMBERS: u32 = 8192;
@@ -239,8 +246,8 @@ function sizeOf<T>(): u32 {
 const firstSession = ARRAYS + ENTRIES * sizeOf<Mapping>();
 const firstPermission = firstSession + ENTRIES * sizeOf<Session>();
 const firstHost = firstPermission + ENTRIES * sizeOf<Permission>();
-const firstPair = firstHost + HOSTS * sizeOf<Host>();
-const firstBlock = firstPair + ENTRIES * sizeOf<Pair>();
+const firstAddress = firstHost + HOSTS * sizeOf<Host>();
+const firstBlock = firstAddress + ADDRESSES * sizeOf<Address>();
 const END = firstBlock + BLOCKS * sizeOf<Block>();
 
 export const mappings = new Slab(SLABS, ARRAYS, sizeOf<Mapping>(), ENTRIES, new Gauge("mappings"));
@@ -253,7 +260,13 @@ export const permissions = new Slab(
   new Gauge("permissions"),
 );
 export const hosts = new Slab(SLABS + 3 * SLAB_BYTES, firstHost, sizeOf<Host>(), HOSTS, new Gauge("hosts"));
-export const pairs = new Slab(SLABS + 4 * SLAB_BYTES, firstPair, sizeOf<Pair>(), ENTRIES, new Gauge("pairs"));
+export const addresses = new Slab(
+  SLABS + 4 * SLAB_BYTES,
+  firstAddress,
+  sizeOf<Address>(),
+  ADDRESSES,
+  new Gauge("addresses"),
+);
 export const blocks = new Slab(SLABS + 5 * SLAB_BYTES, firstBlock, sizeOf<Block>(), BLOCKS, new Gauge("blocks"));
 
 /** Whether the manifest's segment has room for all of it. */
@@ -279,11 +292,6 @@ export function permissionAt(reference: u32): Permission {
 @inline
 export function blockAt(reference: u32): Block {
   return changetype<Block>(base + reference);
-}
-
-@inline
-export function pairAt(reference: u32): Pair {
-  return changetype<Pair>(base + reference);
 }
 
 @inline

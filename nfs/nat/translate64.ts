@@ -35,6 +35,7 @@ import {
   leaving,
   MORE_FRAGMENTS,
   protoIn,
+  setAddresses6,
   sumOf4,
   sumOf6,
   sumOfLeaving,
@@ -151,21 +152,29 @@ function translateUpper(packet: Packet, ip: Ipv4, payload: u32, isPiece: bool): 
   return true;
 }
 
-/** Between two IPv6 hosts that reach each other by outside addresses. */
-export function alongIpv6(packet: Packet, ip: Ipv6): bool {
-  if (decrements && ip.hopLimit <= 1) return refuseHop(packet);
-  if (packet.malformed != 0) return refuse(packet, malformed);
+/** Between two IPv6 hosts. A hop is counted where each thinks that the other has IPv4. */
+export function alongIpv6(packet: Packet, ip: Ipv6, crosses: bool): bool {
+  const counts = crosses && decrements;
+  if (counts && ip.hopLimit <= 1) return refuseHop(packet);
+  if (packet.malformed != 0 && crosses) return refuse(packet, malformed);
+  const upper = upperOf(packet);
+  if (upper != OFFSET_NONE && upper - packet.l3Offset > Ipv6.BYTES && isOnItsWay(ip, upper - packet.l3Offset)) {
+    return refuse(packet, sourceRoute);
+  }
   if (packet.l4Offset != OFFSET_NONE) {
     const payload = packet.length - packet.l4Offset;
     translateTransport(packet.l4, packet.ipProto, payload, payload, sumOf6(ip), true, true);
   }
-  ip.hopLimit -= u32(decrements);
-  ip.sourceHigh = leaving.sourceHigh;
-  ip.sourceLow = leaving.sourceLow;
-  ip.destinationHigh = leaving.destinationHigh;
-  ip.destinationLow = leaving.destinationLow;
+  ip.hopLimit -= u32(counts);
+  setAddresses6(ip);
   packet.rewritten();
   return true;
+}
+
+/** Whether its destination changes and is not where a routing header says that it is bound for: that is what checksums are over. */
+function isOnItsWay(ip: Ipv6, headers: u32): bool {
+  if (ip.destinationHigh == leaving.destinationHigh && ip.destinationLow == leaving.destinationLow) return false;
+  return !walkExtensions(ip, headers) || segmentsOffset != 0;
 }
 
 // ---- the link header ----

@@ -1,7 +1,7 @@
 // Port blocks: a host's ports are of blocks that it has alone, and each is told of once when it comes and once when it goes.
 import { afterEach, describe, expect, it } from "vitest";
 import { turn } from "../../runtime/dataplane/breathe.ts";
-import { type NatUnderTest, openNat, portOf } from "../support/nat-under-test.ts";
+import { describeBoth, type NatUnderTest, openNat, portOf } from "../support/nat-under-test.ts";
 
 const office = { from: ["10.0.0.0/8"], pool: ["203.0.113.1"], blocks: { size: 64, perHost: 2 }, parity: false };
 const opened: NatUnderTest[] = [];
@@ -36,7 +36,7 @@ function pass(nat: NatUnderTest, lines: readonly string[], time: number): readon
   return lines;
 }
 
-describe("port blocks", () => {
+describeBoth("port blocks", () => {
   it("are one host's alone, of all its protocols", async () => {
     const { nat } = await open();
     const first = portsOf(many(nat, 1, 64, 1000));
@@ -88,19 +88,6 @@ describe("port blocks", () => {
     expect(pass(nat, lines, 9000)).toHaveLength(2);
   });
 
-  it("are given to hosts of NAT64, too", async () => {
-    const lines: string[] = [];
-    const rule = { ...office, prefix: "64:ff9b::/96", from: ["2001:db8::/32"] };
-    const nat = await openNat({ nat64: [rule] }, { onLog: (line) => lines.push(line) });
-    opened.push(nat);
-    const port = portOf(nat.outsideOf("udp [2001:db8::a:5]:5000 > [64:ff9b::c000:201]:53", 1000));
-    const low = blockOf(port) * 64;
-    expect(pass(nat, lines, 1002)[0]).toBe(
-      `block allocated inside=2001:db8:0:0:0:0:a:5 outside=203.0.113.1 ports=${low}-${low + 63} time=1000.001`,
-    );
-    expect(pass(nat, lines, 9000)).toHaveLength(2);
-  });
-
   it("leave forwarded ports alone", async () => {
     const forward = { address: "203.0.113.1", ipProto: "udp", ports: "1024-1086", to: "10.0.0.9" };
     const { nat } = await open({ ports: "1024-1087", blocks: { size: 64 } }, { forwards: [forward] });
@@ -134,5 +121,20 @@ describe("port blocks", () => {
   it("are refused beside a rule of the same address that gives ports one by one", async () => {
     const both = [office, { from: ["172.16.0.0/12"], pool: ["203.0.113.1"] }];
     await expect(open({}, { sources: both })).rejects.toThrow("other blocks");
+  });
+});
+
+describe("port blocks of NAT64", () => {
+  it("are given to hosts of NAT64, too", async () => {
+    const lines: string[] = [];
+    const rule = { ...office, prefix: "64:ff9b::/96", from: ["2001:db8::/32"] };
+    const nat = await openNat({ nat64: [rule] }, { onLog: (line) => lines.push(line) });
+    opened.push(nat);
+    const port = portOf(nat.outsideOf("udp [2001:db8::a:5]:5000 > [64:ff9b::c000:201]:53", 1000));
+    const low = blockOf(port) * 64;
+    expect(pass(nat, lines, 1002)[0]).toBe(
+      `block allocated inside=2001:db8:0:0:0:0:a:5 outside=203.0.113.1 ports=${low}-${low + 63} time=1000.001`,
+    );
+    expect(pass(nat, lines, 9000)).toHaveLength(2);
   });
 });

@@ -1,6 +1,6 @@
 // What nfs/nat does when there is no more.
-import { afterEach, describe, expect, it } from "vitest";
-import { type NatOptions, type NatUnderTest, openNat } from "../support/nat-under-test.ts";
+import { afterEach, expect, it } from "vitest";
+import { describeBoth, type NatOptions, type NatUnderTest, openNat } from "../support/nat-under-test.ts";
 
 const opened: NatUnderTest[] = [];
 
@@ -20,7 +20,7 @@ afterEach(() => {
 const udp = (host: number, port: number, to = "192.0.2.1:53") => `udp 10.0.0.${host}:${port} > ${to}`;
 const verdicts = (results: readonly string[]) => results.map((result) => result.replace(/^next .*/, "next"));
 
-describe("limits per inside host", () => {
+describeBoth("limits per inside host", () => {
   it("of mappings leave what there is, and other hosts, alone", async () => {
     const nat = await open({ mappingsPerHost: 2 });
     expect(verdicts(nat.out([udp(1, 1), udp(1, 2), udp(1, 3), udp(2, 3)]))).toEqual([
@@ -48,7 +48,7 @@ describe("limits per inside host", () => {
   });
 });
 
-describe("ports that are all taken", () => {
+describeBoth("ports that are all taken", () => {
   it("give new connections nothing and leave the others alone", async () => {
     const nat = await open({ ports: "4000-4001", parity: false });
     expect(verdicts(nat.out([udp(1, 1), udp(2, 1), udp(3, 1)]))).toEqual(["next", "next", "drop no-port"]);

@@ -2,6 +2,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 import {
   addressOf,
+  describeBoth,
   type NatOptions,
   type NatUnderTest,
   openNat,
@@ -27,7 +28,7 @@ afterEach(() => {
 const office = { from: ["10.0.0.0/8"], masquerade: true, order: "preserve" };
 const forwards = [{ port: "wan", ipProto: "tcp", ports: 8080, to: "10.0.0.80", toPort: 80 }];
 
-describe("masquerade", () => {
+describeBoth("masquerade", () => {
   it("gives inside hosts the outside port's own address, and brings replies back", async () => {
     for (const masquerade of [true, "wan"]) {
       const nat = await open({ sources: [{ ...office, masquerade }] });
@@ -101,7 +102,7 @@ describe("masquerade", () => {
   });
 });
 
-describe("another address of the port", () => {
+describeBoth("another address of the port", () => {
   it("ends sessions and mappings of the old one, and new ones have the new one", async () => {
     const nat = await open({ sources: [office] });
     const line = "udp 10.0.0.1:5000 > 192.0.2.53:53";
@@ -167,7 +168,7 @@ describe("another address of the port", () => {
   });
 });
 
-describe("forwards of a port's own address", () => {
+describeBoth("forwards of a port's own address", () => {
   it("lead to inside hosts, from inside too, and follow the address", async () => {
     const nat = await open({ sources: [{ ...office, parity: false }], forwards });
     expect(nat.in(`tcp 192.0.2.9:4000 > ${old}:8080 syn`)).toEqual(["next tcp 192.0.2.9:4000 > 10.0.0.80:80 syn"]);

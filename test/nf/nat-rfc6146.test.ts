@@ -232,7 +232,7 @@ describeRequirements("RFC 6146", "nfs/nat/README.md", [
       expect(nat.out(`udp [${host}]:3 > [${server}]:53`, 1000)).toEqual(["drop limit"]);
       expect(nat.out(`udp [${other}]:3 > [${server}]:53`, 1000)[0]).toMatch(/^next/);
       nat.out("udp 172.16.0.1:1 > 192.0.2.1:1", 9000);
-      expect([...nat.held, nat.counter("pairs")]).toEqual([0, 0, 0, 0, 0]);
+      expect([...nat.held, nat.counter("addresses")]).toEqual([0, 0, 0, 0, 0]);
     },
   },
 ]);

@@ -1,6 +1,6 @@
 // nfs/nat in packet lines: what leaves, and what comes back.
 import { afterEach, describe, expect, it } from "vitest";
-import { type NatOptions, type NatUnderTest, openNat } from "../support/nat-under-test.ts";
+import { describeBoth, type NatOptions, type NatUnderTest, openNat } from "../support/nat-under-test.ts";
 
 const opened: NatUnderTest[] = [];
 
@@ -17,7 +17,7 @@ afterEach(() => {
 /** Outside ports are the inside ones, so that lines can be read. */
 const office = { from: ["10.0.0.0/8"], pool: ["203.0.113.1"], order: "preserve" };
 
-describe("source NAT", () => {
+describeBoth("source NAT", () => {
   it("gives inside hosts an outside address, and brings replies back", async () => {
     const nat = await open({ sources: [office] });
     expect(nat.out("udp 10.0.0.1:5000 > 192.0.2.53:53")).toEqual(["next udp 203.0.113.1:5000 > 192.0.2.53:53"]);
@@ -116,7 +116,7 @@ describe("source NAT", () => {
   });
 });
 
-describe("ICMP errors", () => {
+describeBoth("ICMP errors", () => {
   it("from outside are brought to the host whose packet they quote, as it sent it", async () => {
     const nat = await open({ sources: [{ ...office, order: "random" }] });
     const sent = nat.out('udp 10.0.0.1:5000 > 192.0.2.53:53 payload "hello"')[0]?.replace("next ", "") as string;
@@ -152,7 +152,7 @@ describe("ICMP errors", () => {
   });
 });
 
-describe("port forwards", () => {
+describeBoth("port forwards", () => {
   const forwards = [
     { address: "203.0.113.1", ipProto: "tcp", ports: "8080-8081", to: "10.0.0.80", toPort: 80 },
     { address: "203.0.113.1", ipProto: "udp", ports: 53, to: "10.0.0.53" },
@@ -182,7 +182,7 @@ describe("port forwards", () => {
   });
 });
 
-describe("one-to-one NAT", () => {
+describeBoth("one-to-one NAT", () => {
   const config = { oneToOne: [{ inside: "10.1.0.0/28", outside: "203.0.113.16/28" }], sources: [office] };
 
   it("gives each inside address one outside address, both ways and for every protocol", async () => {

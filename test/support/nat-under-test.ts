@@ -2,10 +2,12 @@
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { beforeEach, describe } from "vitest";
 import type { FlowsDeclaration } from "../../runtime/chain/flows-schema.ts";
 import { compileFunction } from "../../runtime/function/compile.ts";
 import { validateManifest } from "../../runtime/function/manifest.ts";
 import { type FunctionUnderTest, openPackage } from "../../runtime/testing/function-under-test.ts";
+import { configIn6, lineIn4, lineIn6 } from "./in-ipv6.ts";
 import { projectRoot } from "./run-sluice.ts";
 
 const folder = join(projectRoot, "nfs/nat");
@@ -26,21 +28,46 @@ export interface NatOptions {
   readonly onLog?: (line: string) => void;
 }
 
+export type Family = 4 | 6;
+export const families: readonly Family[] = [4, 6];
+let family: Family = 4;
+
+/** Tests that speak of IPv4, run as they are and with IPv6 in its place (in-ipv6.ts). */
+export function describeBoth(title: string, tests: () => void): void {
+  for (const each of families)
+    describe(each === 4 ? title : `${title}, over IPv6`, () => {
+      beforeEach(() => {
+        family = each;
+        return () => {
+          family = 4;
+        };
+      });
+      tests();
+    });
+}
+
 /** The outside port is `wan`; the rest of the configuration is given. */
 export async function openNat(config: object, options: NatOptions = {}): Promise<NatUnderTest> {
   const { onLog, ...others } = options;
   const all = {
-    ...{ ports: ["lan", "wan"], config: { outside: ["wan"], ...config }, seed: 7n, ...others },
-    ...(onLog === undefined ? {} : { onLog: (_level: string, _name: string, line: string) => onLog(line) }),
+    ...{ ports: ["lan", "wan"], config: { outside: ["wan"], ...inFamily(config, configIn6) }, seed: 7n, ...others },
+    ...(onLog === undefined
+      ? {}
+      : { onLog: (_level: string, _name: string, line: string) => onLog(inFamily(line, lineIn4)) }),
   };
-  return new NatUnderTest(openPackage(await buildNat(), all));
+  return new NatUnderTest(openPackage(await buildNat(), all), family);
 }
+
+const inFamily = <T>(value: T, change: (value: T) => T): T => (family === 6 ? change(value) : value);
 
 export class NatUnderTest {
   readonly fn: FunctionUnderTest;
 
-  constructor(fn: FunctionUnderTest) {
+  readonly family: Family;
+
+  constructor(fn: FunctionUnderTest, of: Family) {
     this.fn = fn;
+    this.family = of;
   }
 
   /** Packets from inside, and what became of each. At that second, or one millisecond after the packet before. */
@@ -54,9 +81,11 @@ export class NatUnderTest {
   }
 
   #send(port: string, lines: string | readonly string[], time?: number): string[] {
-    const results = this.fn.process(lines, time === undefined ? { port } : { port, time });
+    const sent = this.family === 6 ? [lines].flat().map(lineIn6) : lines;
+    const results = this.fn.process(sent, time === undefined ? { port } : { port, time });
     if (this.fn.faults.length > 0) throw new Error(JSON.stringify(this.fn.faults));
-    return results.map((result) => result.replace(/ether \S+ > \S+ /, ""));
+    const seen = results.map((result) => result.replace(/ether \S+ > \S+ /, ""));
+    return this.family === 6 ? seen.map(lineIn4) : seen;
   }
 
   /** Sends one packet from inside; the outside endpoint, `address:port`, that it got. For ICMP `address#identifier`. */
@@ -83,9 +112,11 @@ export class NatUnderTest {
   }
 }
 
-/** The IPv4 address of `wan` from the next batch on; null: it has none. */
+/** The address of `wan` from the next batch on; null: it has none. */
 export function setAddress(nat: NatUnderTest, address: string | null): void {
-  const addresses = address === null ? [] : [new Uint8Array(address.split(".").map(Number))];
+  const bytes = address?.split(".").map(Number) ?? [];
+  const all = nat.family === 6 ? [0xfd, ...Array<number>(11).fill(0), ...bytes] : bytes;
+  const addresses = address === null ? [] : [new Uint8Array(all)];
   const link = { port: 1, mac: new Uint8Array(6), mtu: 1500, addresses };
   nat.fn.lane.native.fixRoutes({ links: [link], routes: [], neighbours: [] });
 }

@@ -12,6 +12,8 @@ export interface Requirement {
   readonly holds?: () => Promise<void>;
   /** Why it does not; beside `holds`, what of it. */
   readonly but?: string;
+  /** It is of IPv4 alone. */
+  readonly of?: 4;
 }
 
 function renderRow({ id, says, holds, but }: Requirement): string {
@@ -19,10 +21,22 @@ function renderRow({ id, says, holds, but }: Requirement): string {
   return `| ${id} | ${says} | ${answer} |`;
 }
 
+/** How tests are registered: once, or for both families. */
+type Registers = (title: string, tests: () => void) => void;
+
 /** Registers the tests. With WRITE_TABLES=1, the README's table is written instead of compared. */
-export function describeRequirements(document: string, readme: string, requirements: readonly Requirement[]): void {
+export function describeRequirements(
+  document: string,
+  readme: string,
+  requirements: readonly Requirement[],
+  registers: Registers = describe,
+): void {
+  const register = (of: readonly Requirement[]) => {
+    for (const { id, says, holds } of of) if (holds !== undefined) it(`${id}: ${says}`, holds);
+  };
+  registers(document, () => register(requirements.filter(({ of }) => of === undefined)));
   describe(document, () => {
-    for (const { id, says, holds } of requirements) if (holds !== undefined) it(`${id}: ${says}`, holds);
+    register(requirements.filter(({ of }) => of !== undefined));
 
     it(`is answered in ${readme} as these tests show`, () => {
       const path = join(projectRoot, readme);

@@ -51,7 +51,7 @@ export async function createTranslatedNetwork(): Promise<TranslatedNetwork> {
   };
   const change = async () => {
     if (engine === undefined) throw new Error("nothing runs");
-    await upgrade(engine, "run", "--use", "nat=nat@1.0.0");
+    await upgrade(engine, "run", "--use", "nat=nat@1.1.0");
   };
   const close = async () => {
     rmSync(folder, { recursive: true });

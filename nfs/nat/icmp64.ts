@@ -43,7 +43,7 @@ import {
   writeIpv4,
   writeIpv6,
 } from "./headers64";
-import { decrements } from "./limits64";
+import { decrements, lookAt } from "./limits64";
 import { badError, strayError } from "./reasons";
 import { findRuleOfPool } from "./rules64";
 import { outsidePorts } from "./rules";
@@ -74,6 +74,7 @@ let isPiece: bool = false;
 /** An error from IPv4 about packets of IPv6 hosts. */
 export function translateError4(packet: Packet, ip: Ipv4, session: Session): void {
   const forth = packet.direction != 0;
+  lookAt(packet.port, forth ? session.entryPort : session.exitPort);
   const icmp = packet.icmp;
   if (icmp === null || packet.isFragment || packet.payloadOffset == OFFSET_NONE) return packet.drop(badError);
   const length = quotedBytes(packet, load<u8>(icmp.address, 5), WORD_4);
@@ -174,6 +175,7 @@ function endFrame(packet: Packet, end: usize): void {
 /** An error from an IPv6 host or a router before it, to IPv4 or to another IPv6 host. */
 export function translateError6(packet: Packet, ip: Ipv6, session: Session): void {
   const forth = packet.direction != 0;
+  lookAt(packet.port, packet.port);
   const icmp = packet.icmpv6;
   if (icmp === null || packet.isFragment || packet.payloadOffset == OFFSET_NONE) return packet.drop(badError);
   const length = quotedBytes(packet, icmp.type == 2 || icmp.type == 4 ? 0 : load<u8>(icmp.address, 4), WORD_8);

@@ -32,8 +32,20 @@ export function fixAddress(config: Config, address: Address): u32 {
   return number;
 }
 
+/** A pool, or the address of a port. */
+export function readOutside(config: Config, rule: SourceRule): void {
+  if (config.has("masquerade")) {
+    if (config.has("pool")) config.get("masquerade").fail("takes the place of a pool: there must not be both");
+    readMasquerade(config.get("masquerade"), rule);
+  } else if (config.has("pool")) {
+    readPool(config.list("pool"), rule);
+  } else {
+    config.fail("needs a pool, or masquerade");
+  }
+}
+
 /** The pool is the address of one of the outside ports. */
-export function readMasquerade(config: Config, rule: SourceRule): void {
+function readMasquerade(config: Config, rule: SourceRule): void {
   rule.ownPort = config.isText ? readOutsidePort(config) : theOutsidePort(config);
   rule.pool.push(0);
   unchecked((rule.places[0] = -1));
@@ -113,7 +125,7 @@ function sharesWithout(one: SourceRule, other: SourceRule): bool {
 }
 
 /** Addresses and prefixes of the rule's family; every address of a prefix is used. */
-export function readPool(pool: Config, rule: SourceRule): void {
+function readPool(pool: Config, rule: SourceRule): void {
   if (pool.isList && pool.length == 0) pool.fail("must not be empty");
   for (let i = 0; i < pool.length; i++) {
     const prefix = pool.at(i).asPrefix();

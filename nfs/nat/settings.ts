@@ -19,7 +19,7 @@ import {
 } from "./rules";
 import { readLimits64, readNat64 } from "./settings64";
 import { Net } from "./nets";
-import { fixAddress, readMasquerade, readNets, readOutsidePort, readPool, readPoolRule } from "./settings-pools";
+import { fixAddress, readNets, readOutside, readOutsidePort, readPoolRule } from "./settings-pools";
 
 /** The words of `unclaimed`. */
 export const UNCLAIMED_DROP = 0;
@@ -72,14 +72,7 @@ function readSource(config: Config, label: string): void {
   const rule = new SourceRule(new Counter("translated", label), new Counter("refused", label));
   rule.sources = readNets(config.list("from"));
   rule.isIpv6 = rule.sources.length > 0 && rule.sources[0].isIpv6;
-  if (config.has("masquerade")) {
-    if (config.has("pool")) config.get("masquerade").fail("takes the place of a pool: there must not be both");
-    readMasquerade(config.get("masquerade"), rule);
-  } else if (config.has("pool")) {
-    readPool(config.list("pool"), rule);
-  } else {
-    config.fail("needs a pool, or masquerade");
-  }
+  readOutside(config, rule);
   readPoolRule(config, rule);
   sourceRules.push(rule);
 }

@@ -1,17 +1,17 @@
 // NAT64's part of the configuration, read. Cold.
 import { Config, Counter } from "../sdk";
-import { setLimits } from "./limits64";
+import { BY_PORT, COUNT, setLimits } from "./limits64";
 import { Net } from "./nets";
 import { Nat64Rule, nat64Rules } from "./rules64";
-import { readPool, readPoolRule } from "./settings-pools";
+import { readOutside, readPoolRule } from "./settings-pools";
 
 const LENGTHS: StaticArray<u32> = [32, 40, 48, 56, 64, 96];
 
 export function readLimits64(config: Config): void {
-  const mtu = <u32>config.integerOr("mtu6", 1500, 1280, 9216);
+  const mtu = config.has("mtu6") ? <u32>config.integer("mtu6", 1280, 9216) : 0;
   const lowest = <u32>config.integerOr("lowestMtu6", 1280, 1280, 9216);
-  if (lowest > mtu) config.fail("lowestMtu6 must not be above mtu6");
-  setLimits(mtu, lowest, config.flagOr("countHops", true));
+  if (mtu != 0 && lowest > mtu) config.fail("lowestMtu6 must not be above mtu6");
+  setLimits(mtu, lowest, !config.has("countHops") ? BY_PORT : config.flag("countHops") ? COUNT : 0);
 }
 
 export function readNat64(config: Config, label: string): void {
@@ -29,7 +29,7 @@ export function readNat64(config: Config, label: string): void {
     if (net.address.version != 6) hosts.at(i).fail("must be an IPv6 prefix");
     rule.sources.push(new Net(net));
   }
-  readPool(config.list("pool"), rule);
+  readOutside(config, rule);
   readPoolRule(config, rule);
   nat64Rules.push(rule);
 }

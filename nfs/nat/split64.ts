@@ -2,14 +2,14 @@
 // others leave as frames of their own (RFC 7915, section 4).
 import { copyUp, Ipv6, outbox, Packet } from "../sdk";
 import { FRAGMENT_BYTES } from "./headers64";
-import { lowestMtu } from "./limits64";
+import { lowestMtu, mtu6 } from "./limits64";
 
 const MORE: u32 = 1;
 
 /** `ip` has a fragment header and `payload` bytes behind it. False if there is no room for all pieces. */
 export function splitToIpv6(packet: Packet, ip: usize, payload: u32, port: u32): bool {
   const headers = Ipv6.BYTES + FRAGMENT_BYTES;
-  const piece = (lowestMtu - headers) & ~7;
+  const piece = (min(lowestMtu, mtu6) - headers) & ~7;
   const field = <u32>bswap<u16>(load<u16>(ip, Ipv6.BYTES + 2));
   for (let done = piece; done < payload; done += piece) {
     const bytes = min(piece, payload - done);

@@ -44,7 +44,7 @@ import {
   writeIpv4,
   writeIpv6,
 } from "./headers64";
-import { decrements, lowestMtu, mtu6 } from "./limits64";
+import { decrements, lookAt, lowestMtu, mtu6 } from "./limits64";
 import { splitToIpv6 } from "./split64";
 import { header } from "./store";
 
@@ -77,6 +77,7 @@ function isIcmpPiece(packet: Packet): bool {
 
 /** To the addresses that leave. False if it cannot be done: then the verdict is given. */
 export function toIpv4(packet: Packet, ip: Ipv6): bool {
+  lookAt(packet.port, packet.port);
   const upper = upperOf(packet);
   if (upper == OFFSET_NONE || packet.malformed != 0) return refuse(packet, malformed);
   if (isIcmpPiece(packet)) return refuse(packet, icmpFragment);
@@ -109,8 +110,9 @@ function nextIdentification(): u32 {
   return header.identification;
 }
 
-/** The same for IPv4. Pieces of what has to be fragmented, but for the first, leave by that port of the chain. */
+/** The same for IPv4, to a host behind that port of the chain. Pieces of what has to be fragmented, but for the first, leave by it. */
 export function toIpv6(packet: Packet, ip: Ipv4, port: u32): bool {
+  lookAt(packet.port, port);
   const upper = upperOf(packet);
   if (upper == OFFSET_NONE || packet.malformed != 0) return refuse(packet, malformed);
   // IPv6's header has none: what is wrong in this one would not be seen any more.
@@ -125,7 +127,7 @@ export function toIpv6(packet: Packet, ip: Ipv4, port: u32): bool {
   const payload = ip.totalLength - headers;
   const whole = Ipv6.BYTES + payload + (isFragment ? FRAGMENT_BYTES : 0);
   const isWhole = packet.length - upper >= payload;
-  const splits = whole > lowestMtu && (flags & DONT_FRAGMENT) == 0;
+  const splits = whole > min(lowestMtu, mtu6) && (flags & DONT_FRAGMENT) == 0;
   if (splits ? !isWhole : whole > mtu6) return refuseSize(packet);
   if (packet.l4Offset != OFFSET_NONE && !translateUpper(packet, ip, payload, isFragment || !isWhole)) return false;
   const trafficClass = ip.trafficClass;
@@ -154,6 +156,7 @@ function translateUpper(packet: Packet, ip: Ipv4, payload: u32, isPiece: bool): 
 
 /** Between two IPv6 hosts. A hop is counted where each thinks that the other has IPv4. */
 export function alongIpv6(packet: Packet, ip: Ipv6, crosses: bool): bool {
+  if (crosses) lookAt(packet.port, packet.port);
   const counts = crosses && decrements;
   if (counts && ip.hopLimit <= 1) return refuseHop(packet);
   if (packet.malformed != 0 && crosses) return refuse(packet, malformed);

@@ -1,36 +1,13 @@
-import { execFileSync } from "node:child_process";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createNetwork, type Namespace, type Network, networkObstacle } from "../../runtime/testing/network.ts";
+import { fetchFrom, greet } from "../support/greeter.ts";
+import { missingProgram } from "../support/missing-program.ts";
 import { projectRoot } from "../support/run-sluice.ts";
 import { RunningEngine, upgrade } from "../support/running-engine.ts";
 import { until } from "../support/until.ts";
 
-function missingProgram(): string | null {
-  for (const program of ["traceroute", "curl"]) {
-    try {
-      execFileSync("which", [program]);
-    } catch {
-      return `needs ${program}`;
-    }
-  }
-  return null;
-}
-
-const obstacle = networkObstacle() ?? missingProgram();
+const obstacle = networkObstacle() ?? missingProgram("traceroute", "curl");
 const skipped = obstacle === null ? "" : ` (skipped: ${obstacle})`;
-
-/** Answers every connection with its name, like a server that says who it is. */
-const greeter = `
-const [name, ...ports] = process.argv.slice(1);
-function answer(request, response) {
-  if (request.url !== "/slow") return response.end(name + " " + request.socket.remoteAddress);
-  let lines = 0;
-  const timer = setInterval(() => {
-    response.write("line\\n");
-    if (++lines === 40) clearInterval(timer), response.end();
-  }, 100);
-}
-for (const port of ports) require("node:http").createServer(answer).listen(Number(port), "::");`;
 
 describe.skipIf(obstacle !== null)(`an office's gateway: firewall, NAT and routes${skipped}`, () => {
   let network: Network;
@@ -41,10 +18,6 @@ describe.skipIf(obstacle !== null)(`an office's gateway: firewall, NAT and route
   let engine: RunningEngine;
 
   const ip = (namespace: Namespace, ...words: string[]) => namespace.run("ip", ...words);
-  const greet = (namespace: Namespace, name: string, ...ports: number[]) =>
-    namespace.spawn(process.execPath, ["-e", greeter, name, ...ports.map(String)], { stdio: "ignore" });
-  const fetchFrom = async (namespace: Namespace, url: string) =>
-    (await namespace.run("curl", "-sS", "-g", "--max-time", "20", "--connect-timeout", "5", url)).stdout;
   const failure = async (work: Promise<unknown>) => {
     const started = performance.now();
     const code = await work.then(

@@ -181,6 +181,22 @@ describe("addresses of IPv6", () => {
     ]);
   });
 
+  it("of NAT64 may be behind a port's own address of IPv4", async () => {
+    const nat64 = [{ prefix: "64:ff9b::/96", from: ["fd00::/8"], masquerade: true, order: "preserve" }];
+    const nat = await open({ nat64 });
+    const line = `udp [${host}]:5000 > [64:ff9b::c000:201]:53`;
+    expect(nat.out(line)).toEqual(["drop no-address"]);
+    setAddresses(nat, v4);
+    expect(nat.out(line)[0]).toMatch(/^next udp 203.0.113.1:5000 > 192.0.2.1:53 /);
+    expect(nat.in("udp 192.0.2.1:53 > 203.0.113.1:5000")[0]).toMatch(
+      /^next udp \[64:ff9b::c000:201\]:53 > \[fd00:1::5\]:5000/,
+    );
+    expect(nat.in("tcp 192.0.2.1:53 > 203.0.113.1:22 syn")).toEqual(["next tcp 192.0.2.1:53 > 203.0.113.1:22 syn"]);
+    setAddresses(nat, [203, 0, 113, 9]);
+    expect(nat.out(line)).toEqual(["drop renumbered"]);
+    expect(nat.out(line)[0]).toMatch(/^next udp 203.0.113.9:5000 > /);
+  });
+
   it.each([
     [{ sources: [{ ...office, pool: ["203.0.113.1"] }] }, "/sources/0/pool/0"],
     [{ sources: [{ ...office, from: ["fd00::/8", "10.0.0.0/8"] }] }, "/sources/0/from/1"],

@@ -1,6 +1,6 @@
 // RFC 7915: IP and ICMP translation between the families, by its sections.
 import { afterEach, expect } from "vitest";
-import { type NatUnderTest, openNat } from "../support/nat-under-test.ts";
+import { type NatUnderTest, openNat, setMtu } from "../support/nat-under-test.ts";
 import { describeRequirements } from "../support/requirements.ts";
 
 const opened: NatUnderTest[] = [];
@@ -63,7 +63,7 @@ describeRequirements("RFC 7915", "nfs/nat/README.md", [
   {
     id: "4.1 (hops)",
     says: "A packet without a hop left is dropped, and its sender told",
-    but: "`countHops: false` leaves that to ports that route; the error comes from the address that the packet was for",
+    but: "ports that route count it themselves, as `countHops: false` says for others; the error comes from the address that the packet was for",
     holds: async () => {
       const nat = await open();
       const results = nat.in(`${back} ttl 1`);
@@ -111,9 +111,14 @@ describeRequirements("RFC 7915", "nfs/nat/README.md", [
   {
     id: "4 (too big)",
     says: "What must not be fragmented and is above the MTU as IPv6 is dropped, and its sender told an MTU 20 bytes less",
-    but: "the MTU is that of `mtu6`, for all ports alike",
+    but: "the MTU is the host's port's own, unless `mtu6` says another",
     holds: async () => {
-      const nat = await open();
+      const narrow = await open();
+      setMtu(narrow, 1400);
+      expect(narrow.in(`${back} df zeros 1352`)).toEqual([`next ${back6} ttl 63 zeros 1352`]);
+      expect(narrow.in(`${back} df zeros 1353`).join()).toContain(`unreachable code 4 mtu 1380`);
+      const nat = await open({ mtu6: 1500 });
+      setMtu(nat, 1400);
       expect(nat.in(`${back} df zeros 1452`)).toEqual([`next ${back6} ttl 63 zeros 1452`]);
       const results = nat.in(`${back} df zeros 1453`);
       expect(results).toContain("drop too-big");

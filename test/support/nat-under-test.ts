@@ -121,5 +121,11 @@ export function setAddress(nat: NatUnderTest, address: string | null): void {
   nat.fn.lane.native.fixRoutes({ links: [link], routes: [], neighbours: [] });
 }
 
+/** The MTU of `lan` from the next batch on. */
+export function setMtu(nat: NatUnderTest, mtu: number): void {
+  const link = { port: 0, mac: new Uint8Array(6), mtu, addresses: [] };
+  nat.fn.lane.native.fixRoutes({ links: [link], routes: [], neighbours: [] });
+}
+
 export const portOf = (endpoint: string) => Number(endpoint.split(/[:#]/)[1]);
 export const addressOf = (endpoint: string) => endpoint.split(/[:#]/)[0] as string;

@@ -12,7 +12,7 @@ import { encodePacket, formatPacket } from "../../runtime/testing/packet-text.ts
 import { connectLanes, HOSTS, type LanesBetween, leftHost, startLanes } from "../support/lanes-between.ts";
 import { createOfficeWire, type OfficeWire } from "../support/office-wire.ts";
 import { projectRoot } from "../support/run-sluice.ts";
-import { RunningEngine, readTop, upgrade } from "../support/running-engine.ts";
+import { observe, RunningEngine, readTop, upgrade } from "../support/running-engine.ts";
 import { sendFrames } from "../support/send-frames.ts";
 import { makeFolder } from "../support/temporary-folder.ts";
 import { until } from "../support/until.ts";
@@ -144,6 +144,25 @@ describe.skipIf(obstacle !== null)(
         return /2001:db8:1::77\/128 .*dadfailed/.test(stdout);
       });
       await wire.router.run("ip", "address", "del", "2001:db8:1::77/128", "dev", "eth0");
+    }, 60_000);
+
+    it("says what becomes of a question, to who traces it; captures have the answer", async () => {
+      const probe = encodePacket(
+        `ether ${PROBER} > ff:ff:ff:ff:ff:ff arp who-has 203.0.113.1 tell 0.0.0.0 sha ${PROBER}`,
+      );
+      const traced = await observe(engine, "trace", "--port", "wan", "--hex", Buffer.from(probe).toString("hex"));
+      expect(traced).toContain("consume answered");
+      const file = join(makeFolder(), "wan.pcapng");
+      const about = ["--match", "{ etherTypes: [arp] }", "--port", "wan", "--count", "2", "--seconds", "30"];
+      const capturing = observe(engine, "capture", "--write", file, ...about);
+      const stops = capturing.then(() => true);
+      // It takes frames from a moment on that nobody is told.
+      while (!(await Promise.race([stops, sleep(500).then(() => false)]))) {
+        await sendFrames(wire.router, "eth0", [probe]);
+      }
+      const { stdout } = await wire.box.run("tcpdump", "-n", "-r", file);
+      expect(stdout).toContain("who-has 203.0.113.1");
+      expect(stdout).toContain(`203.0.113.1 is-at ${await macOf(wire.box, "wan0")}`);
     }, 60_000);
 
     it("counts frames for hosts that are not there", async () => {

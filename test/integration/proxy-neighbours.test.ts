@@ -234,10 +234,16 @@ describe.skipIf(obstacle !== null)(
     it("are found, whichever lane their answer comes to", async () => {
       engine = await startLanes(sides, lanesDocument);
       await sides.right.run("ip", "neighbour", "flush", "dev", "eth0", "nud", "permanent");
+      // Questions come from it then.
+      await sides.box.run("ip", "address", "add", "10.9.0.250/24", "dev", "lan0");
+      await sleep(500);
+      const capture = await sides.left.capture("eth0", "arp", "in");
       for (let host = 0; host < HOSTS; host++) {
         const { stdout } = await sides.right.run("ping", "-c", "3", "-i", "0.1", "-W", "5", leftHost(host));
         expect(stdout).toContain("3 received");
       }
+      const asked = (await capture.stop()).map((frame) => formatPacket(frame.subarray(0, 42)));
+      expect(asked.filter((line) => line.includes("tell 10.9.0.250")).length).toBeGreaterThanOrEqual(HOSTS);
       const known = JSON.parse((await sides.right.run("ip", "-json", "neighbour", "show", "dev", "eth0")).stdout);
       const { stdout } = await sides.box.run("ip", "-json", "link", "show", "dev", "wan0");
       expect(known.map(({ lladdr }: { lladdr: string }) => lladdr)).toEqual(

@@ -528,8 +528,16 @@ export interface NativeAddon {
   openLinkKeeper(): LinkKeeper;
   /** Binds the calling thread to a CPU, which it has before others if the process may ask for that; its id. */
   claimLaneCpu(cpu: number): number;
+  /** Whether the calling thread, once it wakes up, runs before all ordinary ones, if the process may ask for that. */
+  comeFirst(does: boolean): void;
   /** That thread goes where the main thread may run, with its priority. */
   leaveLaneCpu(thread: number): void;
+  /** The word, who has the lane, becomes 0; the time is put down before, in ns. Sleeps for a moment if it is awaited. */
+  releaseLane(control: Int32Array, word: number, times: BigInt64Array, time: number, isAwaited: boolean): void;
+  /** The word becomes `generation` once it is 0; false after `withinMs`, or if it is shaken before. */
+  takeLane(control: Int32Array, word: number, generation: number, withinMs: number): boolean;
+  /** Who waits for the word looks up. */
+  shakeLane(control: Int32Array, word: number): void;
   /** Bytes of the flow table for so many flows, and where in them their FLOW_BYTES records begin. */
   flowTableBytes(capacity: number): number;
   flowStatesOffset(capacity: number): number;

@@ -26,6 +26,7 @@ export const errorKinds = {
   "event-conflict": { exit: 2, http: 422, summary: "Two functions of the chain define the same event." },
   "unknown-event": { exit: 2, http: 422, summary: "A function subscribes to an event that nobody defines." },
   "unknown-label": { exit: 2, http: 422, summary: "A path asks for a label that no function sets." },
+  "answers-conflict": { exit: 2, http: 422, summary: "A port would answer for addresses for which it must not." },
   "chain-limit": { exit: 2, http: 422, summary: "The chain needs more events, labels or memory than there can be." },
   "config-invalid": {
     exit: 2,

@@ -16,6 +16,7 @@ namespace {
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   BindSegments(env, exports);
   BindLanes(env, exports);
+  BindLaneThreads(env, exports);
   BindHandovers(env, exports);
   BindMirrors(env, exports);
   BindParser(env, exports);

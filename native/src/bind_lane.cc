@@ -14,7 +14,6 @@
 #include "bind_recording.h"
 #include "bind_routes.h"
 #include "bind_segment.h"
-#include "lane_cpu.h"
 #include "tick_clock.h"
 
 namespace sluice {
@@ -392,19 +391,6 @@ Napi::Value AttachLane(const Napi::CallbackInfo& info) {
   return MakeObject(info.Env(), open);
 }
 
-Napi::Value ClaimLaneCpu(const Napi::CallbackInfo& info) {
-  SystemError error;
-  const pid_t thread = ClaimCpu(info[0].ToNumber().Int32Value(), &error);
-  if (thread < 0) ThrowSystemError(info.Env(), error);
-  return Napi::Number::New(info.Env(), thread);
-}
-
-Napi::Value LeaveLaneCpu(const Napi::CallbackInfo& info) {
-  SystemError error;
-  if (!LeaveCpu(info[0].ToNumber().Int32Value(), &error)) ThrowSystemError(info.Env(), error);
-  return info.Env().Undefined();
-}
-
 Napi::Value MeasureTickHz(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), TickHz()); }
 
 Napi::Value Wake(const Napi::CallbackInfo& info) {
@@ -430,8 +416,6 @@ void BindLanes(Napi::Env env, Napi::Object exports) {
                 const uint64_t offset = FlowTable::StatesOffset(info[0].ToNumber().Uint32Value());
                 return Napi::Number::New(info.Env(), static_cast<double>(offset));
               }));
-  exports.Set("claimLaneCpu", Napi::Function::New(env, ClaimLaneCpu));
-  exports.Set("leaveLaneCpu", Napi::Function::New(env, LeaveLaneCpu));
   exports.Set("measureTickHz", Napi::Function::New(env, MeasureTickHz));
   exports.Set("wake", Napi::Function::New(env, Wake));
 }

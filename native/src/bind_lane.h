@@ -19,6 +19,9 @@ struct OpenLane {
 
 void BindLanes(Napi::Env env, Napi::Object exports);
 
+// bind_lane_threads.cc: what belongs to no lane, but to the threads that have it.
+void BindLaneThreads(Napi::Env env, Napi::Object exports);
+
 // bind_ports.cc: the functions that open ports, and what they return.
 void BindPorts(Napi::Env env, Napi::Object object, const std::shared_ptr<OpenLane>& open);
 

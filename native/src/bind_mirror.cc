@@ -192,6 +192,19 @@ Napi::Value ReachesHost(const Napi::CallbackInfo& info, const std::shared_ptr<Op
   return list;
 }
 
+Napi::Value LinkAddresses(const Napi::CallbackInfo& info, const std::shared_ptr<OpenLane>& open) {
+  const Napi::Env env = info.Env();
+  const std::lock_guard lock(open->closing);
+  Lane* lane = LaneOf(env, *open);
+  if (lane == nullptr) return env.Undefined();
+  Napi::Array list = Napi::Array::New(env);
+  for (uint32_t port = 0; port < lane->ports(); ++port) {
+    const MacAddress mac = lane->link_address(port);
+    list.Set(port, Napi::Buffer<uint8_t>::Copy(env, mac.data(), mac.size()));
+  }
+  return list;
+}
+
 }  // namespace
 
 std::shared_ptr<Mirror> FindMirror(const Napi::Value& id) { return Registry::Find(id); }
@@ -204,6 +217,7 @@ void BindLaneMirrors(Napi::Env env, Napi::Object object, const std::shared_ptr<O
   set("setMirror", SetMirror);
   set("freeMirror", FreeMirror);
   set("reachesHost", ReachesHost);
+  set("linkAddresses", LinkAddresses);
   set("follow", FollowMirror);
 }
 

@@ -1,4 +1,5 @@
 // The shadow's end of a mirror as a JavaScript object (MirrorSource in runtime/dataplane/native-mirror.ts).
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -228,9 +229,12 @@ Napi::Value FollowMirror(const Napi::CallbackInfo& info, const std::shared_ptr<O
                                                      ReadNames(options.Get("next").ToObject()),
                                                      options.Get("newFlowsOnly").ToBoolean().Value());
   const auto reaches_host = options.Get("reachesHost").As<Napi::Array>();
+  const auto link_addresses = options.Get("linkAddresses").As<Napi::Array>();
   for (uint32_t port = 0; port < reaches_host.Length(); ++port) {
-    lane->AddPort(std::make_unique<MirrorPort>(lane->memory(), source, static_cast<uint8_t>(port),
-                                               reaches_host.Get(port).ToBoolean().Value()));
+    MirrorPort::Facts facts{reaches_host.Get(port).ToBoolean().Value(), {}};
+    const auto mac = link_addresses.Get(port).As<Napi::Uint8Array>();
+    std::copy_n(mac.Data(), std::min(mac.ByteLength(), facts.link_address.size()), facts.link_address.begin());
+    lane->AddPort(std::make_unique<MirrorPort>(lane->memory(), source, static_cast<uint8_t>(port), facts));
   }
   return MakeSourceObject(env, open, source);
 }

@@ -276,6 +276,16 @@ bool ReadSight(const Napi::Array& functions, Program* program) {
   return true;
 }
 
+void ReadAnswers(const Napi::Array& by_port, const LaneConfig& config, Program* program) {
+  bool answers = false;
+  for (uint32_t port = 0; port < program->port_counters.size(); ++port) {
+    const Napi::Value list = by_port.Get(port);
+    program->answers.push_back(list.IsArray() ? Prefixes(list.As<Napi::Array>()) : std::vector<Prefix>());
+    answers = answers || !program->answers.back().empty();
+  }
+  if (answers) program->hosts = config.handover ? config.handover->hosts() : std::make_shared<HostTable>();
+}
+
 // A queue of events for each function that takes them.
 void AddSubscribers(Program* program) {
   for (Function& function : program->functions) {
@@ -352,6 +362,7 @@ std::shared_ptr<Program> ReadProgram(const Napi::Object& options, const LaneConf
   if (program.port_gauges.size() != program.port_counters.size()) return nullptr;
   for (const uint32_t routed : Numbers<uint32_t>(List(options, "routedPorts")))
     program.routed_ports.push_back(routed != 0);
+  ReadAnswers(List(options, "answers"), config, &program);
   program.report_names = Unsigned(options, "reportNames");
   if (!Sound(program, static_cast<uint32_t>(program.port_counters.size()))) return nullptr;
   if (config.flows && (!options.Get("flows").IsObject() ||

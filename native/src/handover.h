@@ -11,8 +11,10 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 
 #include "detours.h"
+#include "host_table.h"
 #include "lane_ring.h"
 #include "port.h"
 
@@ -67,6 +69,8 @@ class Handover {
 
   // Flows that come to another lane than their addresses say.
   Detours& detours() { return *detours_; }
+  // What any of them knows of hosts; on any thread.
+  std::shared_ptr<HostTable> hosts();
 
  private:
   Handover() = default;
@@ -84,6 +88,8 @@ class Handover {
   std::array<Seat, kLanesMax> seats_;
   std::array<std::unique_ptr<LaneRing>, kLanesMax * kLanesMax> rings_;
   std::unique_ptr<Detours> detours_;
+  std::once_flag hosts_made_;
+  std::shared_ptr<HostTable> hosts_;
 };
 
 }  // namespace sluice

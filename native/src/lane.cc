@@ -36,6 +36,8 @@ enum EngineReason : uint32_t {
 constexpr uint32_t kPortsCapacity = 255;
 // More than the fragments that one batch can release.
 constexpr uint32_t kPendingCapacity = 4096;
+// With frames that wait for a host.
+constexpr int kLookAgainMs = 5;
 
 PortCounters ReadPortCounters(const uint64_t* from) {
   return {.receive_frames = from[layout::kPortCountersReceiveFrames],
@@ -68,6 +70,9 @@ Lane::Lane(LaneConfig config, std::shared_ptr<Program> program)
   port_queues_.resize(kPortsCapacity);
   routed_ports_.reserve(kPortsCapacity);
   refused_.resize(kPortsCapacity);
+  port_macs_ = std::vector<std::atomic<uint64_t>>(kPortsCapacity);
+  answering_macs_.reserve(kPortsCapacity);
+  learns_.resize(kPortsCapacity);
   log_.reserve(kLogBytes);
   if (config_.keep_bad_results) bad_result_.call.resize(kBadCallBytes);
   if (config_.reports && config_.flows) config_.flows->ReportTo(config_.reports.get());
@@ -104,6 +109,7 @@ void Lane::ActivatePorts() {
     ports_before_[active_] = ReadPortCounters(program_->port_counters[active_]);
     refused_[active_] = 0;
   }
+  BeginAnswering();
 }
 
 void Lane::ClosePorts(uint32_t first) {
@@ -302,7 +308,7 @@ void Lane::Admit(uint32_t port, const Frame& frame, uint64_t number) {
   const uint32_t index = arrived_++;
   if (config_.virtual_clock) clock_ns_ = std::max(clock_ns_, frame.time_ns);
   flights_[index] = {frame, number};
-  changed_[index] = is_routed_[index] = false;
+  changed_[index] = is_routed_[index] = is_turned_[index] = false;
   Record& record = records_[index];
   record = {};
   record.frame = config_.frames_address + frame.offset;
@@ -319,6 +325,7 @@ void Lane::LeaveToOthers(uint32_t first) {
   for (uint32_t index = first; index < arrived_; ++index) {
     if (LaneOf(records_[index], BytesOf(records_[index]), config_.lane_count) != config_.lane_index) {
       if (config_.flows) config_.flows->PassTime(flights_[index].frame.time_ns);
+      if (answers_) Overhear(index);
       Free(index);
       continue;
     }
@@ -353,6 +360,7 @@ void Lane::Classify() {
       DropByEngine(index, -1, kOversize, layout::kOutcomeKindsDrop);
       continue;
     }
+    if (answers_ && MeetNeighbour(index)) continue;
     const Path* path = FindPath(record);
     if (path == nullptr) {
       DropByEngine(index, -1, kNoPath, layout::kOutcomeKindsDrop);
@@ -466,6 +474,7 @@ void Lane::Carry(uint32_t index, uint32_t record_index, const Result& shared) {
       return Send(record_index, hop.next, from);
     case abi::kVerdictTransmit:
       hop.counters[layout::kHopCountersTransmit] += 1;
+      is_turned_[record_index] = true;
       return Send(record_index, -1 - static_cast<Target>(result.target), from);
     case abi::kVerdictBranch:
       hop.counters[layout::kHopCountersBranch] += 1;
@@ -661,7 +670,7 @@ void Lane::AbandonFragments(uint64_t now_ns) {
 void Lane::DropHeld(const HeldFragment& held) {
   const uint32_t index = abi::kBatchCapacity + extra_++;
   flights_[index] = {held.frame, held.number};
-  is_routed_[index] = false;
+  is_routed_[index] = is_turned_[index] = false;
   records_[index] = {};
   records_[index].frame = config_.frames_address + held.frame.offset;
   records_[index].length = held.frame.length;
@@ -686,6 +695,7 @@ void Lane::Transmit() {
     RouteFrames();
   else if (route_queue_.count > 0)
     LeaveByRoute();
+  if (answers_ || !waiting_for_hosts_.empty()) AddressFrames();
   for (uint32_t port = 0; port < active_; ++port) {
     if (port_queues_[port].count > 0) TransmitOn(port, port_queues_[port]);
   }
@@ -763,6 +773,8 @@ FlowEngine::Counters Lane::ReadFlowCounters() const {
 // ---- between turns ----
 
 void Lane::Wait(int timeout_ms) {
+  // The answer may come to another lane.
+  if (config_.handover && !waiting_for_hosts_.empty()) timeout_ms = std::min(timeout_ms, kLookAgainMs);
   std::array<pollfd, 64> descriptors;
   nfds_t count = 0;
   descriptors[count++] = {wake_, POLLIN, 0};
@@ -782,7 +794,8 @@ void Lane::Wait(int timeout_ms) {
 
 bool Lane::RunOut() {
   if (!config_.flows) return false;
-  const uint64_t next = config_.flows->NextDeadline();
+  uint64_t next = std::min(config_.flows->NextDeadline(), waiting_for_hosts_.deadline_ns());
+  if (routes_) next = std::min(next, waiting_frames_.deadline_ns());
   if (next == UINT64_MAX && pending_.empty()) return false;
   outcome_count_ = 0;
   extra_ = 0;

@@ -24,9 +24,11 @@
 #include "flow_engine.h"
 #include "frame_pool.h"
 #include "handover.h"
+#include "host_table.h"
 #include "kernel_inlet.h"
 #include "layout.h"
 #include "mirror.h"
+#include "neighbour_message.h"
 #include "outbox.h"
 #include "port.h"
 #include "program.h"
@@ -35,6 +37,7 @@
 #include "router.h"
 #include "segment.h"
 #include "test_frame.h"
+#include "waiting_frames.h"
 
 namespace sluice {
 
@@ -188,6 +191,8 @@ class Lane {
   bool reaches_host(uint32_t port) const {
     return ports_[port]->reaches_host() || (inlet_ && ports_[port]->ifindex() > 0);
   }
+  // What the port says that its link address is; from any thread.
+  MacAddress link_address(uint32_t port) const;
   const FramePool& pool() const { return pool_; }
   // For other threads.
   TestFrame& test_frame() { return test_frame_; }
@@ -261,12 +266,13 @@ class Lane {
   void Transmit();
   void TransmitOn(uint32_t port, Queue& queue);
   // lane_router.cc
-  struct WaitingFrame {
-    HeldFragment held;
+  struct WantedNextHop {
     Neighbour neighbour;
     int32_t only_port;
-    uint64_t asked_ns;
-    uint64_t until_ns;
+    bool operator==(const WantedNextHop& other) const {
+      const Neighbour &a = neighbour, &b = other.neighbour;
+      return a.ifindex == b.ifindex && a.version == b.version && a.address == b.address;
+    }
   };
   struct Original {
     uint16_t record;
@@ -291,6 +297,31 @@ class Lane {
   int32_t TakeRecord(const Frame& frame, uint64_t number, uint32_t port);
   bool ToKernel(uint32_t record_index);
   static uint32_t OutcomePort(int32_t port) { return port < 0 ? layout::kPortRoute : static_cast<uint32_t>(port); }
+  // lane_neighbours.cc
+  struct WantedHost {
+    HostKey key;
+    std::array<uint8_t, 8> tags;  // as they stand in the frame
+    bool operator==(const WantedHost& other) const { return key == other.key; }
+  };
+  void BeginAnswering();
+  bool MeetNeighbour(uint32_t record_index);
+  bool HearNeighbour(uint32_t record_index, const NeighbourMessage& message);
+  bool Answers(uint32_t port, const NeighbourMessage& message) const;
+  void Answer(uint32_t record_index, const NeighbourMessage& request, bool is_own);
+  void Consume(uint32_t record_index, uint32_t reason);
+  void LearnFrom(uint32_t record_index, const NeighbourMessage& message);
+  void LearnSource(uint32_t record_index);
+  void Learn(uint32_t record_index, const AddressBytes& address, uint8_t version, const MacAddress& mac,
+             HostTable::Hearsay hearsay);
+  void Overhear(uint32_t record_index);
+  void AddressFrames();
+  bool NeedsHost(uint32_t record_index, uint32_t port) const;
+  void AddressQueue(uint32_t port);
+  void AddressFrame(uint32_t record_index, uint32_t port);
+  void SendTo(uint32_t record_index, uint32_t port, const MacAddress& mac);
+  bool AskFor(const WantedHost& wanted);
+  void WaitForHost(uint32_t record_index, const WantedHost& wanted);
+  void RetryHosts();
 
   void AbandonFragments(uint64_t now_ns);
   void DropHeld(const HeldFragment& held);
@@ -346,7 +377,7 @@ class Lane {
   Spread spread_{1, 1, 0};  // as it was when the turn began
   uint32_t moved_ = 0;      // flows up to this number are where they belong
   static constexpr size_t kMovedFlowBytes = 1 << 16;
-  std::vector<uint8_t> moving_flow_;  // reserved once
+  std::vector<uint8_t> moving_flow_;               // reserved once
   std::array<bool, abi::kBatchCapacity> settled_;  // of the batch: the frame stays whatever its addresses say
   uint32_t first_port_ = 0;                        // rotates, so that no port starves the others
   uint32_t next_hop_ = 0;
@@ -376,7 +407,7 @@ class Lane {
   bool routes_ = false;             // a port of the program is routed
   std::vector<Router::RoutedPort> routed_ports_;
   Queue route_queue_;
-  std::vector<WaitingFrame> waiting_frames_;
+  WaitingFrames<WantedNextHop> waiting_frames_;
   std::vector<Original> originals_;  // of frames that may be owed an error, as they came
   uint32_t original_count_ = 0;
   bool ports_changed_ = true;
@@ -384,6 +415,13 @@ class Lane {
   uint32_t told_ports_ = 0;
   std::array<bool, layout::kRecordsCapacity> changed_{};    // a function has changed the frame
   std::array<bool, layout::kRecordsCapacity> is_routed_{};  // mirrors have seen it as it was before
+  bool answers_ = false;                                    // a port answers for addresses of others
+  std::vector<std::atomic<uint64_t>> port_macs_;            // by port
+  std::vector<uint64_t> answering_macs_;
+  std::vector<bool> learns_;          // by port: frames that come to another one may have to leave here
+  std::shared_ptr<HostTable> hosts_;  // null until a port answers; then it stays, whatever the program
+  WaitingFrames<WantedHost> waiting_for_hosts_;
+  std::array<bool, layout::kRecordsCapacity> is_turned_{};  // a function chose the port where it leaves
   ErrorLimit error_limit_;
   std::unique_ptr<KernelInlet> inlet_;
   using Mirrors = std::array<std::shared_ptr<Mirror>, layout::kMirrors>;

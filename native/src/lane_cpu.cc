@@ -16,6 +16,11 @@ bool SetCpus(pid_t thread, const cpu_set_t& cpus, SystemError* error) {
   return false;
 }
 
+void SetPolicy(pid_t thread, int policy) {
+  const sched_param parameters = {.sched_priority = policy == SCHED_FIFO ? 1 : 0};
+  sched_setscheduler(thread, policy, &parameters);
+}
+
 }  // namespace
 
 pid_t ClaimCpu(int cpu, SystemError* error) {
@@ -29,12 +34,15 @@ pid_t ClaimCpu(int cpu, SystemError* error) {
   return thread;
 }
 
+void ComeFirst(bool does) { SetPolicy(0, does ? SCHED_FIFO : SCHED_OTHER); }
+
 bool LeaveCpu(pid_t thread, SystemError* error) {
   cpu_set_t cpus;
   if (sched_getaffinity(getpid(), sizeof(cpus), &cpus) != 0) {
     *error = {"sched_getaffinity", "", errno};
     return false;
   }
+  SetPolicy(thread, SCHED_OTHER);
   setpriority(PRIO_PROCESS, static_cast<id_t>(thread), getpriority(PRIO_PROCESS, static_cast<id_t>(getpid())));
   return SetCpus(thread, cpus, error);
 }

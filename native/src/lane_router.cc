@@ -11,23 +11,13 @@
 namespace sluice {
 namespace {
 
-// Frames that wait for a neighbour's link address: in all, and for one; as the kernel's own queue, and as long.
-constexpr size_t kWaitingCapacity = 256;
-constexpr int64_t kWaitingPerNeighbour = 64;
-constexpr uint64_t kWaitNs = 3'000'000'000;
-constexpr uint64_t kAskAgainNs = 1'000'000'000;
 constexpr size_t kOriginalsCapacity = 64;
-
-bool IsSame(const Neighbour& a, const Neighbour& b) {
-  return a.ifindex == b.ifindex && a.version == b.version && a.address == b.address;
-}
 
 }  // namespace
 
 void Lane::Follow(std::shared_ptr<RouteMirror> routes) {
   routes->Wake(wake_);
   router_ = std::make_unique<Router>(std::move(routes));
-  waiting_frames_.reserve(kWaitingCapacity);
   originals_.resize(kOriginalsCapacity);
   RefreshRoutes();
 }
@@ -46,6 +36,7 @@ void Lane::RefreshRoutes() {
   routes_ = std::ranges::any_of(routed_ports_, &Router::RoutedPort::is_routed);
   if (routes_) TellOwnAddresses();
   DescribePorts();
+  BeginAnswering();
 }
 
 // Changes of addresses are rare; of neighbours, they are not.
@@ -213,7 +204,7 @@ int32_t Lane::TakeRecord(const Frame& frame, uint64_t number, uint32_t port) {
   if (extra_ == layout::kRecordsCapacity - abi::kBatchCapacity) return -1;
   const uint32_t index = abi::kBatchCapacity + extra_++;
   flights_[index] = {frame, number};
-  changed_[index] = false;
+  changed_[index] = is_turned_[index] = false;
   is_routed_[index] = true;
   Record& record = records_[index];
   record = {};
@@ -268,60 +259,49 @@ bool Lane::SendFragments(uint32_t index, const Router::Decision& decision) {
 // ---- neighbours that are not known yet ----
 
 void Lane::WaitForNeighbour(uint32_t index, const Router::Decision& decision, int32_t only_port) {
-  const auto waits = std::ranges::count_if(
-      waiting_frames_, [&](const WaitingFrame& other) { return IsSame(other.neighbour, decision.neighbour); });
-  if (waiting_frames_.size() == kWaitingCapacity || waits >= kWaitingPerNeighbour) {
-    return DropByEngine(index, -1, layout::kEngineDropReasonsNeighbourUnknown, layout::kOutcomeKindsDrop);
-  }
   const Flight& flight = flights_[index];
-  const bool is_asked = waits > 0 || router_->mirror().Resolve(decision.neighbour);
-  waiting_frames_.push_back({.held = {flight.frame, flight.number, records_[index].port},
-                             .neighbour = decision.neighbour,
-                             .only_port = only_port,
-                             .asked_ns = is_asked ? clock_ns_ : 0,
-                             .until_ns = clock_ns_ + kWaitNs});
+  const bool waits = waiting_frames_.Add(
+      {flight.frame, flight.number, records_[index].port}, {decision.neighbour, only_port}, clock_ns_,
+      [this](const WantedNextHop& wanted) { return router_->mirror().Resolve(wanted.neighbour); });
+  if (!waits) DropByEngine(index, -1, layout::kEngineDropReasonsNeighbourUnknown, layout::kOutcomeKindsDrop);
 }
 
 void Lane::RetryWaiting() {
   if (waiting_frames_.empty()) return;
-  size_t kept = 0;
-  for (size_t i = 0; i < waiting_frames_.size(); ++i) {
-    WaitingFrame& waiting = waiting_frames_[i];
-    const Neighbour& wanted = waiting.neighbour;
-    const bool is_known =
-        router_->forwarding().neighbours->Find(wanted.ifindex, wanted.version, wanted.address.data()) != nullptr;
-    const bool is_over = clock_ns_ >= waiting.until_ns;
-    const HeldFragment& held = waiting.held;
-    const int32_t index = is_known || is_over ? TakeRecord(held.frame, held.number, held.port) : -1;
-    if (index < 0) {
-      if (clock_ns_ - waiting.asked_ns >= kAskAgainNs && router_->mirror().Resolve(wanted))
-        waiting.asked_ns = clock_ns_;
-      if (kept != i) waiting_frames_[kept] = waiting;
-      ++kept;
-      continue;
-    }
+  const auto is_known = [this](const WantedNextHop& wanted) {
+    const Neighbour& neighbour = wanted.neighbour;
+    return router_->forwarding().neighbours->Find(neighbour.ifindex, neighbour.version, neighbour.address.data()) !=
+           nullptr;
+  };
+  const auto let_go = [this](const HeldFragment& held, const WantedNextHop& wanted, bool known) {
+    const int32_t index = TakeRecord(held.frame, held.number, held.port);
+    if (index < 0) return false;
     const auto record = static_cast<uint32_t>(index);
     ParseFrame(BytesOf(records_[record]), records_[record]);
-    if (is_known) {
-      RouteFrame(record, waiting.only_port);
+    if (known) {
+      RouteFrame(record, wanted.only_port);
     } else {
       DropUnrouted(record, {.way = Router::Way::kDrop,
                             .reason = layout::kEngineDropReasonsNeighbourUnknown,
                             .error = IcmpError::kHostUnreachable});
     }
-  }
-  waiting_frames_.resize(kept);
+    return true;
+  };
+  waiting_frames_.Retry(clock_ns_, is_known, let_go,
+                        [this](const WantedNextHop& wanted) { return router_->mirror().Resolve(wanted.neighbour); });
 }
 
 // The lane stops: nobody will hear of them any more.
 void Lane::GiveWaitingUp() {
-  extra_ = 0;
-  for (const auto& [held, neighbour, only_port, asked_ns, until_ns] : waiting_frames_) {
+  const auto drop = [this](const HeldFragment& held) {
     const auto record = static_cast<uint32_t>(TakeRecord(held.frame, held.number, held.port));
     ParseFrame(BytesOf(records_[record]), records_[record]);
     DropByEngine(record, -1, layout::kEngineDropReasonsNeighbourUnknown, layout::kOutcomeKindsDrop);
-  }
-  waiting_frames_.clear();
+  };
+  extra_ = 0;
+  waiting_frames_.Clear(drop);
+  extra_ = 0;
+  waiting_for_hosts_.Clear(drop);
 }
 
 }  // namespace sluice

@@ -11,13 +11,6 @@ bool TakesValue(const std::vector<T>& list, T value) {
   return list.empty() || std::find(list.begin(), list.end(), value) != list.end();
 }
 
-bool Covers(const Prefix& prefix, const uint8_t* address) {
-  const int whole = prefix.length / 8;
-  if (std::memcmp(prefix.address.data(), address, whole) != 0) return false;
-  const int rest = prefix.length % 8;
-  return rest == 0 || ((prefix.address[whole] ^ address[whole]) >> (8 - rest)) == 0;
-}
-
 bool TakesAddress(const std::vector<Prefix>& list, uint8_t version, const uint8_t* address) {
   if (list.empty()) return true;
   return std::any_of(list.begin(), list.end(),
@@ -64,6 +57,13 @@ bool TakesLink(const Match& match, const Record& record) {
 }
 
 }  // namespace
+
+bool Covers(const Prefix& prefix, const uint8_t* address) {
+  const int whole = prefix.length / 8;
+  if (std::memcmp(prefix.address.data(), address, whole) != 0) return false;
+  const int rest = prefix.length % 8;
+  return rest == 0 || ((prefix.address[whole] ^ address[whole]) >> (8 - rest)) == 0;
+}
 
 bool Matches(const Match& match, const Record& record, const uint8_t* bytes) {
   if ((record.labels & match.labels) != match.labels) return false;

@@ -32,6 +32,8 @@ struct Match {
   uint32_t labels = 0;  // all of these are set on the flow
 };
 
+bool Covers(const Prefix& prefix, const uint8_t* address);
+
 // `bytes` is the start of the frame that `record` describes.
 bool Matches(const Match& match, const Record& record, const uint8_t* bytes);
 

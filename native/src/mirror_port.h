@@ -1,6 +1,7 @@
 // A port of a shadow: it receives what a port of the mirrored lane received, and lets go of what is transmitted.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <span>
 #include <vector>
@@ -12,8 +13,14 @@ namespace sluice {
 
 class MirrorPort : public Port {
  public:
-  MirrorPort(LaneMemory memory, std::shared_ptr<MirrorSource> source, uint8_t index, bool reaches_host)
-      : memory_(memory), source_(std::move(source)), index_(index), reaches_host_(reaches_host) {}
+  struct Facts {
+    bool reaches_host;
+    std::array<uint8_t, 6> link_address;
+  };
+
+  // `facts`: of the mirrored lane's port.
+  MirrorPort(LaneMemory memory, std::shared_ptr<MirrorSource> source, uint8_t index, const Facts& facts)
+      : memory_(memory), source_(std::move(source)), index_(index), facts_(facts) {}
 
   // Only the port of the earliest frame has one, so that the order over all ports is that of the mirrored lane.
   uint64_t NextTime() override { return source_->NextIsOf(index_) ? source_->clock_ns() : UINT64_MAX; }
@@ -38,13 +45,15 @@ class MirrorPort : public Port {
   }
 
   void Flush() override {}
-  bool reaches_host() const override { return reaches_host_; }
+  bool reaches_host() const override { return facts_.reaches_host; }
+  const std::array<uint8_t, 6>* link_address() const override { return &facts_.link_address; }
+  bool delivers() const override { return false; }
 
  private:
   const LaneMemory memory_;
   const std::shared_ptr<MirrorSource> source_;
   const uint8_t index_;
-  const bool reaches_host_;
+  const Facts facts_;
 };
 
 }  // namespace sluice

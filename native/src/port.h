@@ -85,6 +85,12 @@ class Port {
   // The device's index in its network namespace; 0 for ports that have none.
   virtual int ifindex() const { return 0; }
 
+  // What its link address is if the device cannot say; null: it has none of its own.
+  virtual const std::array<uint8_t, 6>* link_address() const { return nullptr; }
+
+  // Whether frames go to somebody: of those that do not, it is only looked at how they left the chain.
+  virtual bool delivers() const { return true; }
+
   // The machine's addresses, of either family, for ports that leave its own connections to the kernel.
   virtual void SetOwnAddresses(std::span<const std::array<uint8_t, 16>>) {}
 

@@ -12,6 +12,7 @@
 #include "canary.h"
 #include "flight_recorder.h"
 #include "flow_engine.h"
+#include "host_table.h"
 #include "layout.h"
 #include "match.h"
 #include "segment.h"
@@ -80,14 +81,16 @@ struct Program {
   std::shared_ptr<Segment> shared;                 // layout::kSharedBytes: batch, results, records
   std::vector<std::shared_ptr<Segment>> segments;  // that the functions' pages are in
   std::vector<Function> functions;
-  std::vector<Hop> hops;                 // in topological order
-  std::vector<Path> paths;               // first match wins
-  std::vector<FrameQueue> queues;        // by hop
-  std::vector<uint64_t*> port_counters;  // by port of the generation
-  std::vector<uint64_t*> port_gauges;    // layout::kPortGauges*, by port
-  std::vector<bool> routed_ports;        // by port: frames leave it by the kernel's routes
-  uint32_t report_names = 0;             // what the numbers in its reports mean, for readers
-  uint32_t stream_buffer_address = 0;    // where functions see the stream buffer
+  std::vector<Hop> hops;                     // in topological order
+  std::vector<Path> paths;                   // first match wins
+  std::vector<FrameQueue> queues;            // by hop
+  std::vector<uint64_t*> port_counters;      // by port of the generation
+  std::vector<uint64_t*> port_gauges;        // layout::kPortGauges*, by port
+  std::vector<bool> routed_ports;            // by port: frames leave it by the kernel's routes
+  std::vector<std::vector<Prefix>> answers;  // by port: of whose link address it says that it is its own
+  std::shared_ptr<HostTable> hosts;          // null: no port answers
+  uint32_t report_names = 0;                 // what the numbers in its reports mean, for readers
+  uint32_t stream_buffer_address = 0;        // where functions see the stream buffer
   FlowProgram flows;
 };
 

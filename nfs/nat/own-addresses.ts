@@ -75,9 +75,11 @@ function look6(followed: Followed): void {
   const first = load<u64>(at);
   const second = load<u64>(at, 8);
   if (first == followed.first && second == followed.second) return;
+  const now = (first | second) == 0 ? 0 : hold6(bswap<u64>(first), bswap<u64>(second));
+  // Without room it is looked at again.
+  if (now == 0 && (first | second) != 0) return;
   followed.first = first;
   followed.second = second;
-  const now = (first | second) == 0 ? 0 : hold6(bswap<u64>(first), bswap<u64>(second));
   change(followed, now);
   release(now);
 }

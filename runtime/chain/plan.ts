@@ -1,5 +1,7 @@
 // A plan: a chain document resolved into indices, ready for lanes. Pure data, no clock, no file, no socket.
 
+import type { Prefix } from "./protocols.ts";
+
 export type AfxdpMode = "zero-copy" | "copy" | "generic";
 
 /** One of the classes of traffic that a port may leave to the kernel. */
@@ -54,6 +56,8 @@ export interface PlannedPort {
   readonly ringSize?: number | undefined;
   readonly forwarding: Forwarding;
   readonly kernel: readonly KernelClass[];
+  /** It says that their link address is its own (proxy ARP, proxy neighbour discovery). */
+  readonly answersFor: readonly Prefix[];
   /** Flows of different zones are different flows, whatever their addresses: 0 unless the port names a zone. */
   readonly zone: number;
 }

@@ -1,6 +1,7 @@
 // From a parsed chain document to a plan. Finds all that is wrong with it at once.
 
 import type { Fault, WarningCode } from "../errors.ts";
+import { checkAnswers } from "./answers.ts";
 import { checkReaders, planColumns } from "./columns.ts";
 import { type DocumentEntry, type ParsedDocument, readEntries, readNames } from "./document.ts";
 import { planEvents } from "./events.ts";
@@ -11,7 +12,7 @@ import type { Plan, PlannedPort } from "./plan.ts";
 import { type FunctionSource, planFunction, type ResolvedFunction, resolveFunctions } from "./plan-functions.ts";
 import { planPaths } from "./plan-paths.ts";
 import { extendPointer } from "./pointer.ts";
-import { parseKernelClass } from "./protocols.ts";
+import { parseKernelClass, parsePrefix } from "./protocols.ts";
 import { findReached } from "./routes.ts";
 import type { PortDeclaration } from "./schema.ts";
 import { checkWindows } from "./windows.ts";
@@ -40,6 +41,7 @@ export function planChain(document: ParsedDocument, source: FunctionSource, befo
     faults.push({ code, where: document.locate(pointer), what, help, pointer });
 
   const declaredPorts = readEntries<PortDeclaration>(document, "ports");
+  checkAnswers(declaredPorts, report);
   const zones = listZones(declaredPorts, before?.zones);
   const resolved = resolveFunctions(document, source, report, (found) => faults.push(...found));
   // What functions have in common is judged when all of them are known.
@@ -111,7 +113,9 @@ function planPort({ name, declaration }: DocumentEntry<PortDeclaration>, zones: 
     zone = "",
   } = declaration;
   const classes = kernel.map(parseKernelClass).filter((kernelClass) => kernelClass !== undefined);
-  return { name, driver, device, queues, mode, ringSize, forwarding, kernel: classes, zone: zones.indexOf(zone) };
+  const answersFor = (declaration.answersFor ?? []).map(parsePrefix).filter((prefix) => prefix !== undefined);
+  const place = { driver, device, queues, mode, ringSize };
+  return { name, ...place, forwarding, kernel: classes, answersFor, zone: zones.indexOf(zone) };
 }
 
 function findUnused(document: ParsedDocument, plan: Plan): PlanWarning[] {

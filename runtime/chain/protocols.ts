@@ -61,6 +61,14 @@ export function maskAddress(address: Uint8Array, prefixLength: number): Uint8Arr
   return address.map((byte, index) => byte & (0xff00 >> Math.min(8, Math.max(0, prefixLength - index * 8))));
 }
 
+/** Whether an address has both. */
+export function overlaps(a: Prefix, b: Prefix): boolean {
+  if (a.address.length !== b.address.length) return false;
+  const common = Math.min(a.prefixLength, b.prefixLength);
+  const [one, other] = [a, b].map(({ address }) => maskAddress(address, common)) as [Uint8Array, Uint8Array];
+  return one.every((byte, index) => byte === other[index]);
+}
+
 /** `80` or `1000-2000`, inclusive. */
 export function parsePortRange(value: string | number): readonly [number, number] | undefined {
   const [, first, last] = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(String(value)) ?? [];

@@ -96,6 +96,13 @@ const portSchema = Type.Object(
       ),
       { maxItems: 64, description: "Traffic that is left to the kernel instead of entering the chain." },
     ),
+    answersFor: listOf(prefix, {
+      minItems: 1,
+      maxItems: 64,
+      uniqueItems: true,
+      description:
+        "Addresses of others for which the port answers with its own link address (proxy ARP and proxy neighbour discovery), such as those of a NAT's pool. What is sent there because of that leaves the chain for the host that has the destination by then. With `forwarding: bridge` only.",
+    }),
     zone: Type.Optional(
       Type.String({
         ...nameForm,

@@ -179,6 +179,8 @@ function printSummary(stats: ReplayStats, out: string): void {
   printCounts("dropped because of", stats.dropped);
   printCounts("to the host because of", stats.host);
   printCounts("malformed", stats.malformed);
+  const { answered, asked } = stats.neighbours;
+  if (answered + asked > 0) printCounts("questions for link addresses", { answered, asked });
   if (stats.faults.length > 0) {
     printLine();
     const rows = stats.faults.map((each) => [each.function, each.message, each.source ?? "-", each.count]);

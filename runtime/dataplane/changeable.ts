@@ -1,12 +1,14 @@
 // What a chain must be to run on devices, and what of it stays as it is while it runs.
 import { countLanes, type Plan } from "../chain/plan.ts";
 import { SluiceError } from "../errors.ts";
+import { requireForeign } from "./own-addresses.ts";
 
 /** native/src/handover.h */
 const LANES_MAX = 16;
 
 /** Throws usage for a port that a lane on devices cannot have. */
 export function requireDevices(ports: Plan["ports"], lanes = countLanes({ ports })): void {
+  requireForeign(ports);
   for (const { name, driver, queues, forwarding } of ports) {
     const where = `ports.${name}`;
     if (driver !== "afxdp") {
@@ -47,7 +49,7 @@ export function requireChangeable(before: Plan, after: Plan): void {
   requireQueues(before, after);
 }
 
-function describePort({ zone: _, queues: __, ...port }: Plan["ports"][number]): object {
+function describePort({ zone: _, queues: __, answersFor: ___, ...port }: Plan["ports"][number]): object {
   return port;
 }
 

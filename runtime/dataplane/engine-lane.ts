@@ -20,6 +20,7 @@ import {
   CONTROL_RUNNING,
   CONTROL_STOP,
   CONTROL_WORDS,
+  TIME_RELEASED,
   TIME_WORDS,
 } from "./worker-protocol.ts";
 
@@ -76,6 +77,7 @@ export class EngineLane {
   giveTo(generation: number): void {
     Atomics.store(this.control, CONTROL_OWNER, generation);
     Atomics.notify(this.control, CONTROL_OWNER);
+    loadAddon().shakeLane(this.control, CONTROL_RUNNING);
     this.wake();
   }
 
@@ -89,8 +91,9 @@ export class EngineLane {
     Atomics.store(this.control, CONTROL_CALLING, 0);
     Atomics.store(this.control, CONTROL_FORCED, generation);
     this.giveTo(generation);
+    new BigInt64Array(this.seat.times)[TIME_RELEASED] = process.hrtime.bigint();
     Atomics.store(this.control, CONTROL_RUNNING, 0);
-    Atomics.notify(this.control, CONTROL_RUNNING);
+    loadAddon().shakeLane(this.control, CONTROL_RUNNING);
   }
 
   /** When the generation does not have it any more, or the time is over. */

@@ -147,6 +147,7 @@ export class Generation {
       portCounters: counterLayout.ports,
       portGauges: counterLayout.rings,
       routedPorts: plan.ports.map(({ forwarding }) => (forwarding === "routed" ? 1 : 0)),
+      answers: plan.ports.map(({ answersFor }) => answersFor),
       reportNames: this.setup.reportNames ?? 0,
       paths: plan.paths.map((path) => ({
         from: path.from,

@@ -30,7 +30,13 @@ export function openLaneMemory(
   return {
     umem: store.open("umem", umemBytes),
     slotBytes,
-    shared: native.openSegment(SHARED_BYTES),
+    shared: touched(native.openSegment(SHARED_BYTES)),
     counters: store.open("counters", LANE_COUNTERS_CAPACITY * COUNTER_BYTES),
   };
+}
+
+/** With all of its pages: the first batch shall not wait for them. */
+function touched(segment: Segment): Segment {
+  new Uint8Array(segment.buffer).fill(0);
+  return segment;
 }

@@ -85,6 +85,9 @@ export const laneCounters = [
   "dropped",
   "malformed",
   "emitted",
+  /** Questions for link addresses that ports answered, and that they asked themselves. */
+  "answered",
+  "asked",
 ] as const;
 
 /** Reasons for which the engine, not a function, drops a frame; their counters follow the lane's. */
@@ -118,6 +121,9 @@ export const engineDropReasons = [
   "bad-ip-header",
   /** No drop: the route ends at this machine, and the kernel has the frame. */
   "local",
+  /** No drops: the port has answered it; it told a link address that the port had asked for. */
+  "answered",
+  "resolved",
 ] as const;
 
 /** Counters of a lane's flows; they follow the engine's drop reasons. */

@@ -61,6 +61,8 @@ export interface FollowOptions {
   readonly next: EndingNames;
   /** By port: NativeLane.reachesHost of the lane that is mirrored. */
   readonly reachesHost: readonly boolean[];
+  /** By port: NativeLane.linkAddresses of that lane. */
+  readonly linkAddresses: readonly Uint8Array[];
   /** Flows that were there before are not compared. */
   readonly newFlowsOnly: boolean;
 }

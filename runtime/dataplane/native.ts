@@ -1,6 +1,7 @@
 // The native addon as TypeScript sees it. load-addon.ts is the only file that touches the addon itself.
 
 import type { AfxdpMode, FlowTimeouts, KernelClass, Match, PlannedFragments, Side } from "../chain/plan.ts";
+import type { Prefix } from "../chain/protocols.ts";
 import type { FixedRoutes } from "../chain/routes-document.ts";
 import type {
   FollowOptions,
@@ -143,6 +144,8 @@ export interface ProgramOptions {
   readonly portGauges: readonly number[];
   /** By port: 1 if its frames leave it by routes. */
   readonly routedPorts: readonly number[];
+  /** By port: the addresses that it answers for. */
+  readonly answers: readonly (readonly Prefix[])[];
   /** What the numbers in its reports mean: written into each of them. */
   readonly reportNames: number;
   readonly paths: readonly NativePath[];
@@ -339,6 +342,8 @@ export interface NativeLane {
   freeMirror(place: number): void;
   /** By port: what a function hands to the host gets there. From any thread. */
   reachesHost(): boolean[];
+  /** By port: the link address that it has, or says that it has. From any thread. */
+  linkAddresses(): Uint8Array[];
   /** Opens all ports: they receive what the mirrored lane did. */
   follow(mirror: number, options: FollowOptions): MirrorSource;
   /** Closes all ports and gives the mappings back. Further calls throw. */
@@ -523,8 +528,16 @@ export interface NativeAddon {
   openLinkKeeper(): LinkKeeper;
   /** Binds the calling thread to a CPU, which it has before others if the process may ask for that; its id. */
   claimLaneCpu(cpu: number): number;
+  /** Whether the calling thread, once it wakes up, runs before all ordinary ones, if the process may ask for that. */
+  comeFirst(does: boolean): void;
   /** That thread goes where the main thread may run, with its priority. */
   leaveLaneCpu(thread: number): void;
+  /** The word, who has the lane, becomes 0; the time is put down before, in ns. Sleeps for a moment if it is awaited. */
+  releaseLane(control: Int32Array, word: number, times: BigInt64Array, time: number, isAwaited: boolean): void;
+  /** The word becomes `generation` once it is 0; false after `withinMs`, or if it is shaken before. */
+  takeLane(control: Int32Array, word: number, generation: number, withinMs: number): boolean;
+  /** Who waits for the word looks up. */
+  shakeLane(control: Int32Array, word: number): void;
   /** Bytes of the flow table for so many flows, and where in them their FLOW_BYTES records begin. */
   flowTableBytes(capacity: number): number;
   flowStatesOffset(capacity: number): number;

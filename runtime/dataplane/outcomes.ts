@@ -29,7 +29,7 @@ export interface Outcome {
   readonly to: number;
   /** Index of the function that decided, -1 for the engine. */
   readonly function: number;
-  /** Empty for "forward" and "consume". */
+  /** Empty for "forward", and for "consume" unless the engine did that. */
   readonly reasonName: string;
   /** The same, or `name:detail` if the function gave a detail. */
   readonly reason: string;
@@ -55,7 +55,8 @@ function readOutcome(lane: Lane, view: DataView, at: number): Outcome {
   const kind = outcomeKinds[view.getUint8(at + OUTCOME_KIND)] as OutcomeKind;
   const byEngine = view.getUint8(at + OUTCOME_ENGINE) === 1;
   const detail = view.getUint32(at + OUTCOME_DETAIL, true);
-  const reasonName = kind === "forward" || kind === "consume" ? "" : nameReason(lane, view, at, owner, byEngine);
+  const reasonName =
+    kind === "forward" || (kind === "consume" && !byEngine) ? "" : nameReason(lane, view, at, owner, byEngine);
   return {
     number: Number(view.getBigUint64(at + OUTCOME_NUMBER, true)),
     timeNs: view.getBigUint64(at + OUTCOME_TIME, true),

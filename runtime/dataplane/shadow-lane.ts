@@ -62,7 +62,9 @@ export class ShadowLane {
     );
     // Payload that waits for what came too early is the lane's own memory, and not copied.
     const newFlowsOnly = [live.plan, plan].some(({ functions }) => functions.some(({ stream }) => stream));
-    this.source = lane.follow(setup.mirror, { ...this.#names, reachesHost: setup.reachesHost, newFlowsOnly });
+    this.source = lane.follow(setup.mirror, {
+      ...{ ...this.#names, reachesHost: setup.reachesHost, linkAddresses: setup.linkAddresses, newFlowsOnly },
+    });
     this.#nsPerTick = 1e9 / native.measureTickHz();
     const onFault = (fault: FaultReport) => this.#noteTrap(fault);
     const rest = { slots, slotBytes, batchLimit: BATCH_LIMIT, keepOutcomes: true, virtualClock: true };

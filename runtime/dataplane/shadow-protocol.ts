@@ -16,6 +16,7 @@ export interface ShadowSetup {
   readonly quarantined?: readonly number[];
   /** By port of the lane. */
   readonly reachesHost: readonly boolean[];
+  readonly linkAddresses: readonly Uint8Array[];
   /** The chain's state folder. */
   readonly folder: string;
   /** The lane that is followed, among `lanes`; absent: the only one. */

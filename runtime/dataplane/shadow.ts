@@ -22,7 +22,7 @@ export interface ShadowReport extends ShadowCounts {
   readonly differences: readonly Difference[];
 }
 
-export interface ShadowOptions extends Omit<ShadowSetup, "mirror" | "control" | "reachesHost"> {
+export interface ShadowOptions extends Omit<ShadowSetup, "mirror" | "control" | "reachesHost" | "linkAddresses"> {
   /** The lane that is mirrored. */
   readonly lane: NativeLane;
   /** Processor time that a function may take for one batch. */
@@ -72,7 +72,8 @@ export class Shadow {
     this.mirror = mirror.id;
     const control = new SharedArrayBuffer(CONTROL_WORDS * 4);
     this.#control = new Int32Array(control);
-    const setup: ShadowSetup = { ...rest, mirror: mirror.id, control, reachesHost: lane.reachesHost() };
+    const ports = { reachesHost: lane.reachesHost(), linkAddresses: lane.linkAddresses() };
+    const setup: ShadowSetup = { ...rest, mirror: mirror.id, control, ...ports };
     this.#following.promise.catch(() => {});
     lane.setMirror(mirror.id, MIRROR_OF_CHANGE);
     this.#worker = new Worker(new URL("shadow-worker.ts", import.meta.url), { workerData: setup });

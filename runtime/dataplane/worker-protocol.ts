@@ -59,7 +59,9 @@ export const CONTROL_CALLING = 5;
 export const CONTROL_CALL_KIND = 6;
 /** Entries that the generation which has the lane still migrates between batches. */
 export const CONTROL_MIGRATION_LEFT = 7;
-export const CONTROL_WORDS = 8;
+/** The generation that has heard that it is to have the lane, and waits for it: the one before goes on until then. */
+export const CONTROL_AWAKE = 8;
+export const CONTROL_WORDS = 9;
 
 export const CONTROL_RUN = 0;
 export const CONTROL_STOP = 1;

@@ -14,6 +14,7 @@ import { inletProgram, loadAddon, steeringProgram } from "./load-addon.ts";
 import type { AfxdpPort, NativeLane } from "./native.ts";
 import { TrapCount } from "./trap-count.ts";
 import {
+  CONTROL_AWAKE,
   CONTROL_CALL_KIND,
   CONTROL_CALLING,
   CONTROL_COMMAND,
@@ -30,6 +31,8 @@ import {
 } from "./worker-protocol.ts";
 
 const GONE_CHECK_TURNS = 4096;
+/** Who waits for the lane looks so often whether it is still to have it. */
+const BATON_CHECK_MS = 20;
 /** Descriptors per ring unless the chain says: two milliseconds of small frames at a million a second. */
 const RING_SIZE = 2048;
 
@@ -49,11 +52,17 @@ function run(setup: WorkerSetup): void {
   // on the core that the other one leaves has it at once.
   const thread = setup.cpu === null ? null : loadAddon().claimLaneCpu(cpuOf(setup.cpu, setup.lane));
   post({ kind: "ready", thread, ...ready });
-  while (awaitLane(setup, control)) {
-    take(lane, setup, control);
+  const native = loadAddon();
+  const times = new BigInt64Array(setup.times);
+  for (;;) {
+    if (thread !== null) native.comeFirst(true);
+    awaitLane(setup, control, lane);
+    take(lane, setup, control, times);
+    if (thread !== null) native.comeFirst(false);
     breathe(lane);
     if (isStopped(lane, control)) break;
-    release(setup, control);
+    const isAwaited = Atomics.load(control, CONTROL_OWNER) !== 0;
+    native.releaseLane(control, CONTROL_RUNNING, times, TIME_RELEASED, isAwaited);
   }
   if (Atomics.load(control, CONTROL_RUNNING) === setup.generation) end(lane);
 }
@@ -84,11 +93,7 @@ function open(setup: WorkerSetup, control: Int32Array): Lane {
         isGone = lane.native.gonePort() >= 0;
         lane.takeLog();
       }
-      return (
-        Atomics.load(control, CONTROL_OWNER) === generation &&
-        Atomics.load(control, CONTROL_COMMAND) === CONTROL_RUN &&
-        !isGone
-      );
+      return isOwn(generation, control) && Atomics.load(control, CONTROL_COMMAND) === CONTROL_RUN && !isGone;
     },
     calling: control.subarray(CONTROL_CALLING, CONTROL_CALL_KIND + 1),
     migrationLeft: control.subarray(CONTROL_MIGRATION_LEFT, CONTROL_MIGRATION_LEFT + 1),
@@ -139,22 +144,27 @@ function joinKernel(native: NativeLane): void {
   }
 }
 
-/** Sleeps until the lane is to be this generation's and nobody has it any more. */
-function awaitLane({ generation }: WorkerSetup, control: Int32Array): boolean {
-  for (let owner = Atomics.load(control, CONTROL_OWNER); owner !== generation; ) {
-    Atomics.wait(control, CONTROL_OWNER, owner);
-    owner = Atomics.load(control, CONTROL_OWNER);
-  }
-  for (let running = Atomics.load(control, CONTROL_RUNNING); running !== 0; ) {
-    Atomics.wait(control, CONTROL_RUNNING, running);
-    running = Atomics.load(control, CONTROL_RUNNING);
-  }
-  Atomics.store(control, CONTROL_RUNNING, generation);
-  return true;
+/** The one that is to have the lane next wakes up before this one lets it go, not after. */
+function isOwn(generation: number, control: Int32Array): boolean {
+  const owner = Atomics.load(control, CONTROL_OWNER);
+  return owner === generation || (owner !== 0 && owner !== Atomics.load(control, CONTROL_AWAKE));
 }
 
-function take(lane: Lane, { generation, times }: WorkerSetup, control: Int32Array): void {
-  const at = new BigInt64Array(times);
+/** Sleeps until the lane is to be this generation's and nobody has it any more. */
+function awaitLane({ generation }: WorkerSetup, control: Int32Array, lane: Lane): void {
+  const native = loadAddon();
+  for (;;) {
+    const owner = Atomics.load(control, CONTROL_OWNER);
+    if (owner !== generation) {
+      Atomics.wait(control, CONTROL_OWNER, owner);
+      continue;
+    }
+    if (Atomics.exchange(control, CONTROL_AWAKE, generation) !== generation) native.wake(lane.native.wakeDescriptor);
+    if (native.takeLane(control, CONTROL_RUNNING, generation, BATON_CHECK_MS)) return;
+  }
+}
+
+function take(lane: Lane, { generation }: WorkerSetup, control: Int32Array, at: BigInt64Array): void {
   if (Atomics.compareExchange(control, CONTROL_FORCED, generation, 0) === generation) {
     const offender = Atomics.exchange(control, CONTROL_OFFENDER, 0);
     Atomics.store(control, CONTROL_CALLING, 0);
@@ -169,12 +179,6 @@ function take(lane: Lane, { generation, times }: WorkerSetup, control: Int32Arra
   turn(lane);
   const released = at[TIME_RELEASED] as bigint;
   post({ kind: "taken", pauseNs: released === 0n ? 0 : Number((at[TIME_TAKEN] as bigint) - released) });
-}
-
-function release({ times }: WorkerSetup, control: Int32Array): void {
-  new BigInt64Array(times)[TIME_RELEASED] = process.hrtime.bigint();
-  Atomics.store(control, CONTROL_RUNNING, 0);
-  Atomics.notify(control, CONTROL_RUNNING);
 }
 
 function isStopped(lane: Lane, control: Int32Array): boolean {

@@ -80,10 +80,12 @@ function addLane(
   { lane: index, counters }: LanePages,
   { histograms }: MetricGroups,
 ): void {
-  const { turns, malformed, ...fates } = readCounters(counters, layout.lane, laneCounters);
+  const { turns, malformed, answered, asked, ...fates } = readCounters(counters, layout.lane, laneCounters);
   const lane = { chain, lane: index };
   for (const [fate, value] of Object.entries(fates)) text.add("sluice_packets_total", { ...lane, fate }, value);
   text.add("sluice_malformed_packets_total", lane, malformed);
+  text.add("sluice_neighbour_questions_total", { ...lane, fate: "answered" }, answered);
+  text.add("sluice_neighbour_questions_total", { ...lane, fate: "asked" }, asked);
   text.add("sluice_lane_turns_total", lane, turns);
   const use = readCounters(counters, layout.laneUse, laneUseCounters);
   text.add("sluice_lane_cpu_seconds_total", lane, use.cpu_ns / 1e9);

@@ -27,6 +27,9 @@ export const metricTable = {
     "Packets of a lane by what became of them: received and emitted are the sum of the rest.",
   ),
   sluice_malformed_packets_total: counter("Packets with damaged headers."),
+  sluice_neighbour_questions_total: counter(
+    "Questions for link addresses (ARP, neighbour discovery) that ports answered for others, or asked themselves.",
+  ),
   sluice_lane_turns_total: counter("Turns of a lane, also those in which nothing came."),
   sluice_lane_cpu_seconds_total: counter("Processor time of a lane's threads."),
   sluice_batch_packets: histogram("Packets that a lane received in a turn in which any came."),

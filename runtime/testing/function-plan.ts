@@ -47,6 +47,7 @@ export function planAlone(
       queues: [0],
       forwarding: "bridge" as const,
       kernel: [],
+      answersFor: [],
       zone: 0,
     })),
     functions: [planFunction(alone, common)],

@@ -18,6 +18,8 @@ export interface ControlRound {
 
 const ROUNDS = 20;
 const IDLE_SECONDS = 20;
+/** What the requests before left behind is collected meanwhile. */
+const SETTLE_SECONDS = 15;
 
 export async function measureControl(): Promise<{ rounds: ControlRound[]; idlePercent: number; engines: number }> {
   const between = await createBoxBetween();
@@ -25,6 +27,7 @@ export async function measureControl(): Promise<{ rounds: ControlRound[]; idlePe
   try {
     const rounds: ControlRound[] = [];
     for (const rules of [10, 1000]) rounds.push(await measureRules(box, between.box.name, rules));
+    await sleep(SETTLE_SECONDS * 1000);
     const before = cpuSeconds(box.controlPid);
     await sleep(IDLE_SECONDS * 1000);
     const idlePercent = ((cpuSeconds(box.controlPid) - before) / IDLE_SECONDS) * 100;

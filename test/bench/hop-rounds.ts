@@ -33,7 +33,16 @@ function chainOf(length: number, functionPackage: FunctionPackage): Plan {
     chain: "bench",
     description: "",
     ports: [
-      { name: "loop", driver: "memory", device: "", queues: [0], forwarding: "bridge" as const, kernel: [], zone: 0 },
+      {
+        name: "loop",
+        driver: "memory",
+        device: "",
+        queues: [0],
+        forwarding: "bridge" as const,
+        kernel: [],
+        answersFor: [],
+        zone: 0,
+      },
     ],
     functions: Array.from({ length }, (_, index) =>
       planFunction(

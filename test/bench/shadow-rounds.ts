@@ -40,7 +40,16 @@ function planOf({ manifest }: FunctionPackage): Plan {
   return {
     ...{ chain: "bench", description: "", zones: [""], flows: planFlows(), whenDown: "pass", ...common },
     ports: [
-      { name: "loop", driver: "memory", device: "", queues: [0], forwarding: "bridge" as const, kernel: [], zone: 0 },
+      {
+        name: "loop",
+        driver: "memory",
+        device: "",
+        queues: [0],
+        forwarding: "bridge" as const,
+        kernel: [],
+        answersFor: [],
+        zone: 0,
+      },
     ],
     functions: [planFunction({ name: "noop", declaration, manifest, branches: [] }, common)],
     hops: [{ function: 0, path: 0, next: { kind: "port", port: 0 }, branches: [] }],

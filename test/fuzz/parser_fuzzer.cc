@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "neighbour_message.h"
 #include "parser.h"
 
 namespace {
@@ -54,6 +55,23 @@ void CheckFragment(const Record& record) {
   CHECK(record.fragment_offset == 0 || record.l4_offset == abi::kOffsetNone);
 }
 
+// A question can be answered, and the answer is one: whatever was asked, and in as many tags.
+void CheckNeighbour(const Record& record, const uint8_t* frame) {
+  using sluice::NeighbourMessage;
+  const NeighbourMessage message = sluice::ReadNeighbourMessage(record, frame);
+  if (message.kind != NeighbourMessage::Kind::kRequest) return;
+  constexpr sluice::MacAddress kMac = {2, 0, 0, 0, 0, 1};
+  sluice::NeighbourFrame answer;
+  const uint32_t length = sluice::WriteNeighbourAnswer(record, frame, message, kMac, false, &answer);
+  CHECK(length <= answer.size());
+  Record answered = {.length = length, .wire_length = length, .link = abi::kLinkEthernet};
+  const uint16_t index = 0;
+  sluice::ParseBatch(answer.data(), 0, &answered, &index, 1);
+  const NeighbourMessage read = sluice::ReadNeighbourMessage(answered, answer.data());
+  CHECK(read.kind == NeighbourMessage::Kind::kReply && read.version == message.version);
+  CHECK(read.target == message.target && read.link == kMac && answered.vlan_count == record.vlan_count);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -67,6 +85,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   sluice::ParseBatch(frame.get(), 0, &record, &index, 1);
   CheckOffsets(record);
   CheckFragment(record);
+  CheckNeighbour(record, frame.get());
   CHECK(record.length == length && record.flow == 0 && record.mark == 0);
   CHECK(record.ip_version != 0 || record.hash == 0);
   return 0;

@@ -37,6 +37,7 @@ function openWire(input: Partial<FilePortOptions>, output: Partial<FilePortOptio
     queues: [0],
     forwarding: "bridge" as const,
     kernel: [],
+    answersFor: [],
     zone: 0,
   }));
   const options = [input, output];

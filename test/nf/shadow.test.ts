@@ -69,6 +69,22 @@ describe("a shadow", () => {
     console.log(`${report.copiedBytes} bytes of state copied in ${report.pauseUs.toFixed(0)} µs`);
   });
 
+  it("answers for others as its lane does, and sees frames as they leave the chain", async () => {
+    lane = await ShadowedLane.open({ count: counting() }, "", ", answersFor: [10.0.0.0/24, 203.0.113.1]");
+    await lane.shadow({ count: counting() });
+    const router = "02:00:00:00:00:fe";
+    const own = "02:53:4c:00:00:00";
+    lane.send(
+      `ether ${router} > ff:ff:ff:ff:ff:ff arp who-has 203.0.113.1 tell 203.0.113.254`,
+      `ether ${router} > ${own} arp reply 203.0.113.254 to 0.0.0.0`,
+      `ether ${router} > ${own} udp 198.51.100.1:53 > 10.0.0.5:5000`,
+      `ether ${router} > ${own} udp 198.51.100.1:53 > 10.0.0.6:5000`,
+    );
+    const report = await lane.report();
+    expect(report.differences).toEqual([]);
+    expect(report).toMatchObject({ compared: 4, differing: 0, dropped: 0 });
+  });
+
   it("finds none either if traffic goes on while the state is copied", async () => {
     lane = await ShadowedLane.open({ count: counting() });
     const frames = framesOf(FLOWS);

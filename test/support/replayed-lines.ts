@@ -21,6 +21,9 @@ export interface Replayed {
   readonly events: readonly Record<string, unknown>[];
   /** What left, without MAC addresses. */
   readonly sent: (port: "lan" | "wan") => readonly string[];
+  /** The same, with them. */
+  readonly frames: (port: "lan" | "wan") => readonly string[];
+  readonly stats: Record<string, unknown>;
 }
 
 export function replayLines(chain: string, steps: readonly Step[], ...options: readonly string[]): Replayed {
@@ -40,9 +43,16 @@ export function replayLines(chain: string, steps: readonly Step[], ...options: r
       .split("\n")
       .filter((line) => line !== "")
       .map((line) => JSON.parse(line) as Record<string, unknown>);
-  const sent = (port: string) =>
-    decodePcap(readFileSync(join(out, `${port}.pcap`))).packets.map(({ bytes }) =>
-      formatPacket(bytes).replace(/^ether \S+ > \S+ /, ""),
-    );
-  return { verdicts: read("verdicts.jsonl"), flows: read("flows.jsonl"), events: read("eve.jsonl"), sent };
+  const frames = (port: string) =>
+    decodePcap(readFileSync(join(out, `${port}.pcap`))).packets.map(({ bytes }) => formatPacket(bytes));
+  const sent = (port: string) => frames(port).map((line) => line.replace(/^ether \S+ > \S+ /, ""));
+  const stats = JSON.parse(readFileSync(join(out, "stats.json"), "utf8"));
+  return {
+    verdicts: read("verdicts.jsonl"),
+    flows: read("flows.jsonl"),
+    events: read("eve.jsonl"),
+    sent,
+    frames,
+    stats,
+  };
 }

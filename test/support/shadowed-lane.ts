@@ -17,18 +17,24 @@ const SLOT_BYTES = 2048;
 
 export type Functions = Readonly<Record<string, ChainFunction>>;
 
+interface Said {
+  readonly rest: string;
+  /** Of the port `in`, with a comma before it. */
+  readonly input: string;
+}
+
 interface Version {
   readonly plan: Plan;
   readonly packages: readonly FunctionPackage[];
 }
 
-/** From `in` through all functions to `out`, and whatever of the chain document `rest` says. */
-async function plan(functions: Functions, rest: string, before?: Plan): Promise<Version> {
+/** From `in` through all functions to `out`, and whatever else of the chain document is said. */
+async function plan(functions: Functions, { rest, input }: Said, before?: Plan): Promise<Version> {
   const names = Object.keys(functions);
   const packages = await Promise.all(names.map((name) => makePackage(name, functions[name] as ChainFunction)));
   const text = [
     "chain: shadowed",
-    "ports: { in: { driver: memory }, out: { driver: memory } }",
+    `ports: { in: { driver: memory${input} }, out: { driver: memory } }`,
     `functions: {${names.map((name) => ` ${name}: { use: ${name} }`).join(",")} }`,
     `paths: [{ from: in, through: [${names.join(", ")}], to: out }, { from: out, to: in }]`,
     rest,
@@ -40,17 +46,17 @@ export class ShadowedLane {
   readonly lane: Lane;
   readonly folder: string;
   readonly #live: Version;
-  readonly #rest: string;
+  readonly #said: Said;
   #shadow: Shadow | undefined;
 
-  static async open(functions: Functions, rest = ""): Promise<ShadowedLane> {
-    return new ShadowedLane(await plan(functions, rest), rest);
+  static async open(functions: Functions, rest = "", input = ""): Promise<ShadowedLane> {
+    return new ShadowedLane(await plan(functions, { rest, input }), { rest, input });
   }
 
-  private constructor(live: Version, rest: string) {
+  private constructor(live: Version, said: Said) {
     this.folder = mkdtempSync("/dev/shm/sluice-test-");
     this.#live = live;
-    this.#rest = rest;
+    this.#said = said;
     this.lane = openLane({ ...this.#common(live), openPort: (lane) => lane.openMemoryPort() });
   }
 
@@ -71,7 +77,7 @@ export class ShadowedLane {
     functions: Functions,
     { meanwhile = [], ...options }: { readonly ringBytes?: number; readonly meanwhile?: readonly Uint8Array[] } = {},
   ): Promise<void> {
-    const next = await plan(functions, this.#rest, this.#live.plan);
+    const next = await plan(functions, this.#said, this.#live.plan);
     const { inheritance } = this.lane.generation;
     attachLane(this.#common(next), this.lane.native.id, inheritance);
     const shadow = new Shadow({

@@ -1,10 +1,8 @@
-// Which tests have the machine to themselves, one file after the other: those with namespaces, devices and engines, for
-// which two cores are few. All others run beside each other; they compute, or wait for processes of their own.
+// Which tests have the machine to themselves, one file after the other: those that count what is lost, and those that
+// need both cores. All others run two at a time; they compute, or wait for processes and devices of their own.
 export const everyTest: readonly string[] = ["test/**/*.test.ts", "nfs/*/test/**/*.test.ts"];
 
 export const testsAlone: readonly string[] = [
-  "test/integration/!(ipfix|labels|replay|replay-lanes|replay-routes|swap-captures).test.ts",
-  "test/fault/{recorder,under-traffic}.test.ts",
-  "test/native/{afxdp,flow-recovery,network,probe,steering}.test.ts",
-  "test/unit/api-contract.test.ts",
+  "test/integration/{control-kills,firewall-live,killed-changes,lanes,lanes-change,restart,thousand-changes}.test.ts",
+  "test/fault/under-traffic.test.ts",
 ];

@@ -94,6 +94,7 @@ paths: [{ from: tap, to: out }]
           mode: undefined,
           ringSize: undefined,
           forwarding: "bridge",
+          answersFor: [],
           zone: 0,
         },
         kernel: [{ etherType: 0x0806 }, { etherType: 0x88cc }, { ipProto: 6, destinationPort: 22 }, { ipProto: 1 }],
@@ -107,6 +108,7 @@ paths: [{ from: tap, to: out }]
         ringSize: 512,
         kernel: [],
         forwarding: "bridge",
+        answersFor: [],
         zone: 0,
       },
     ]);

@@ -12,7 +12,7 @@ export type Ending = Omit<TracedEnding, "bytes">;
 export function nameEnding({ plan, reasons }: WatchedChain, numbers: EndingNumbers): Ending {
   const kind = outcomeKinds[numbers.kind] as OutcomeKind;
   const index = numbers.hop < 0 ? undefined : plan.hops[numbers.hop]?.function;
-  const isReasoned = kind === "drop" || kind === "fault" || kind === "host";
+  const isReasoned = kind === "drop" || kind === "fault" || kind === "host" || (kind === "consume" && numbers.byEngine);
   const known: readonly string[] = numbers.byEngine ? engineDropReasons : (reasons[index ?? -1] ?? []);
   const name = isReasoned ? (known[numbers.reason] ?? "unknown") : "";
   return {
@@ -23,7 +23,7 @@ export function nameEnding({ plan, reasons }: WatchedChain, numbers: EndingNumbe
   };
 }
 
-/** `forward wan`, `drop fw rule:3`, `drop no-path`, `consume`. */
+/** `forward wan`, `drop fw rule:3`, `drop no-path`, `consume`, `consume answered`. */
 export function formatEnding({ kind, to, function: by, reason }: Ending): string {
   if (kind === "forward") return `forward ${to}`;
   return [kind, by, reason].filter((word) => word !== null && word !== "").join(" ");

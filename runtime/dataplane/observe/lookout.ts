@@ -11,7 +11,8 @@ import { CONTROL_COMMAND, CONTROL_RUNNING, CONTROL_STOP, CONTROL_WORDS } from ".
 import type { CaptureCounts, LookoutMessage, LookoutSetup } from "./lookout-protocol.ts";
 import type { TracedPacket } from "./trace-events.ts";
 
-export interface LookoutOptions extends Omit<LookoutSetup, "mirror" | "control" | "reachesHost" | "outstanding"> {
+export interface LookoutOptions
+  extends Omit<LookoutSetup, "mirror" | "control" | "reachesHost" | "linkAddresses" | "outstanding"> {
   readonly lane: NativeLane;
   /** Of the lane's mirrors. */
   readonly place: number;
@@ -80,7 +81,8 @@ export class Lookout {
     const control = new SharedArrayBuffer(CONTROL_WORDS * 4);
     this.#control = new Int32Array(control);
     const shared = { mirror: this.#mirror.id, control, outstanding: this.#outstanding.buffer as SharedArrayBuffer };
-    const workerData: LookoutSetup = { ...rest, ...shared, reachesHost: lane.reachesHost() };
+    const ports = { reachesHost: lane.reachesHost(), linkAddresses: lane.linkAddresses() };
+    const workerData: LookoutSetup = { ...rest, ...shared, ...ports };
     this.#worker = new Worker(new URL("lookout-worker.ts", import.meta.url), { workerData });
     this.#worker.on("message", (message: LookoutMessage) => {
       // Nothing of this may reach the lane, or its engine.

@@ -16,7 +16,7 @@ export const endingSchema = Type.Object({
   kind: Type.Enum([...outcomeKinds, "waits"], { description: "waits: for other fragments of its packet" }),
   to: nullable(Type.String()),
   function: nullable(Type.String({ description: "that decided; null: the engine" })),
-  reason: Type.String({ description: "`name` or `name:detail`; empty for forward and consume" }),
+  reason: Type.String({ description: "`name` or `name:detail`; empty for forward, and for consume by a path" }),
   bytes: nullable(Type.String({ description: "hex, as it left; null if it did not" })),
 });
 export type TracedEnding = Static<typeof endingSchema>;

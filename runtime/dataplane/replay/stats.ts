@@ -19,6 +19,8 @@ export interface ReplayStats {
   readonly host: Readonly<Counts>;
   /** Frames with wrong headers, by what is wrong; they are among the received. */
   readonly malformed: Readonly<Counts>;
+  /** Questions for link addresses: answered in the place of others, and asked to find hosts. */
+  readonly neighbours: { readonly answered: number; readonly asked: number };
   readonly ports: Readonly<Record<string, PortStats>>;
   readonly functions: Readonly<Record<string, FunctionStats>>;
   readonly flows: Readonly<Counts>;
@@ -70,6 +72,10 @@ export function gatherStats(recorders: readonly LaneRecorder[], schedule: Schedu
     consumed,
     host,
     malformed,
+    neighbours: {
+      answered: snapshots.reduce((total, { lane }) => total + lane.answered, 0),
+      asked: snapshots.reduce((total, { lane }) => total + lane.asked, 0),
+    },
     ports: Object.fromEntries(first.plan.ports.map(({ name }, index) => [name, gatherPort(first, snapshots, index)])),
     functions: Object.fromEntries(
       first.plan.functions.map(({ name }, index) => [name, gatherFunction(first, snapshots, index)]),

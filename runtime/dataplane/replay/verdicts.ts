@@ -13,7 +13,7 @@ export interface Verdict {
   readonly to: string | undefined;
   /** Who decided; none if it was the engine, or nobody had to. */
   readonly function: string | undefined;
-  /** None of a frame that was forwarded or consumed. */
+  /** None of a frame that was forwarded, or that a path consumed. */
   readonly reason: string | undefined;
   /** The same without the function's detail. */
   readonly reasonName: string | undefined;

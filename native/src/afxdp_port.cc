@@ -95,6 +95,8 @@ bool AfxdpPort::Start(SystemError* error) {
                                options_.keeper, options_.is_routed, options_.drops_when_down},
                               error);
   if (!steering_) return false;
+  if (!options_.is_routed) promiscuity_ = Promiscuity::Begin(options_.device, ifindex_, error);
+  if (!options_.is_routed && !promiscuity_) return false;
   if (options_.inactive) return steering_->Attach(error);
   active_ = steering_->Insert(options_.queue, socket_->descriptor(), error);
   return active_;
@@ -128,6 +130,7 @@ std::vector<uint32_t> AfxdpPort::Abandon() {
   std::vector<uint32_t> slots;
   if (!socket_) return slots;
   active_ = false;
+  promiscuity_.reset();
   steering_.reset();
   socket_.reset();
   if (mode_ == AfxdpMode::kZeroCopy) WaitForDevice();

@@ -18,6 +18,7 @@
 
 #include "afxdp_socket.h"
 #include "port.h"
+#include "promiscuity.h"
 #include "steering.h"
 #include "system_error.h"
 
@@ -109,6 +110,7 @@ class AfxdpPort : public Port {
   const uint32_t slot_shift_;
   std::vector<Refusal> refused_;
   std::shared_ptr<Steering> steering_;
+  std::unique_ptr<Promiscuity> promiscuity_;  // null: the port is routed
   std::unique_ptr<AfxdpSocket> socket_;
   std::unique_ptr<bool[]> lent_;  // per slot: the kernel has it, from this port
   uint64_t inspected_ns_ = 0;

@@ -101,7 +101,7 @@ function findCanaryFaults(before: Plan, after: Plan): Fault[] {
       return { code: "change-refused", where: owner, what, help: "switch over without a canary" };
     });
   const commonOf = ({ ports, zones, flows }: Plan) => {
-    return JSON.stringify([ports.map(({ name, zone }) => [name, zones[zone]]), flows]);
+    return JSON.stringify([ports.map(({ name, zone, answersFor }) => [name, zones[zone], answersFor]), flows]);
   };
   if (commonOf(before) === commonOf(after)) return states;
   const what = "ports, zones and flows are those of all traffic; a canary cannot have others";

@@ -5,7 +5,7 @@ import type { Plan, PlannedPort, Target } from "../chain/plan.ts";
 import { chainSchema } from "../chain/schema.ts";
 import { type ChainOptions, type LoadedChain, loadChain } from "../function/load-chain.ts";
 import { registerDeclaring } from "./chain-declare.ts";
-import { formatMatch, kernelClassName, namesOf } from "./match-text.ts";
+import { formatMatch, formatPrefix, kernelClassName, namesOf } from "./match-text.ts";
 import { formatTable, printJson, printLine, printWarnings } from "./output.ts";
 import { collect } from "./program.ts";
 
@@ -41,6 +41,7 @@ function describePlan({ plan, warnings, packages }: LoadedChain) {
     ports: plan.ports.map((port) => ({
       ...port,
       kernel: port.kernel.map(kernelClassName),
+      answersFor: port.answersFor.map(formatPrefix),
       zone: plan.zones[port.zone] ?? "",
     })),
     functions: plan.functions.map((planned, index) => ({
@@ -75,7 +76,10 @@ function describePlan({ plan, warnings, packages }: LoadedChain) {
 function drawPlan(plan: Plan): string[] {
   const title = plan.description === "" ? plan.chain : `${plan.chain}: ${plan.description}`;
   const tables = [
-    drawTable(["port", "driver", "device", "queues", "mode", "left to the kernel"], plan.ports.map(portRow)),
+    drawTable(
+      ["port", "driver", "device", "queues", "mode", "left to the kernel", "answers for"],
+      plan.ports.map(portRow),
+    ),
     drawTable(["function", "package", "frames", "on fault", "pages"], plan.functions.map(functionRow)),
     drawTable(
       ["path", "from", "way", "match"],
@@ -97,8 +101,9 @@ function drawTable(header: readonly string[], rows: readonly (readonly (string |
   return rows.length === 0 ? [] : ["", ...formatTable(header, rows)];
 }
 
-function portRow({ name, driver, device, queues, mode, kernel }: PlannedPort) {
-  return [name, driver, device || "-", queues.join(","), mode ?? "best", kernel.map(kernelClassName).join(" ") || "-"];
+function portRow({ name, driver, device, queues, mode, kernel, answersFor }: PlannedPort) {
+  const place = [name, driver, device || "-", queues.join(","), mode ?? "best"];
+  return [...place, kernel.map(kernelClassName).join(" ") || "-", answersFor.map(formatPrefix).join(" ") || "-"];
 }
 
 function functionRow({

@@ -32,7 +32,7 @@ export function kernelClassName(kernelClass: KernelClass): string {
   return kernelClass.destinationPort === undefined ? proto : `${proto}:${kernelClass.destinationPort}`;
 }
 
-function formatPrefix({ address, prefixLength }: Prefix): string {
+export function formatPrefix({ address, prefixLength }: Prefix): string {
   return `${ipaddr.fromByteArray([...address]).toString()}/${prefixLength}`;
 }
 

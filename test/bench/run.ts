@@ -1,4 +1,4 @@
-// `npm run bench [-- --only twins|firewall|hops|shadow|recorder|reports|flows|veth|faults|upgrades|control]`: what the engine costs, each figure beside a peer measured in the same run.
+// `npm run bench [-- --only NAME]`: what the engine costs, each figure beside a peer measured in the same run.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, tmpdir } from "node:os";
@@ -12,6 +12,7 @@ import { measureControl } from "./control-rounds.ts";
 import { benchFaults } from "./fault-rounds.ts";
 import { benchFirewall } from "./firewall.bench.ts";
 import { compareFlowLookups, flowPeerObstacle, printFlowComparisons } from "./flow-rounds.ts";
+import { compareGateways } from "./gateway-rounds.ts";
 import type { HopComparison } from "./hop-rounds.ts";
 import type { RecorderComparison } from "./recorder-rounds.ts";
 import type { ReportComparison } from "./report-rounds.ts";
@@ -107,6 +108,31 @@ async function benchVeth(folder: string): Promise<void> {
   }
 }
 
+async function benchGateway(): Promise<void> {
+  console.log(
+    "\nan office's gateway, firewall and masquerade on routed ports, against nftables with conntrack, veth, in turn",
+  );
+  console.log("(no packet lost; what the machine spends is that of both cores, with sender and receiver)");
+  const obstacle = afxdpObstacle() ?? commandObstacle("nft");
+  if (obstacle !== null) return console.log(`  skipped: ${obstacle}`);
+  for (const rules of [10, 1000]) {
+    const { engine, kernel, rate, flows } = await compareGateways(rules);
+    const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >> 1] as number;
+    const against = (which: keyof typeof engine, show: (value: number) => string) => {
+      const [own, other] = [engine[which], kernel[which]];
+      const all = `${own.map(show).join(" ")} against ${other.map(show).join(" ")}`;
+      return `ratio ${(median(own) / median(other)).toFixed(2)}   ${all}`;
+    };
+    console.log(`  ${String(rules).padStart(4)} rules, ${flows} flows`);
+    console.log(
+      `    highest rate without loss     ${against("highestRate", (value) => (value / 1000).toFixed(0))} k packets/s`,
+    );
+    console.log(
+      `    busy at ${(rate / 1000).toFixed(0).padStart(4)} k packets/s     ${against("busyNs", (value) => value.toFixed(0))} ns per packet`,
+    );
+  }
+}
+
 async function benchEachFault(): Promise<void> {
   console.log(
     `\nfaults under traffic, ${FAULTS} of each kind: what they cost a path that does not meet the function at fault`,
@@ -170,24 +196,33 @@ function option(name: string): string | undefined {
   return at < 0 ? undefined : process.argv[at + 1];
 }
 
+const benches: Readonly<Record<string, (folder: string) => unknown>> = {
+  twins: benchTwins,
+  firewall: benchFirewall,
+  hops: benchHops,
+  recorder: benchRecorder,
+  reports: benchReports,
+  shadow: benchShadow,
+  flows: benchFlows,
+  veth: benchVeth,
+  gateway: benchGateway,
+  faults: benchEachFault,
+  upgrades: benchUpgrades,
+  control: benchControl,
+};
+
 const only = option("only");
+if (only !== undefined && benches[only] === undefined) {
+  console.error(`error: there is no bench ${only}\nhelp: one of ${Object.keys(benches).join(", ")}`);
+  process.exit(2);
+}
 const folder = mkdtempSync(join(tmpdir(), "sluice-bench-"));
 try {
   console.log(
     `${cpus()[0]?.model}, ${availableParallelism()} cores, Node ${process.version}, V8 ${process.versions.v8}`,
   );
   await buildNoop(folder);
-  if (only === undefined || only === "twins") await benchTwins();
-  if (only === undefined || only === "firewall" || only === "nat") await benchFirewall();
-  if (only === undefined || only === "hops") benchHops(folder);
-  if (only === undefined || only === "recorder") benchRecorder(folder);
-  if (only === undefined || only === "reports") benchReports(folder);
-  if (only === undefined || only === "shadow") benchShadow(folder);
-  if (only === undefined || only === "flows") await benchFlows();
-  if (only === undefined || only === "veth") await benchVeth(folder);
-  if (only === undefined || only === "faults") await benchEachFault();
-  if (only === undefined || only === "upgrades") await benchUpgrades();
-  if (only === undefined || only === "control") await benchControl();
+  for (const [name, bench] of Object.entries(benches)) if (only === undefined || only === name) await bench(folder);
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }

@@ -120,9 +120,11 @@ describe.skipIf(obstacle !== null)(`a chain between two namespaces${skipped}`, (
   it("releases its devices and its state when it is stopped", async () => {
     const running = await start();
     expect(await attachedPrograms(box)).toBe(2);
+    expect(await promiscuousDevices(box)).toEqual(["lan0", "wan0"]);
     const { status, stderr } = await running.end("SIGINT");
     expect({ status, stderr: stderr.replaceAll(/^info .*\n/gm, "") }).toEqual({ status: 0, stderr: "" });
     expect(await attachedPrograms(box)).toBe(0);
+    expect(await promiscuousDevices(box)).toEqual([]);
     expect(readdirSync(running.stateFolder)).toEqual([]);
   });
 
@@ -130,6 +132,7 @@ describe.skipIf(obstacle !== null)(`a chain between two namespaces${skipped}`, (
     const killed = await start();
     await killed.end("SIGKILL");
     expect(await attachedPrograms(box)).toBe(0);
+    expect(await promiscuousDevices(box)).toEqual([]);
     engine = await RunningEngine.start(box, office, { stateFolder: killed.stateFolder });
     const { stdout } = await left.run("ping", "-c", "2", "-i", "0.1", "-W", "2", "10.9.0.2");
     expect(stdout).toContain("2 received");
@@ -193,6 +196,16 @@ describe("sluice up without what it needs", () => {
     expect(status).toBe(1);
   });
 });
+
+/** Those that take frames for anybody. */
+async function promiscuousDevices({ name }: Namespace): Promise<string[]> {
+  const { stdout } = await execute("ip", ["-n", name, "-json", "-details", "link", "show"]);
+  const links = JSON.parse(stdout) as { ifname: string; promiscuity: number }[];
+  return links
+    .filter(({ promiscuity }) => promiscuity > 0)
+    .map(({ ifname }) => ifname)
+    .toSorted();
+}
 
 async function attachedPrograms({ name }: Namespace): Promise<number> {
   const { stdout } = await execute("ip", ["-n", name, "-details", "link", "show"]);

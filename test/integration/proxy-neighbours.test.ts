@@ -7,6 +7,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { loadAddon } from "../../runtime/dataplane/load-addon.ts";
+import { type FoundEngine, findEngines } from "../../runtime/dataplane/state-folder.ts";
+import { Metrics } from "../../runtime/telemetry/metrics.ts";
 import { type Namespace, networkObstacle } from "../../runtime/testing/network.ts";
 import { encodePacket, formatPacket } from "../../runtime/testing/packet-text.ts";
 import { connectLanes, HOSTS, type LanesBetween, leftHost, startLanes } from "../support/lanes-between.ts";
@@ -176,6 +179,17 @@ describe.skipIf(obstacle !== null)(
       expect((await readTop(engine)).drops).toEqual([{ function: null, reason: "neighbour-unknown", count: 5 }]);
     }, 60_000);
 
+    it("counts what it was asked, and what it asked", async () => {
+      const [found] = findEngines(engine.stateFolder);
+      const text = await new Metrics(loadAddon(), "0.0.0").render([found as FoundEngine]);
+      const count = (fate: string) =>
+        Number(new RegExp(`^sluice_neighbour_questions_total\\{.*fate="${fate}".*\\} (\\d+)$`, "m").exec(text)?.[1]);
+      expect(count("answered")).toBeGreaterThan(0);
+      // Three times for the host that is not there.
+      expect(count("asked")).toBeGreaterThanOrEqual(3);
+      expect(text).toMatch(/^sluice_drops_total\{.*reason="neighbour-unknown".*\} 5$/m);
+    });
+
     it("goes on whatever generation has the lane", async () => {
       const before = (await readTop(engine)).drops;
       const transfers = [
@@ -190,6 +204,18 @@ describe.skipIf(obstacle !== null)(
       expect((await Promise.all(transfers)).map(digest)).toEqual([digest(large), digest(large)]);
       expect((await readTop(engine)).drops).toEqual(before);
     }, 90_000);
+
+    it("finds IPv6 hosts of what IPv4 hosts answer", async () => {
+      const file = join(makeFolder(), "nat.yaml");
+      const rule = '{ prefix: "64:ff9b::/96", from: ["fd01:203:405::/48"], pool: [203.0.113.1] }';
+      writeFileSync(
+        file,
+        readFileSync(chain, "utf8").replace("      forwards:", `      nat64:\n        - ${rule}\n      forwards:`),
+      );
+      await upgrade(engine, "run", file);
+      await ping(wire.host, "64:ff9b::198.51.100.1");
+      expect((await get(wire.host, "http://[64:ff9b::c633:6401]/large")).equals(large)).toBe(true);
+    }, 60_000);
 
     it("answers for what the chain says by now", async () => {
       const file = join(makeFolder(), "nat.yaml");

@@ -15,6 +15,8 @@ export interface NumberedOptions {
   readonly flows?: number;
   /** Ends by itself after so many. */
   readonly packets?: number;
+  /** Where they go first, and at last; the right side's own unless said. */
+  readonly to?: { readonly mac: string; readonly address: string };
 }
 
 export interface NumberedOutcome {
@@ -59,15 +61,16 @@ export class NumberedTraffic {
     this.#receiver = receiver;
   }
 
-  static async start({ left, right }: TwoSides, options: NumberedOptions): Promise<NumberedTraffic> {
+  static async start(
+    { left, right }: Pick<TwoSides, "left" | "right">,
+    options: NumberedOptions,
+  ): Promise<NumberedTraffic> {
     const { rate, flows = 1, packets = 0 } = options;
     const receiver = new Program(right, "numbered_receiver", [String(PORT)]);
     await once(receiver.output, "data");
     const counts = [rate, flows, packets].map(String);
-    const sender = new Program(left, "numbered_sender", [
-      ...["eth0", await readMac(right), RIGHT, String(PORT)],
-      ...counts,
-    ]);
+    const { mac, address } = options.to ?? { mac: await readMac(right), address: RIGHT };
+    const sender = new Program(left, "numbered_sender", [...["eth0", mac, address, String(PORT)], ...counts]);
     return new NumberedTraffic(sender, receiver);
   }
 

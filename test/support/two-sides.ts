@@ -37,8 +37,8 @@ async function settleAddress(from: Namespace, address: string, of: Namespace): P
   await from.run("ip", "neighbour", "replace", address, "lladdr", mac, "dev", "eth0", "nud", "permanent");
 }
 
-export async function readMac(namespace: Namespace): Promise<string> {
-  const { stdout } = await namespace.run("ip", "-json", "link", "show", "dev", "eth0");
+export async function readMac(namespace: Namespace, device = "eth0"): Promise<string> {
+  const { stdout } = await namespace.run("ip", "-json", "link", "show", "dev", device);
   return JSON.parse(stdout)[0].address as string;
 }
 

@@ -1,5 +1,6 @@
 // `answersFor`: what a document may say, what is wrong with it otherwise, and what changes while a chain runs.
 import { describe, expect, it } from "vitest";
+import { planCanary } from "../../runtime/chain/canary.ts";
 import { parseDocument } from "../../runtime/chain/document.ts";
 import { planChain } from "../../runtime/chain/planner.ts";
 import { requireChangeable } from "../../runtime/dataplane/changeable.ts";
@@ -85,6 +86,14 @@ describe("answersFor", () => {
     expect(() => requireChangeable(before, plan(write("answersFor: [203.0.113.2]")))).not.toThrow();
     expect(() => requireChangeable(before, plan(write("zone: outside")))).not.toThrow();
     expect(() => requireChangeable(before, plan(write("forwarding: routed")))).toThrow();
+  });
+
+  it("is that of all traffic: a canary cannot have another one", () => {
+    const before = plan(write("answersFor: [203.0.113.1]"));
+    const split = (text: string) =>
+      collectFaults(() => planCanary(before, plan(text), { share: 0.5, match: null }, () => true));
+    expect(split(write("answersFor: [203.0.113.1]"))).toEqual([]);
+    expect(split(write("answersFor: [203.0.113.2]"))).toMatchObject([{ code: "change-refused" }]);
   });
 
   it("must not have an address of the chain's own devices", () => {

@@ -19,7 +19,7 @@ const document = `chain: probe
 description: One probe
 ports:
   lan: { device: lan0, kernel: [arp, "tcp:22"] }
-  wan: { device: wan0 }
+  wan: { device: wan0, answersFor: [203.0.113.1, "2001:db8::/64"] }
 functions:
   probe: { use: probe@1, config: { text: "@text.txt" } }
 paths:
@@ -109,9 +109,9 @@ describe("sluice chain plan", () => {
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
     expect(stdout).toBe(`probe: One probe
 
-port  driver  device  queues  mode  left to the kernel
-lan   afxdp   lan0    0       best  arp tcp:22
-wan   afxdp   wan0    0       best  -
+port  driver  device  queues  mode  left to the kernel  answers for
+lan   afxdp   lan0    0       best  arp tcp:22          -
+wan   afxdp   wan0    0       best  -                   203.0.113.1/32 2001:db8::/64
 
 function  package      frames  on fault  pages
 probe     probe@1.2.3  read    drop          1
@@ -131,7 +131,10 @@ hop  function  path  next  branches
     expect(status).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({
       chain: "probe",
-      ports: [{ name: "lan", kernel: ["arp", "tcp:22"] }, { name: "wan" }],
+      ports: [
+        { name: "lan", kernel: ["arp", "tcp:22"] },
+        { name: "wan", answersFor: ["203.0.113.1/32", "2001:db8::/64"] },
+      ],
       functions: [
         { name: "probe", package: "probe@1.2.3", config: { text: "hello" }, origin: join(folder, "functions/probe") },
       ],

@@ -99,7 +99,8 @@ Forwarding ReadForwarding(const Napi::Object& options) {
 
 Napi::Value FollowRoutes(const Napi::CallbackInfo& info, Lane& lane) {
   SystemError error;
-  auto mirror = RouteMirror::Follow(&error);
+  const auto& handover = lane.config().handover;
+  auto mirror = handover ? handover->FollowRoutes(&error) : RouteMirror::Follow(&error);
   if (mirror) {
     lane.Follow(std::move(mirror));
   } else {

@@ -37,12 +37,18 @@ bool Handover::AddLanes(uint32_t lanes) {
   return true;
 }
 
-// Going back before all have moved: whoever has a flow finds its lane either way.
 std::shared_ptr<HostTable> Handover::hosts() {
   std::call_once(hosts_made_, [this] { hosts_ = std::make_shared<HostTable>(); });
   return hosts_;
 }
 
+std::shared_ptr<RouteMirror> Handover::FollowRoutes(SystemError* error) {
+  const std::lock_guard lock(routes_lock_);
+  if (!routes_) routes_ = RouteMirror::Follow(error);
+  return routes_;
+}
+
+// Going back before all have moved: whoever has a flow finds its lane either way.
 void Handover::SpreadOver(uint32_t lanes) {
   const Spread spread = this->spread();
   spread_.store({spread.now, static_cast<uint8_t>(lanes), static_cast<uint8_t>(spread.epoch + 1)},

@@ -17,6 +17,8 @@
 #include "host_table.h"
 #include "lane_ring.h"
 #include "port.h"
+#include "route_mirror.h"
+#include "system_error.h"
 
 namespace sluice {
 
@@ -71,6 +73,8 @@ class Handover {
   Detours& detours() { return *detours_; }
   // What any of them knows of hosts; on any thread.
   std::shared_ptr<HostTable> hosts();
+  // One for all lanes, of the network namespace of the thread that asks first; null with an error. On any thread.
+  std::shared_ptr<RouteMirror> FollowRoutes(SystemError* error);
 
  private:
   Handover() = default;
@@ -90,6 +94,8 @@ class Handover {
   std::unique_ptr<Detours> detours_;
   std::once_flag hosts_made_;
   std::shared_ptr<HostTable> hosts_;
+  std::mutex routes_lock_;
+  std::shared_ptr<RouteMirror> routes_;
 };
 
 }  // namespace sluice

@@ -269,6 +269,7 @@ class Lane {
   struct WantedNextHop {
     Neighbour neighbour;
     int32_t only_port;
+    bool changed;  // a function has changed the frame
     bool operator==(const WantedNextHop& other) const {
       const Neighbour &a = neighbour, &b = other.neighbour;
       return a.ifindex == b.ifindex && a.version == b.version && a.address == b.address;

@@ -1,9 +1,23 @@
 #include "lane_choice.h"
 
+#include "fragment_header.h"
 #include "icmp_quote.h"
 #include "tuple_hash.h"
 
 namespace sluice {
+
+namespace {
+
+int32_t DetourOfFragment(const Record& record, const uint8_t* bytes, const FlowKey& key, Detours& detours) {
+  FragmentHeader header;
+  if (!ReadFragmentHeader(record, bytes, 0, &header)) return -1;
+  if (header.start > 0) return detours.FindFragments(header.key);
+  const int32_t lane = detours.Find(key);
+  detours.NoteFragments(header.key, lane);
+  return lane;
+}
+
+}  // namespace
 
 uint32_t HashAddresses(const FlowKey& key) {
   const auto hash = [&](int end) {
@@ -30,11 +44,13 @@ uint32_t LaneOf(const Record& record, const uint8_t* bytes, uint32_t lanes) {
   return ReadChoiceKey(record, bytes, &key) ? HashAddresses(key) % lanes : 0;
 }
 
-LaneChoice::LaneChoice(const Record& record, const uint8_t* bytes, const Detours& detours) {
+LaneChoice::LaneChoice(const Record& record, const uint8_t* bytes, Detours& detours) {
   FlowKey key;
   if (!ReadChoiceKey(record, bytes, &key)) return;
   hash_ = HashAddresses(key);
-  if (detours.size() > 0) detour_ = detours.Find(key);
+  if (detours.size() == 0) return;
+  const bool is_fragment = (record.flags & abi::kRecordFlagFragment) != 0;
+  detour_ = is_fragment ? DetourOfFragment(record, bytes, key, detours) : detours.Find(key);
 }
 
 uint32_t LaneChoice::Among(uint32_t lanes) const {

@@ -17,7 +17,7 @@ uint32_t LaneOf(const Record& record, const uint8_t* bytes, uint32_t lanes);
 // The same for lanes that hand over to each other, where flows may have taken another lane.
 class LaneChoice {
  public:
-  LaneChoice(const Record& record, const uint8_t* bytes, const Detours& detours);
+  LaneChoice(const Record& record, const uint8_t* bytes, Detours& detours);
   uint32_t Among(uint32_t lanes) const;
 
  private:

@@ -261,7 +261,7 @@ bool Lane::SendFragments(uint32_t index, const Router::Decision& decision) {
 void Lane::WaitForNeighbour(uint32_t index, const Router::Decision& decision, int32_t only_port) {
   const Flight& flight = flights_[index];
   const bool waits = waiting_frames_.Add(
-      {flight.frame, flight.number, records_[index].port}, {decision.neighbour, only_port}, clock_ns_,
+      {flight.frame, flight.number, records_[index].port}, {decision.neighbour, only_port, changed_[index]}, clock_ns_,
       [this](const WantedNextHop& wanted) { return router_->mirror().Resolve(wanted.neighbour); });
   if (!waits) DropByEngine(index, -1, layout::kEngineDropReasonsNeighbourUnknown, layout::kOutcomeKindsDrop);
 }
@@ -278,6 +278,7 @@ void Lane::RetryWaiting() {
     if (index < 0) return false;
     const auto record = static_cast<uint32_t>(index);
     ParseFrame(BytesOf(records_[record]), records_[record]);
+    changed_[record] = wanted.changed;
     if (known) {
       RouteFrame(record, wanted.only_port);
     } else {

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -168,8 +169,18 @@ void Steering::SetOwnAddresses(const std::vector<steer_address>& addresses) {
   const std::lock_guard lock(shared_mutex);
   const int map = MapDescriptor("own_addresses");
   const uint8_t present = 1;
-  for (const steer_address& address : own_addresses_) bpf_map_delete_elem(map, &address);
-  for (const steer_address& address : addresses) bpf_map_update_elem(map, &address, &present, BPF_ANY);
+  const auto is_among = [](const steer_address& address, const std::vector<steer_address>& list) {
+    return std::ranges::any_of(list, [&](const steer_address& each) {
+      return std::memcmp(each.bytes, address.bytes, STEER_ADDRESS_BYTES) == 0;
+    });
+  };
+  // Those that stay are never missing, and all lanes say the same: only the first one changes anything.
+  for (const steer_address& address : own_addresses_) {
+    if (!is_among(address, addresses)) bpf_map_delete_elem(map, &address);
+  }
+  for (const steer_address& address : addresses) {
+    if (!is_among(address, own_addresses_)) bpf_map_update_elem(map, &address, &present, BPF_ANY);
+  }
   own_addresses_ = addresses;
 }
 

@@ -9,7 +9,7 @@ const LANES_MAX = 16;
 /** Throws usage for a port that a lane on devices cannot have. */
 export function requireDevices(ports: Plan["ports"], lanes = countLanes({ ports })): void {
   requireForeign(ports);
-  for (const { name, driver, queues, forwarding } of ports) {
+  for (const { name, driver, queues } of ports) {
     const where = `ports.${name}`;
     if (driver !== "afxdp") {
       const help = "use the driver afxdp, or `sluice replay`";
@@ -19,10 +19,6 @@ export function requireDevices(ports: Plan["ports"], lanes = countLanes({ ports 
       const what = `it has ${queues.length} queues and the chain ${lanes} lanes`;
       const help = "each lane has one queue of every port: name as many queues at each";
       throw new SluiceError({ code: "usage", where: `${where}.queues`, what, help });
-    }
-    if (lanes > 1 && forwarding === "routed") {
-      const help = "name one queue, and let the device have one: ethtool -L DEVICE combined 1";
-      throw new SluiceError({ code: "usage", where: `${where}.queues`, what: "a routed port has one lane", help });
     }
     if (lanes > LANES_MAX) {
       const what = `a chain has ${LANES_MAX} lanes at the most, and this one would have ${lanes}`;

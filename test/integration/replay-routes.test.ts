@@ -34,7 +34,7 @@ interface Replayed {
   readonly stats: Record<string, unknown>;
 }
 
-async function route(frames: readonly Uint8Array[], document = routes): Promise<Replayed> {
+async function route(frames: readonly Uint8Array[], document = routes, chain = "router"): Promise<Replayed> {
   const folder = makeFolder({ "routes.yaml": document });
   writeFileSync(
     join(folder, "lan.pcap"),
@@ -42,7 +42,7 @@ async function route(frames: readonly Uint8Array[], document = routes): Promise<
   );
   const out = join(folder, "out");
   const { status, stderr } = await runSluice([
-    ...["replay", `${projectRoot}/chains/router.yaml`, "--routes", join(folder, "routes.yaml")],
+    ...["replay", `${projectRoot}/chains/${chain}.yaml`, "--routes", join(folder, "routes.yaml")],
     ...["--in", `lan=${join(folder, "lan.pcap")}`, "--out", out],
   ]);
   expect(stderr).toBe("");
@@ -114,6 +114,17 @@ describe("a routed port in replay", () => {
     const sent = 'udp 10.1.0.2:7 > 198.51.100.1:53 ttl 1 ip-id 9 payload "who"';
     const { out } = await route([fromOffice(sent)]);
     expect(out("lan")).toEqual([answer(`icmp 10.1.0.1 > 10.1.0.2 time-exceeded dscp 48 payload (${sent})`)]);
+  });
+
+  it("does not tell a host of a neighbour that is not found, where functions have hidden the host", async () => {
+    const lost = routes.replace('  203.0.113.2: "02:00:00:00:00:03"\n', "");
+    const { out, verdicts } = await route([fromOffice("udp 10.1.0.2:7 > 198.51.100.1:53")], lost, "gateway");
+    expect(verdicts.map(({ verdict, reason }) => `${verdict} ${reason}`)).toEqual(["drop neighbour-unknown"]);
+    expect(out("lan")).toEqual([]);
+    const told = await route([fromOffice("udp 10.1.0.2:7 > 198.51.100.1:53")], lost);
+    expect(told.out("lan").map((line) => line.replace(/ payload.*/, ""))).toEqual([
+      answer("icmp 10.1.0.1 > 10.1.0.2 unreachable code 1 dscp 48"),
+    ]);
   });
 
   it("fragments what is too long for the next link, or says how long it may be", async () => {

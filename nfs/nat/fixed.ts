@@ -5,6 +5,8 @@ import { FIXED, fixedAddresses, header } from "./store";
 
 const highs: u64[] = [];
 const lows: u64[] = [];
+/** What the segment calls them. */
+const words = new StaticArray<u32>(FIXED);
 let isNeeded = false;
 let instance: u32 = 0;
 
@@ -25,22 +27,28 @@ export function needNumbers(): void {
   isNeeded = true;
 }
 
-/** Whether another instance has had the segment since: then the rules are to be settled. */
+/** Whether another instance has had the segment since: two may take turns, a canary and what it is to follow. */
 @inline
 export function isUnsettled(): bool {
   return isNeeded && (instance == 0 || header.instance != instance);
 }
 
-/** Holds all addresses of this instance's rules, and no longer those of another's. */
-export function holdFixed(): void {
-  const before = header.fixed;
+/** Holds all addresses of this instance's rules, and no longer those of another's. Whether any has another number now. */
+export function holdFixed(): bool {
   const count = <u32>highs.length;
-  for (let i: u32 = 0; i < before; i++) release(wordAt(i));
-  header.fixed = 0;
-  for (let i: u32 = 0; i < count; i++) store<u32>(placeOf(i), hold6(highs[i], lows[i]));
+  let isChanged = instance == 0;
+  // Before the other's are given back: those of both keep their numbers.
+  for (let i: u32 = 0; i < count; i++) {
+    const word = hold6(unchecked(highs[i]), unchecked(lows[i]));
+    if (word != unchecked(words[i])) isChanged = true;
+    unchecked((words[i] = word));
+  }
+  for (let i: u32 = 0; i < header.fixed; i++) release(load<u32>(placeOf(i)));
+  for (let i: u32 = 0; i < count; i++) store<u32>(placeOf(i), unchecked(words[i]));
   header.fixed = count;
   header.instance++;
   instance = header.instance;
+  return isChanged;
 }
 
 @inline
@@ -48,13 +56,8 @@ function placeOf(index: u32): usize {
   return fixedAddresses + ((<usize>index) << 2);
 }
 
-@inline
-function wordAt(index: u32): u32 {
-  return load<u32>(placeOf(index));
-}
-
 /** What the segment calls an address that fix6 has numbered. */
 @inline
 export function wordOf(number: u32): u32 {
-  return wordAt(number - 1);
+  return unchecked(words[number - 1]);
 }

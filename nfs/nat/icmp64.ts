@@ -26,7 +26,7 @@ import {
   upperOffset,
   upperProto,
   walkExtensions,
-} from "./extensions64";
+} from "./extensions";
 import {
   endIpv4,
   FRAGMENT_BYTES,
@@ -42,14 +42,14 @@ import {
   writeFragment,
   writeIpv4,
   writeIpv6,
-} from "./headers64";
+} from "./headers";
 import { decrements, lookAt } from "./limits64";
 import { badError, strayError } from "./reasons";
 import { findRuleOfPool } from "./rules64";
 import { outsidePorts } from "./rules";
 import { CROSSES, Session } from "./store";
 import { relink } from "./translate64";
-import { hasFamily, isBetween, setLeaving } from "./tuples64";
+import { hasFamily, isBetween, setLeaving } from "./tuples";
 
 /** What an ICMPv6 error must not be above (RFC 4443, section 2.4 (c)). */
 const LARGEST_ERROR: u32 = 1280;

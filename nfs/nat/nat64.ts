@@ -3,12 +3,12 @@
 import { Flow, Ipv4, Ipv6, OFFSET_NONE, Packet } from "../sdk";
 import { keep6, letGo } from "./addresses";
 import { begin } from "./open";
-import { hasPorts6, isIcmp } from "./ports64";
+import { hasPorts6, isIcmp } from "./flow-ports";
 import { badDestination, badSource, ipProtoReason, lateFragment, mismatch, noSession, strayError } from "./reasons";
 import { hasPrefix64, isLocal4, Nat64Rule } from "./rules64";
 import { Session } from "./store";
 import { toIpv6 } from "./translate64";
-import { hasFamily, hasPortsOf, send, setLeaving } from "./tuples64";
+import { hasFamily, hasPortsOf, send, setLeaving } from "./tuples";
 
 /** Reference of the flow's session, 0 if the packet's verdict is given. */
 export function begin64(packet: Packet, ip: Ipv6, flow: Flow, rule: Nat64Rule): u32 {

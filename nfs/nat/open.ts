@@ -14,10 +14,10 @@ import {
 } from "../sdk";
 import { addressAt, isIpv6, keep6 } from "./addresses";
 import { holdOutward, takeInward, takeOutward } from "./expectations";
-import { protoIn } from "./headers64";
+import { protoIn } from "./headers";
 import { holdHost, releaseHost } from "./hosts";
 import { findMapping, LEAST_REFERENCE, LIMIT, mappingOfOutside, NO_ADDRESS } from "./mappings";
-import { hasPorts6, innerPort6, isIcmp } from "./ports64";
+import { hasPorts6, innerPort6, isIcmp } from "./flow-ports";
 import { protocolOf } from "./protocols";
 import {
   filtered,

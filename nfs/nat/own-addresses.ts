@@ -1,7 +1,7 @@
 // Addresses that are not configured but followed: those of the chain's own ports (masquerade). A change ends what has the
 // old address: nobody outside will answer to it.
 import { Counter, portAddress4, portAddress6 } from "../sdk";
-import { hold, hold6, release } from "./addresses";
+import { addressAt, hold, hold6, release } from "./addresses";
 import { endSessionsOf } from "./ended";
 import { endExpectationsOf } from "./expectations";
 import { holdFixed, isUnsettled, needNumbers } from "./fixed";
@@ -50,15 +50,22 @@ export function followAddresses(): void {
 
 /** The segment is this instance's now, perhaps again: numbers of addresses may mean others than before. */
 function settle(): void {
-  holdFixed();
-  settleRules();
+  if (holdFixed()) settleRules();
   for (let i = 0; i < all.length; i++) {
     const followed = unchecked(all[i]);
-    if (!followed.isIpv6) continue;
+    if (!followed.isIpv6 || isStillKnown(followed)) continue;
     followed.first = 0;
     followed.second = 0;
     followed.known = load<u32>(placeOf(followed));
   }
+}
+
+/** Whether the segment has the address that the port has now, by the number that the rules have. */
+function isStillKnown(followed: Followed): bool {
+  const known = load<u32>(placeOf(followed));
+  if (known == 0 || known != followed.known) return false;
+  const address = addressAt(known);
+  return bswap<u64>(address.high) == followed.first && bswap<u64>(address.low) == followed.second;
 }
 
 @inline

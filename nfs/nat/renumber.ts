@@ -1,7 +1,7 @@
 // Identifications of fragments that leave by an address which several hosts share: each packet gets one of its own, the
 // same for all its pieces (RFC 7857, section 10; RFC 6864, section 5.3.1).
 import { batch, difference16, Ipv4, Ipv6, mend, OFFSET_NONE, Packet } from "../sdk";
-import { fragmentHeader, identificationOf, walkExtensions } from "./extensions64";
+import { fragmentHeader, identificationOf, walkExtensions } from "./extensions";
 import { bucketOf, header, NUMBER_BYTES, NUMBERS, numbers } from "./store";
 
 /** What is longer under way is another packet. */

@@ -1,7 +1,7 @@
 // IPv4 packets that may be fragmented and are too large for IPv6's lowest MTU: the first piece stays in its frame, the
 // others leave as frames of their own (RFC 7915, section 4).
 import { copyUp, Ipv6, outbox, Packet } from "../sdk";
-import { FRAGMENT_BYTES } from "./headers64";
+import { FRAGMENT_BYTES } from "./headers";
 import { lowestMtu, mtu6 } from "./limits64";
 
 const MORE: u32 = 1;

@@ -6,7 +6,7 @@ import { isEnded } from "./ended";
 import { translateError6 } from "./icmp64";
 import { begin64 } from "./nat64";
 import { begin, dropIfOurs } from "./open";
-import { hasPorts6 } from "./ports64";
+import { hasPorts6 } from "./flow-ports";
 import { rewritePayload } from "./protocols";
 import { mismatch, noFlow, noSession, strayError } from "./reasons";
 import { renumber6 } from "./renumber";
@@ -15,7 +15,7 @@ import { findRule64, hasPrefix64 } from "./rules64";
 import { CLOSED, leaveAlone, sessionReferenceOf, UNTRANSLATED } from "./sessions";
 import { CROSSES, Session, sessionAt } from "./store";
 import { alongIpv6, toIpv4 } from "./translate64";
-import { hasFamily, hasPortsOf, isBetween, send, setLeaving } from "./tuples64";
+import { hasFamily, hasPortsOf, isBetween, send, setLeaving } from "./tuples";
 
 /** False if no rule with sessions is for the packet. */
 export function translate6(packet: Packet, ip: Ipv6): bool {

@@ -26,7 +26,7 @@ import {
   segmentsOffset,
   upperOffset,
   walkExtensions,
-} from "./extensions64";
+} from "./extensions";
 import {
   DONT_FRAGMENT,
   endIpv4,
@@ -43,7 +43,7 @@ import {
   writeFragment,
   writeIpv4,
   writeIpv6,
-} from "./headers64";
+} from "./headers";
 import { decrements, lookAt, lowestMtu, mtu6 } from "./limits64";
 import { splitToIpv6 } from "./split64";
 import { header } from "./store";

@@ -14,6 +14,7 @@ import { type Fault, SluiceError } from "../errors.ts";
 import { admit } from "../function/admission.ts";
 import type { FunctionPackage } from "../function/catalog.ts";
 import { type ChainOptions, loadChain, replanWith } from "../function/load-chain.ts";
+import { RulePlaces } from "../generation/rule-places.ts";
 import { printJson, printLine, printTable, printWarnings, type Warning } from "./output.ts";
 import { collect } from "./program.ts";
 import { replayBundle } from "./replay-bundle.ts";
@@ -101,6 +102,7 @@ async function replayChain(chain: string, options: ReplayOptions): Promise<void>
   const swapEvery = options.swapEvery === undefined ? undefined : readSwapEvery(loaded, options.swapEvery);
   const replan = (packages: readonly FunctionPackage[]) => replanWith(loaded, packages);
   requireSwappable(loaded, swapEvery === undefined ? swaps : [...swaps, swapEvery], replan);
+  const places = new RulePlaces(loaded.plan, chain);
   const setup: Omit<ReplaySetup, "signal"> = {
     native: loadAddon(),
     plan: loaded.plan,
@@ -114,6 +116,8 @@ async function replayChain(chain: string, options: ReplayOptions): Promise<void>
     replan,
     faults: (options.fault ?? []).map((text) => readFault(loaded.plan, text)),
     routes: readRoutes(loaded.plan, options.routes),
+    // Without the file's name: the same chain says the same wherever it lies.
+    placeOf: (name, reason) => /\d+:\d+$/.exec(places.find(name, reason)?.where ?? "")?.[0] ?? null,
     onLog: printFirstTime(),
   };
   const stats = await untilInterrupted((signal) => replay({ ...setup, signal }));

@@ -11,7 +11,7 @@ import type { LogLevel } from "./instance.ts";
 import { type Lane, openLane } from "./lane.ts";
 import type { CaptureInfo, FilePort, FilePortOptions, NativeAddon } from "./native.ts";
 import { findOverwritten, OutputFolder } from "./replay/output-folder.ts";
-import { LaneRecorder, LineFiles, lineFiles } from "./replay/recorder.ts";
+import { LaneRecorder, LineFiles, lineFiles, type PlaceOf } from "./replay/recorder.ts";
 import { type ReplayPlan, Schedule } from "./replay/schedule.ts";
 import { gatherStats, type ReplayStats } from "./replay/stats.ts";
 
@@ -32,6 +32,8 @@ export interface ReplaySetup extends ReplayPlan {
   readonly lanes: number;
   /** By which routed ports' frames leave. */
   readonly routes?: FixedRoutes | undefined;
+  /** `line:column` in the document of the rule that a function's reason speaks of. */
+  readonly placeOf?: PlaceOf | undefined;
   readonly onLog?: (level: LogLevel, functionName: string, message: string) => void;
   /** Ends the replay early; nothing is written then. */
   readonly signal?: AbortSignal;
@@ -103,7 +105,7 @@ async function runInto(folder: OutputFolder, setup: ReplaySetup, output: Capture
   try {
     while (lanes.length < setup.lanes) lanes.push(openNextLane(lanes, folder, setup, output));
     const schedule = new Schedule(lanes[0] as Lane, setup);
-    const recorders = await run(lanes, schedule, folder, setup.signal);
+    const recorders = await run(lanes, schedule, folder, setup);
     stats = gatherStats(recorders, schedule);
   } finally {
     for (const lane of lanes) lane.close();
@@ -149,9 +151,9 @@ async function run(
   lanes: readonly Lane[],
   schedule: Schedule,
   folder: OutputFolder,
-  signal?: AbortSignal,
+  { placeOf, signal }: Pick<ReplaySetup, "placeOf" | "signal">,
 ): Promise<readonly LaneRecorder[]> {
-  const files = new LineFiles(folder);
+  const files = new LineFiles(folder, placeOf);
   const recorders = lanes.map((lane, index) => new LaneRecorder(lane, index, lanes.length, files));
   try {
     while (breatheFor(Math.ceil(STRETCH / lanes.length), recorders, schedule)) {

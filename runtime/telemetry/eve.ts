@@ -60,6 +60,8 @@ export interface DropSubject {
   readonly reason: string | undefined;
   /** The function that dropped it; none if it was the engine. */
   readonly function: string | undefined;
+  /** `line:column` in the document of the rule that the reason speaks of, if there is one. */
+  readonly rule?: string | undefined;
   readonly flow: number;
   /** Only one of so many drops is told of. */
   readonly oneOf?: number;
@@ -81,6 +83,7 @@ export function formatDrop(subject: DropSubject, frame: FrameReader): string {
       ...describeTransport(frame),
       reason: subject.reason,
       function: subject.function,
+      rule: subject.rule,
       sampled: subject.oneOf,
     },
   };

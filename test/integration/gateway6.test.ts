@@ -109,6 +109,21 @@ describe.skipIf(obstacle !== null)(`an office of IPv6 alone behind the box's own
     expect(await fetchFrom(office, "http://[64:ff9b::203.0.113.2]/large")).toHaveLength(200_000);
   }, 60_000);
 
+  it("goes on while two generations take turns with what there is, and when the new one is given up", async () => {
+    const fetchAll = () =>
+      Promise.all([
+        fetchFrom(office, "http://[2001:db8::2]/"),
+        fetchFrom(office, "http://[64:ff9b::203.0.113.2]/"),
+        fetchFrom(internet, "http://[2001:db8::1]:8080/"),
+      ]);
+    const all = ["internet 2001:db8::1", "internet ::ffff:203.0.113.1", "office 2001:db8::2"];
+    await upgrade(engine, "load", "--use", "nat=nat@1");
+    await upgrade(engine, "switchover", "--canary", "50%");
+    for (let round = 0; round < 8; round++) expect(await fetchAll()).toEqual(all);
+    await upgrade(engine, "abort");
+    expect(await fetchAll()).toEqual(all);
+  }, 60_000);
+
   it("goes on through changes of generation, and behind the box's next addresses", async () => {
     const transfers = ["2001:db8::2", "64:ff9b::203.0.113.2"].map((host) => fetchFrom(office, `http://[${host}]/slow`));
     for (let change = 0; change < 2; change++)

@@ -181,6 +181,16 @@ describe("sluice replay", () => {
     ]);
   });
 
+  it("names a drop's rule by its place in the document", () => {
+    const run = replay(gate, { lan: encodePcap(packets([dns, web])) });
+    expect(run.lines("eve.jsonl")).toMatchObject([
+      { pcap_cnt: 1, drop: { reason: "rule:2", function: "fw", rule: "11:11" } },
+    ]);
+    const other = replay(gate, { lan: encodePcap(packets([dns])) }, "--set", "fw.rules=[{action: deny}]");
+    expect(other.lines("eve.jsonl")[0]).toMatchObject({ drop: { reason: "rule:1" } });
+    expect(other.read("eve.jsonl")).not.toContain('"rule":"');
+  });
+
   it("merges captures by time, and takes the finer time and Ethernet when they differ", () => {
     const raw = packets([dns]).map(({ bytes, timeNs }) => ({ bytes: bytes.subarray(14), timeNs: timeNs + 5n }));
     const run = replay(wire, {

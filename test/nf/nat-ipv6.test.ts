@@ -205,6 +205,10 @@ describe("addresses of IPv6", () => {
     [{ oneToOne: [{ inside: "fd00::/64", outside: "2001:db8::/56" }] }, "/oneToOne/0"],
     [{ oneToOne: [{ inside: "10.0.0.0/24", outside: "2001:db8::/24" }] }, "/oneToOne/0"],
     [{ nat64: [{ prefix: "64:ff9b::/96", from: ["fd00::/8"], pool: [outside] }] }, "/nat64/0/pool/0"],
+    [
+      { sources: [1, 2, 3, 4, 5].map((n) => ({ from: ["fd00::/8"], pool: [`2001:db8:f:${n}::/120`] })) },
+      "/sources/4/pool/0",
+    ],
     [{ sources: [{ from: ["10.0.0.0/8"], pool: ["0.0.0.1"] }] }, "/sources/0/pool/0"],
   ])("that %j names are refused where they are wrong", async (config, pointer) => {
     await expect(open(config)).rejects.toThrow(pointer);

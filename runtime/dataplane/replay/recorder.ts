@@ -1,7 +1,7 @@
 // What replay writes down line by line: verdicts, drops and flows, of one lane or of several.
 import { join } from "node:path";
 import type { Plan, PlannedColumn } from "../../chain/plan.ts";
-import { formatDrop, formatLogLine } from "../../telemetry/eve.ts";
+import { type DropSubject, formatDrop, formatLogLine } from "../../telemetry/eve.ts";
 import { formatFlow } from "../../telemetry/flow-lines.ts";
 import { LineFile } from "../../telemetry/line-file.ts";
 import { readFlowReports } from "../flow-reports.ts";
@@ -14,6 +14,8 @@ import { formatVerdict, readVerdict } from "./verdicts.ts";
 
 export const lineFiles = ["verdicts.jsonl", "eve.jsonl", "flows.jsonl"] as const;
 
+export type PlaceOf = (functionName: string, reason: string) => string | null;
+
 /** The files that all lanes write to. */
 export class LineFiles {
   readonly events: LineFile;
@@ -21,9 +23,13 @@ export class LineFiles {
   readonly #verdicts: LineFile;
   /** Verdicts of frames that ended before an earlier one did. */
   readonly #early = new Map<number, string>();
+  readonly #placeOf: PlaceOf;
+  /** By function and reason: there are few. */
+  readonly #places = new Map<string, string | null>();
   #written = 0;
 
-  constructor(folder: OutputFolder) {
+  constructor(folder: OutputFolder, placeOf: PlaceOf = () => null) {
+    this.#placeOf = placeOf;
     [this.#verdicts, this.events, this.flows] = lineFiles.map(
       (name) => new LineFile(folder.stage(name), join(folder.path, name)),
     ) as [LineFile, LineFile, LineFile];
@@ -37,6 +43,21 @@ export class LineFiles {
       this.#early.delete(++this.#written);
       next = this.#early.get(this.#written + 1);
     }
+  }
+
+  writeDrop({ function: name, reason, ...subject }: DropSubject, frame: FrameReader): void {
+    const rule = name === undefined || reason === undefined ? null : this.#placeOfRule(name, reason);
+    this.events.write(formatDrop({ ...subject, function: name, reason, rule: rule ?? undefined }, frame));
+  }
+
+  #placeOfRule(name: string, reason: string): string | null {
+    const key = `${name} ${reason}`;
+    let place = this.#places.get(key);
+    if (place === undefined) {
+      place = this.#placeOf(name, reason);
+      this.#places.set(key, place);
+    }
+    return place;
   }
 
   close(): void {
@@ -88,6 +109,6 @@ export class LaneRecorder {
     this.tally.add(verdict, this.#frame.malformed);
     if (verdict.number !== EMITTED) this.#files.writeVerdict(verdict.number, formatVerdict(verdict));
     const isDropped = verdict.kind === "drop" || verdict.kind === "fault";
-    if (isDropped) this.#files.events.write(formatDrop({ ...verdict, timeNs: outcome.timeNs }, this.#frame));
+    if (isDropped) this.#files.writeDrop({ ...verdict, timeNs: outcome.timeNs }, this.#frame);
   }
 }

@@ -1,7 +1,7 @@
-// IPv6's extension headers on their way to IPv4, which has none: they are left out, but for the fragment header
-// (RFC 7915, section 5.1).
+// IPv6's extension headers: where what is behind them begins, and what the fragment header says. On the way to IPv4, which
+// has none, they are left out (RFC 7915, section 5.1).
 import { Ipv6 } from "../sdk";
-import { IP_PROTO_FRAGMENT } from "./headers64";
+import { IP_PROTO_FRAGMENT } from "./headers";
 
 const HOP_BY_HOP: u32 = 0;
 const ROUTING: u32 = 43;

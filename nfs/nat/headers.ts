@@ -1,5 +1,5 @@
-// Headers that a packet gets in the other family (RFC 7915, sections 4.1 and 5.1), and what that does to the checksums of
-// what is behind them. Addresses are of headers, wherever they lie.
+// Headers that a packet gets, in the other family (RFC 7915, sections 4.1 and 5.1) or for another tuple of IPv6, and what that
+// does to the checksums of what is behind them. Addresses are of headers, wherever they lie.
 import {
   difference16,
   fold,

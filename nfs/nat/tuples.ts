@@ -1,8 +1,8 @@
 // The two tuples of a session that is not of IPv4 alone, by direction.
 import { Ipv6, Packet } from "../sdk";
 import { addressAt } from "./addresses";
-import { leaving } from "./headers64";
-import { hasPorts6, innerPort6 } from "./ports64";
+import { leaving } from "./headers";
+import { hasPorts6, innerPort6 } from "./flow-ports";
 import { ENTERS_IPV6, LEAVES_IPV6, Session } from "./store";
 
 /** Whether packets of that direction come in as IPv6. */

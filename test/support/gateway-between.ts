@@ -24,10 +24,12 @@ export interface GatewayBetween {
 /** Everybody has a web server: the box at 22. `knowsOffice`: the internet has a route to the office. */
 export async function connectGateway(knowsOffice = false): Promise<GatewayBetween> {
   const network = await createNetwork();
-  const labels = ["office", "box", "internet", "far"];
-  const [office, box, internet, far] = (await Promise.all(labels.map((label) => network.namespace(label)))) as [
-    ...{ [N in keyof [0, 1, 2, 3]]: Namespace },
-  ];
+  const [office, box, internet, far] = await Promise.all([
+    network.namespace("office"),
+    network.namespace("box"),
+    network.namespace("internet"),
+    network.namespace("far"),
+  ]);
   const hosts = Array.from({ length: OFFICE_HOSTS }, (_, host) => host);
   const addresses = (of: (host: number) => string) => hosts.map((host) => `${of(host)}/24`);
   await network.link(

@@ -21,6 +21,7 @@ import { NumberedUdp } from "../support/numbered-udp.ts";
 import { projectRoot } from "../support/run-sluice.ts";
 import { RunningEngine, readFlows, readTop, upgrade } from "../support/running-engine.ts";
 import { makeFolder } from "../support/temporary-folder.ts";
+import { until } from "../support/until.ts";
 
 const obstacle = networkObstacle() ?? missingProgram("traceroute", "curl");
 const skipped = obstacle === null ? "" : ` (skipped: ${obstacle})`;
@@ -162,6 +163,30 @@ describe.skipIf(obstacle !== null)(`an office's gateway with two lanes${skipped}
     const texts = await Promise.all(transfers);
     expect(texts.map((text) => text.split("\n").length)).toEqual(texts.map(() => slowLines));
     await expectWhole(datagrams);
+  }, 120_000);
+
+  it("refuses fewer lanes, which would lose what the functions know, unless that may be", async () => {
+    await expect(upgrade(engine, "load", writeChain(makeFolder(), "gateway", "0"))).rejects.toThrow(
+      "error[state-lost]",
+    );
+  }, 30_000);
+
+  it("tells the office of a narrower link beyond the box, and of the box's own", async () => {
+    const reach = async (host: number, ...options: string[]) => {
+      const words = ["-c", "2", "-i", "0.2", "-W", "5", "-I", officeHost(host), ...options, farHost(host)];
+      const { stdout } = await sides.office.run("ping", ...words).catch((error: { stdout: string }) => error);
+      return stdout;
+    };
+    await sides.internet.run("ip", "link", "set", "eth1", "mtu", "1400");
+    for (const host of hosts) expect(await reach(host, "-s", "1440", "-M", "do")).toMatch(/mtu ?= ?1400/);
+    for (const side of [sides.box, sides.internet]) {
+      await side.run("ip", "link", "set", side === sides.box ? "wan0" : "eth0", "mtu", "1300");
+    }
+    await until(async () => /From 10\.1\.0\.1.*mtu ?= ?1300/.test(await reach(0, "-s", "1340", "-M", "do")));
+    for (const host of hosts.slice(1)) {
+      expect(await reach(host, "-s", "1340", "-M", "do")).toMatch(/From 10\.1\.0\.1.*mtu ?= ?1300/);
+      expect(await reach(host, "-s", "1340", "-M", "dont")).toContain("2 received");
+    }
   }, 120_000);
 
   it("leaves no slot behind", async () => {

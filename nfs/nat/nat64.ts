@@ -1,7 +1,7 @@
 // NAT64 (RFC 6146): a flow's first packet gets a session whose two tuples are of two families, all others are translated
 // as their session says. Hairpinned flows are of IPv6 on both sides.
 import { Flow, Ipv4, Ipv6, OFFSET_NONE, Packet } from "../sdk";
-import { keep6, letGo } from "./addresses";
+import { isIpv6, keep6, letGo } from "./addresses";
 import { begin } from "./open";
 import { hasPorts6, isIcmp } from "./flow-ports";
 import { badDestination, badSource, ipProtoReason, lateFragment, mismatch, noSession, strayError } from "./reasons";
@@ -27,10 +27,14 @@ function isAcceptable(packet: Packet, ip: Ipv6, rule: Nat64Rule): bool {
   if (hasPrefix64(ip.sourceHigh, ip.sourceLow)) packet.drop(badSource);
   else if (packet.isFragment && packet.l4Offset == OFFSET_NONE) packet.drop(lateFragment);
   else if (!hasPorts6(packet)) packet.drop(isIcmp(packet) ? strayError : ipProtoReason, packet.ipProto);
-  else if (rule.isWellKnown && isLocal4(rule.addressIn(ip.destinationHigh, ip.destinationLow))) {
-    packet.drop(badDestination);
-  } else return true;
+  else if (!isCallable(rule, rule.addressIn(ip.destinationHigh, ip.destinationLow))) packet.drop(badDestination);
+  else return true;
   return false;
+}
+
+/** Nobody has an address that begins with 0, whatever the prefix before it, and none is a word of the store. */
+function isCallable(rule: Nat64Rule, address: u32): bool {
+  return !isIpv6(address) && !(rule.isWellKnown && isLocal4(address));
 }
 
 /** An IPv4 packet of a session that is not of IPv4 alone. */

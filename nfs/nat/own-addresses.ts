@@ -57,6 +57,11 @@ function settle(): void {
     followed.first = 0;
     followed.second = 0;
     followed.known = load<u32>(placeOf(followed));
+    // Until the port is looked at: what the rules have may be another's number by now.
+    for (let j = 0; j < poolRules.length; j++) {
+      const rule = unchecked(poolRules[j]);
+      if (rule.ownPort == <i32>followed.port && rule.isIpv6) rule.hasAddress = false;
+    }
   }
 }
 

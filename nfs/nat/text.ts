@@ -1,4 +1,5 @@
 // ASCII in packets: read by a cursor, and written behind a pen. What does not fit is said by a value, never by a trap.
+import { isIpv6 } from "./addresses";
 
 /** Where reading stands, and where it has to stop. */
 export let cursor: usize = 0;
@@ -82,7 +83,8 @@ export function takeAddress(separator: u32): bool {
     value = (value << 8) | (<u32>part);
   }
   address = value;
-  return true;
+  // Nobody's (RFC 1122, section 3.2.1.3), nor a word of the store.
+  return !isIpv6(value);
 }
 
 export let high: u64 = 0;

@@ -57,11 +57,13 @@ function run(setup: WorkerSetup): void {
   for (;;) {
     if (thread !== null) native.comeFirst(true);
     awaitLane(setup, control, lane);
-    take(lane, setup, control, times);
+    // What functions do is not to come before the rest of the machine.
     if (thread !== null) native.comeFirst(false);
+    take(lane, setup, control, times);
     breathe(lane);
     if (isStopped(lane, control)) break;
-    const isAwaited = Atomics.load(control, CONTROL_OWNER) !== 0;
+    const owner = Atomics.load(control, CONTROL_OWNER);
+    const isAwaited = owner !== 0 && owner !== setup.generation;
     native.releaseLane(control, CONTROL_RUNNING, times, TIME_RELEASED, isAwaited);
   }
   if (Atomics.load(control, CONTROL_RUNNING) === setup.generation) end(lane);

@@ -15,6 +15,8 @@ export interface GatewayCost {
   readonly highestRate: readonly number[];
   /** Of both cores, per packet, with sender and receiver. */
   readonly busyNs: readonly number[];
+  /** Packets, while that was measured. */
+  readonly lost: number;
 }
 
 export interface GatewayComparison {
@@ -68,7 +70,9 @@ export async function compareGateways(rules: number): Promise<GatewayComparison>
     });
     const rate = Math.round(Math.min(...engine.highestRate, ...kernel.highestRate) * BUSY_SHARE);
     await inTurn(async ({ start, cost }) => {
-      cost.busyNs.push(await running(start, bed, rules, () => measureBusy(bed, rate)));
+      const { busyNs, lost } = await running(start, bed, rules, () => measureBusy(bed, rate));
+      cost.busyNs.push(busyNs);
+      cost.lost += lost;
     });
     return { rules, flows: FLOWS, rate, engine, kernel };
   } finally {
@@ -76,8 +80,8 @@ export async function compareGateways(rules: number): Promise<GatewayComparison>
   }
 }
 
-function emptyCost(): { highestRate: number[]; busyNs: number[] } {
-  return { highestRate: [], busyNs: [] };
+function emptyCost(): { highestRate: number[]; busyNs: number[]; lost: number } {
+  return { highestRate: [], busyNs: [], lost: 0 };
 }
 
 async function openBed(): Promise<Bed> {
@@ -108,6 +112,7 @@ async function running<T>(start: Start, bed: Bed, rules: number, work: () => Pro
   const stop = await start(bed, rules);
   try {
     await send(bed, { rate: LOWEST_RATE, packets: FLOWS });
+    if (!(await isCarried(bed, LOWEST_RATE))) throw new Error(`${LOWEST_RATE} packets/s are not carried`);
     return await work();
   } finally {
     await stop();
@@ -207,10 +212,10 @@ async function isCarried(bed: Bed, rate: number): Promise<boolean> {
 }
 
 /** All that the machine's cores did, per packet sent. */
-async function measureBusy(bed: Bed, rate: number): Promise<number> {
+async function measureBusy(bed: Bed, rate: number): Promise<{ busyNs: number; lost: number }> {
   const before = busyTicks();
-  const { sent } = await send(bed, { rate, seconds: BUSY_SECONDS });
-  return ((busyTicks() - before) * TICK_NS) / sent;
+  const { sent, lost } = await send(bed, { rate, seconds: BUSY_SECONDS });
+  return { busyNs: ((busyTicks() - before) * TICK_NS) / sent, lost };
 }
 
 /** Of all cores: user, nice, system, interrupts and soft interrupts. */

@@ -118,7 +118,7 @@ async function benchGateway(): Promise<void> {
   for (const rules of [10, 1000]) {
     const { engine, kernel, rate, flows } = await compareGateways(rules);
     const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >> 1] as number;
-    const against = (which: keyof typeof engine, show: (value: number) => string) => {
+    const against = (which: "highestRate" | "busyNs", show: (value: number) => string) => {
       const [own, other] = [engine[which], kernel[which]];
       const all = `${own.map(show).join(" ")} against ${other.map(show).join(" ")}`;
       return `ratio ${(median(own) / median(other)).toFixed(2)}   ${all}`;
@@ -128,7 +128,7 @@ async function benchGateway(): Promise<void> {
       `    highest rate without loss     ${against("highestRate", (value) => (value / 1000).toFixed(0))} k packets/s`,
     );
     console.log(
-      `    busy at ${(rate / 1000).toFixed(0).padStart(4)} k packets/s     ${against("busyNs", (value) => value.toFixed(0))} ns per packet`,
+      `    busy at ${(rate / 1000).toFixed(0).padStart(4)} k packets/s     ${against("busyNs", (value) => value.toFixed(0))} ns per packet, ${engine.lost} against ${kernel.lost} lost`,
     );
   }
 }

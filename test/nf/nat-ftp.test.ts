@@ -294,6 +294,23 @@ describe("what is not done", () => {
     expect(nat.in("tcp 192.0.2.1:20 > 203.0.113.1:5001 syn")).toEqual(["next tcp 192.0.2.1:20 > 10.0.0.2:5001 syn"]);
   });
 
+  it.each([
+    ["227 Entering Passive Mode (0,255,255,255,19,137).", "seq 5000 ack 1000"],
+    ["227 Entering Passive Mode (0,0,0,9,19,137).", "seq 5000 ack 1000"],
+  ])("nobody's address, in %s, is not believed", async (line, head) => {
+    const nat = await open({ helpers: { ftp: { foreignAddresses: true } } });
+    const { server } = connect(nat, clientInside);
+    expect(server(`${head} ${text(line)}`)).toEqual([`${head} ${text(line)}`]);
+    expect(nat.counter("expectations")).toBe(0);
+  });
+
+  it.each(["PORT 0,255,255,255,19,137", "EPRT |1|0.0.0.9|5001|"])("nor in %s", async (line) => {
+    const nat = await open({ helpers: { ftp: { foreignAddresses: true } } });
+    const { client } = connect(nat, clientInside);
+    expect(client(`seq 1000 ack 5000 ${text(line)}`)).toEqual([`seq 1000 ack 5000 ${text(line)}`]);
+    expect(nat.counter("expectations")).toBe(0);
+  });
+
   it("other ports than those of the configuration are nobody's, and without it none is", async () => {
     for (const helpers of [{ ftp: { ports: [2121] } }, {}, { ftp: false }]) {
       const nat = await open({ helpers });

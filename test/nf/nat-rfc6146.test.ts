@@ -154,6 +154,9 @@ describeRequirements("RFC 6146", "nfs/nat/README.md", [
         expect(nat.out(`udp [${host}]:5000 > [64:ff9b::${address}]:53`)).toEqual(["drop bad-destination"]);
       const own = await open({ prefix: "2001:db8:64::/96" });
       expect(own.out(`udp [${host}]:5000 > [2001:db8:64::a00:1]:53`)[0]).toMatch(/^next udp .* > 10\.0\.0\.1:53/);
+      const strict = await open({ prefix: "2001:db8:64::/96", mapping: "address-dependent" });
+      for (const address of ["0:0", "0:9", "ff:ffff"])
+        expect(strict.out(`udp [${host}]:5000 > [2001:db8:64::${address}]:53`)).toEqual(["drop bad-destination"]);
     },
   },
   {

@@ -307,6 +307,7 @@ class Lane {
   void BeginAnswering();
   bool MeetNeighbour(uint32_t record_index);
   bool HearNeighbour(uint32_t record_index, const NeighbourMessage& message);
+  bool IsAskedFor(uint32_t record_index, const NeighbourMessage& message);
   bool Answers(uint32_t port, const NeighbourMessage& message) const;
   void Answer(uint32_t record_index, const NeighbourMessage& request, bool is_own);
   void Consume(uint32_t record_index, uint32_t reason);

@@ -100,7 +100,7 @@ bool Lane::HearNeighbour(uint32_t index, const NeighbourMessage& message) {
   const MacAddress mac = link_address(record.port);
   const bool is_ours = std::memcmp(BytesOf(record), mac.data(), mac.size()) == 0;
   const bool is_reply = message.kind == NeighbourMessage::Kind::kReply;
-  if (learns_[record.port] || (is_ours && is_reply)) LearnFrom(index, message);
+  if (learns_[record.port] || (is_ours && is_reply && IsAskedFor(index, message))) LearnFrom(index, message);
   if (is_reply) {
     if (!is_ours) return false;
     const uint8_t* ip = BytesOf(record) + record.l3_offset;
@@ -111,6 +111,16 @@ bool Lane::HearNeighbour(uint32_t index, const NeighbourMessage& message) {
   // Who asks for its own address says that it has it.
   if (message.sender == message.target || (!is_own && !Answers(record.port, message))) return false;
   return Answer(index, message, is_own), true;
+}
+
+// Where nobody has to be known, who was not asked for takes the place of hosts behind other ports.
+bool Lane::IsAskedFor(uint32_t index, const NeighbourMessage& message) {
+  const Record& record = records_[index];
+  const HostKey key = KeyOf(message.target, message.version, record, record.port);
+  MacAddress mac;
+  bool ask;
+  return waiting_for_hosts_.WaitFor([&](const WantedHost& wanted) { return wanted.key == key; }) ||
+         hosts_->Find(key, clock_ns_, &mac, &ask);
 }
 
 bool Lane::Answers(uint32_t port, const NeighbourMessage& message) const {

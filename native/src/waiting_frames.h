@@ -24,6 +24,11 @@ class WaitingFrames {
 
   bool empty() const { return frames_.empty(); }
 
+  template <typename Is>
+  bool WaitFor(Is is) const {
+    return std::ranges::any_of(frames_, [&](const Waiting& waiting) { return is(waiting.wanted); });
+  }
+
   // When the first of them is given up; the end of time if none waits.
   uint64_t deadline_ns() const {
     uint64_t earliest = std::numeric_limits<uint64_t>::max();

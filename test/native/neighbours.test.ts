@@ -366,6 +366,22 @@ describe("what is known of hosts", () => {
     lane.send("lan", fromHost);
     expect(lane.send("wan", toHost)).toEqual(["forward lan"]);
   });
+
+  it("is not crowded out by those who answer at the other port what nobody asked", () => {
+    const lane = answering();
+    lane.send("lan", fromHost);
+    for (let block = 0; block < 64; block++) {
+      const answers = Array.from({ length: 256 }, (_, host) =>
+        encodePacket(
+          `ether ${moved} > ${WAN_MAC} arp reply 198.${block}.0.${host} to 0.0.0.0 sha ${moved} tha ${WAN_MAC}`,
+        ),
+      );
+      lane.send("wan", ...answers);
+    }
+    lane.left("lan");
+    expect(lane.send("wan", toHost)).toEqual(["forward lan"]);
+    expect(hex(lane.left("lan"))).toEqual([atHost.toHex()]);
+  });
 });
 
 describe("a port that answers for nobody", () => {

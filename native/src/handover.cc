@@ -3,6 +3,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <bit>
 
 namespace sluice {
@@ -51,17 +52,29 @@ std::shared_ptr<RouteMirror> Handover::FollowRoutes(SystemError* error) {
 // Going back before all have moved: whoever has a flow finds its lane either way.
 void Handover::SpreadOver(uint32_t lanes) {
   const Spread spread = this->spread();
+  spread_lanes_ = std::max<uint32_t>(spread.now, lanes);
   spread_.store({spread.now, static_cast<uint8_t>(lanes), static_cast<uint8_t>(spread.epoch + 1)},
                 std::memory_order_release);
 }
 
 bool Handover::Settle() {
   const Spread spread = this->spread();
-  if (!spread.moves()) return true;
+  if (!spread.moves()) return is_quiet();
   for (uint32_t lane = 0; lane < spread.before; ++lane) {
     if (seats_[lane].moved.load(std::memory_order_acquire) != spread.epoch) return false;
   }
   spread_.store({spread.now, spread.now, static_cast<uint8_t>(spread.epoch + 1)}, std::memory_order_release);
+  return false;
+}
+
+bool Handover::is_quiet() const {
+  const Spread spread = this->spread();
+  for (uint32_t lane = 0; lane < spread_lanes_; ++lane) {
+    if (seats_[lane].seen.load(std::memory_order_acquire) != spread.epoch) return false;
+  }
+  for (uint32_t lane = spread.now; lane < spread_lanes_; ++lane) {
+    if (!is_empty(lane)) return false;
+  }
   return true;
 }
 

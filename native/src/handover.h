@@ -50,8 +50,11 @@ class Handover {
   // Anybody's, and one at a time: from each lane's next turn on, flows are spread over so many.
   Spread spread() const { return spread_.load(std::memory_order_acquire); }
   void SpreadOver(uint32_t lanes);
-  // Whether all flows are where they belong by now; frames go to them directly then.
+  // Whether all flows are where they belong by now, frames go to them directly, and nothing is on its way to a lane
+  // that has none any more.
   bool Settle();
+  // The lane's thread, before it gives anything by a spread: what it gave by those before is in the rings.
+  void NoteSeen(uint32_t lane, uint8_t epoch) { seats_[lane].seen.store(epoch, std::memory_order_release); }
   // The lane's thread: it has no more flows to give away.
   void NoteMoved(uint32_t lane, uint8_t epoch) { seats_[lane].moved.store(epoch, std::memory_order_release); }
 
@@ -79,16 +82,19 @@ class Handover {
  private:
   Handover() = default;
   bool is_empty(uint32_t lane) const;
+  bool is_quiet() const;
 
   struct alignas(64) Seat {
     std::atomic<bool> sleeps = false;
     std::atomic<uint8_t> moved = 0;
+    std::atomic<uint8_t> seen = 0;
     int descriptor = -1;
     uint32_t given = 0;  // the lane's own: bits of lanes that it gave frames since its last Wake
   };
 
   std::atomic<uint32_t> lanes_ = 0;
   std::atomic<Spread> spread_ = Spread{1, 1, 0};
+  uint32_t spread_lanes_ = 1;  // that have flows before or after the last change: of who asks for it
   std::array<Seat, kLanesMax> seats_;
   std::array<std::unique_ptr<LaneRing>, kLanesMax * kLanesMax> rings_;
   std::unique_ptr<Detours> detours_;

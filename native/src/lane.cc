@@ -80,6 +80,7 @@ Lane::Lane(LaneConfig config, std::shared_ptr<Program> program)
   events_skipped_before_ = Use(layout::kLaneUseCountersEventsSkipped);
   if (config_.handover && config_.flows) {
     spread_ = config_.handover->spread();
+    config_.handover->NoteSeen(config_.lane_index, spread_.epoch);
     DiscardHanded();
     moving_flow_.reserve(kMovedFlowBytes);
     config_.flows->ShareLanes({&config_.handover->detours(), config_.lane_index, spread_.now});

@@ -18,6 +18,7 @@ void Lane::FollowSpread() {
   const Spread spread = config_.handover->spread();
   if (spread.epoch != spread_.epoch) {
     spread_ = spread;
+    config_.handover->NoteSeen(config_.lane_index, spread.epoch);
     moved_ = 0;
     if (config_.flows) {
       config_.flows->SpreadOver(spread.now);

@@ -370,10 +370,11 @@ export class Engine {
     if (lanes === this.#spreadOver) return;
     this.#spreadOver = lanes;
     this.#handover.spreadOver(lanes);
-    for (const lane of this.#lanes) lane.wake();
     const deadline = performance.now() + MOVED_WITHIN_MS;
-    while (!this.#handover.settle() && performance.now() < deadline) await sleep(LOOK_EVERY_MS);
-    for (const lane of this.#lanes) lane.wake();
+    do {
+      for (const lane of this.#lanes) lane.wake();
+      await sleep(LOOK_EVERY_MS);
+    } while (!this.#handover.settle() && performance.now() < deadline);
   }
 
   /** Those that no generation has any more but `retiring`; all their flows are elsewhere. */

@@ -204,7 +204,7 @@ export interface NativeHandover {
   addLanes(lanes: number): void;
   /** From each lane's next turn on, flows are spread over so many; those that others had move. */
   spreadOver(lanes: number): void;
-  /** True when all flows are where they belong; frames go there directly from then on. */
+  /** True when all flows are where they belong, frames go there directly, and none is on its way to a lane without flows. */
   settle(): boolean;
 }
 

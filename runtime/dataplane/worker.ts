@@ -57,9 +57,9 @@ function run(setup: WorkerSetup): void {
   for (;;) {
     if (thread !== null) native.comeFirst(true);
     awaitLane(setup, control, lane);
-    // What functions do is not to come before the rest of the machine.
-    if (thread !== null) native.comeFirst(false);
     take(lane, setup, control, times);
+    // Not before its first turn: whoever becomes an ordinary thread may have to wait for its core.
+    if (thread !== null) native.comeFirst(false);
     breathe(lane);
     if (isStopped(lane, control)) break;
     const owner = Atomics.load(control, CONTROL_OWNER);

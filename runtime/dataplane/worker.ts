@@ -50,9 +50,9 @@ function run(setup: WorkerSetup): void {
   const ready = describe(lane);
   // Not before: what is being built shall not take the lane's core from the generation that runs. But then: who is woken
   // on the core that the other one leaves has it at once.
-  const thread = setup.cpu === null ? null : loadAddon().claimLaneCpu(cpuOf(setup.cpu, setup.lane));
-  post({ kind: "ready", thread, ...ready });
   const native = loadAddon();
+  const thread = setup.cpu === null ? null : native.claimLaneCpu(cpuOf(setup.cpu, setup.lane));
+  post({ kind: "ready", thread, ...ready });
   const times = new BigInt64Array(setup.times);
   for (;;) {
     if (thread !== null) native.comeFirst(true);

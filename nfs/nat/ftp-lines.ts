@@ -86,7 +86,7 @@ function tell(flow: Flow, session: Session, stream: Stream, side: u32, isExtende
   }
   const isWithoutAddress = isExtended && side != CLIENT;
   if ((announcedAddress == named || isWithoutAddress) && announcedPort == port) return announced.add();
-  write(scratch + SCRATCH_BYTES);
+  write(scratch + SCRATCH_BYTES, SCRATCH_BYTES);
   if (!isExtended) putPlain();
   else if (side == CLIENT) putEndpoint();
   else putNumber(announcedPort);
@@ -109,7 +109,7 @@ function change(stream: Stream, line: usize, sequence: u32): void {
   if (bytes > TEXT_BYTES) return refused.add();
   const edit = addEdit(stream, sequence + <u32>(from - line), <u32>(to - from), bytes);
   if (edit === null) return refused.add();
-  write(textOf(edit));
+  write(textOf(edit), TEXT_BYTES);
   putBytes(text, bytes);
   announced.add();
 }

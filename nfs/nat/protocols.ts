@@ -40,10 +40,7 @@ function add(protocol: u32, port: u32): void {
   protocols.push(protocol);
 }
 
-/**
- * Of a new session, whose direction 0 goes to the server: by the port that was called, or the one behind a forward. None of
- * NAT64's, and SIP in IPv4 only.
- */
+/** Of a new session, whose direction 0 goes to the server: by the port that was called, or the one behind a forward. None of NAT64's. */
 export function protocolOf(ipProto: u32, session: Session): u32 {
   const families: u32 = session.families;
   if ((families & CROSSES) != 0) return PROTOCOL_NONE;
@@ -51,7 +48,6 @@ export function protocolOf(ipProto: u32, session: Session): u32 {
     const port = <u16>unchecked(ports[i]);
     if (port != session.destinationPort && port != session.newDestinationPort) continue;
     const protocol = unchecked(protocols[i]);
-    if (protocol == PROTOCOL_SIP && families != 0) continue;
     if (ipProto == (protocol == PROTOCOL_FTP ? IP_PROTO_TCP : IP_PROTO_UDP)) return protocol;
   }
   return PROTOCOL_NONE;

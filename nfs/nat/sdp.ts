@@ -1,10 +1,12 @@
 // Session descriptions (RFC 8866) in SIP messages: connection addresses, media ports, and the flows that come of them.
 import { Counter, IP_PROTO_UDP } from "../sdk";
+import { isIpv6, keep6 } from "./addresses";
 import { isOneToOne } from "./announce";
 import { holdEndpoint, holdPair } from "./endpoints";
 import { tellExpected } from "./expectations";
 import { mappingOfInside } from "./mappings";
 import { endOfLine } from "./sip-headers";
+import { host, putHost, takeBareHost } from "./sip-hosts";
 import {
   ENDPOINT_MS,
   expectAt,
@@ -15,25 +17,17 @@ import {
   senderSeen,
 } from "./sip-endpoints";
 import { mappingAt } from "./store";
-import {
-  address,
-  beginsWith,
-  cursor,
-  peek,
-  putAddress,
-  putBytes,
-  putNumber,
-  read,
-  skip,
-  takeAddress,
-  takeNumber,
-} from "./text";
+import { beginsWith, cursor, high, low, peek, putBytes, putNumber, read, skip, takeNumber } from "./text";
 
 const announced = new Counter("sip_announced");
 const refused = new Counter("sip_refused");
 
 const DOT: u32 = 0x2e;
 const SPACE: u32 = 32;
+/** Of "c=IN IP4 ". */
+const CONNECTION_BYTES: u32 = 9;
+/** Where media are that are named by a name, or for which there is no room. */
+const NOWHERE: u32 = 0xffffffff;
 
 // Of the media description that is being written: its port, and what stands for it.
 let port: u32 = 0;
@@ -47,20 +41,27 @@ export function putDescription(from: usize, to: usize): void {
   while (line < to) {
     const end = endOfLine(line, to);
     if (beginsWith(line, end, "m=")) putMedia(line, end, to, session);
-    else if (beginsWith(line, end, "c=in ip4 ") || beginsWith(line, end, "o=")) putConnection(line, end);
+    else if (isConnection(line, end) || beginsWith(line, end, "o=")) putConnection(line, end);
     else if (beginsWith(line, end, "a=rtcp:")) putControlPort(line, end);
     else putBytes(line, <u32>(end - line));
     line = end;
   }
 }
 
+@inline
+function isConnection(line: usize, end: usize): bool {
+  return beginsWith(line, end, "c=in ip4 ") || beginsWith(line, end, "c=in ip6 ");
+}
+
 /** The address of the first connection line before the next media description; 0 if there is none. */
 function connectionOf(from: usize, to: usize): u32 {
   for (let line = from; line < to; line = endOfLine(line, to)) {
     if (beginsWith(line, to, "m=")) return 0;
-    if (!beginsWith(line, to, "c=in ip4 ")) continue;
-    read(line + 9, to);
-    return takeAddress(DOT) ? address : 0;
+    if (!isConnection(line, to)) continue;
+    read(line + CONNECTION_BYTES, to);
+    if (!takeBareHost()) return NOWHERE;
+    const word = host != 0 ? host : keep6(high, low);
+    return word != 0 ? word : NOWHERE;
   }
   return 0;
 }
@@ -86,7 +87,8 @@ function putMedia(line: usize, end: usize, to: usize, session: u32): void {
 
 function expectMedia(at: u32, isRtp: bool): void {
   const flow = flowOfMessage;
-  if (flow === null || at == 0) return;
+  // Media of the other family go their own way.
+  if (flow === null || at == 0 || at == NOWHERE || isIpv6(at) != isIpv6(receiverOwn)) return;
   if (!isSenderTranslated() || at != senderOwn) {
     tellExpected(flow, IP_PROTO_UDP, receiverOwn, at, port, ENDPOINT_MS);
     if (isRtp) tellExpected(flow, IP_PROTO_UDP, receiverOwn, at, port + 1, ENDPOINT_MS);
@@ -108,18 +110,18 @@ function expectMedia(at: u32, isRtp: bool): void {
   announced.add();
 }
 
-/** "c=IN IP4 10.0.0.1" or "o=- 1 1 IN IP4 10.0.0.1": the last word. */
+/** "c=IN IP4 10.0.0.1" or "o=- 1 1 IN IP6 2001:db8::1": the last word. */
 function putConnection(line: usize, end: usize): void {
   let at = end;
   while (at > line && load<u8>(at - 1) <= <u8>SPACE) at--;
   while (at > line && load<u8>(at - 1) != <u8>SPACE) at--;
   read(at, end);
-  if (!isSenderTranslated() || !takeAddress(DOT) || address != senderOwn || peek() == DOT) {
+  if (!isSenderTranslated() || !takeBareHost() || host != senderOwn || peek() == DOT) {
     return putBytes(line, <u32>(end - line));
   }
   const after = cursor;
   putBytes(line, <u32>(at - line));
-  putAddress(senderSeen, DOT);
+  putHost(senderSeen);
   putBytes(after, <u32>(end - after));
 }
 

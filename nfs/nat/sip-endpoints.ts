@@ -1,6 +1,7 @@
 // Which endpoint stands for which in a SIP message: the sender's own become those that the receiver sees, and what the
 // sender knows of the receiver becomes the receiver's own.
-import { Flow, IP_PROTO_UDP } from "../sdk";
+import { Flow } from "../sdk";
+import { addressAt, isIpv6 } from "./addresses";
 import { isOneToOne, ownAddress, seenAddress } from "./announce";
 import { holdEndpoint } from "./endpoints";
 import { expectInward, tellExpected } from "./expectations";
@@ -12,6 +13,8 @@ import { mappingAt, Session } from "./store";
 export const ENDPOINT_MS: u32 = 180_000;
 
 export let flowOfMessage: Flow | null = null;
+/** By which the message came: what it names for calls is reached by the same. */
+export let ipProtoOfMessage: u32 = 0;
 let side: u32 = 0;
 
 // The sender's address, as it has it and as the receiver sees it; and the receiver's likewise. Ports are the session's.
@@ -25,8 +28,9 @@ export let receiverOwnPort: u32 = 0;
 export let receiverSeenPort: u32 = 0;
 let entryPort: u8 = 0;
 
-export function beginMessage(flow: Flow, session: Session, from: u32): void {
+export function beginMessage(flow: Flow, ipProto: u32, session: Session, from: u32): void {
   flowOfMessage = flow;
+  ipProtoOfMessage = ipProto;
   side = from;
   senderOwn = ownAddress(session, from);
   senderSeen = seenAddress(session, from);
@@ -42,6 +46,17 @@ export function beginMessage(flow: Flow, session: Session, from: u32): void {
 @inline
 export function isSenderTranslated(): bool {
   return senderOwn != senderSeen;
+}
+
+/** The word of an IPv6 address that is the sender's own, or stands for the receiver; 0 if it is neither. */
+export function partyOf(high: u64, low: u64): u32 {
+  if (isAddress(senderOwn, high, low)) return senderOwn;
+  return isAddress(receiverSeen, high, low) ? receiverSeen : 0;
+}
+
+@inline
+function isAddress(word: u32, high: u64, low: u64): bool {
+  return isIpv6(word) && addressAt(word).high == high && addressAt(word).low == low;
 }
 
 /** What stands for the endpoint that was translated last. */
@@ -73,7 +88,7 @@ export function translateAddress(address: u32): bool {
 function outward(port: u32): i32 {
   if (port == senderOwnPort) return senderSeenPort;
   if (isOneToOne(senderSeen, senderOwn)) return port;
-  const mapping = holdEndpoint(senderOwn, port, IP_PROTO_UDP, senderSeen);
+  const mapping = holdEndpoint(senderOwn, port, ipProtoOfMessage, senderSeen);
   if (mapping == 0 || !expectAt(mapping, receiverSeen)) return -1;
   return mappingAt(mapping).outsidePort;
 }
@@ -81,7 +96,7 @@ function outward(port: u32): i32 {
 function inward(port: u32): i32 {
   if (port == receiverSeenPort) return receiverOwnPort;
   if (isOneToOne(receiverSeen, receiverOwn)) return port;
-  const mapping = mappingOfOutside(receiverSeen, port, IP_PROTO_UDP);
+  const mapping = mappingOfOutside(receiverSeen, port, ipProtoOfMessage);
   const isOwn = mapping != 0 && mappingAt(mapping).insideAddress == receiverOwn;
   return isOwn ? <i32>mappingAt(mapping).insidePort : -1;
 }
@@ -96,6 +111,7 @@ export function expectAt(mapping: u32, source: u32): bool {
   const flow = flowOfMessage;
   const called = mappingAt(mapping);
   const caller = source == 0 ? 0 : receiverOwn;
-  if (flow !== null) tellExpected(flow, IP_PROTO_UDP, caller, called.outsideAddress, called.outsidePort, ENDPOINT_MS);
+  if (flow === null) return true;
+  tellExpected(flow, called.ipProto, caller, called.outsideAddress, called.outsidePort, ENDPOINT_MS);
   return true;
 }

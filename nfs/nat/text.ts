@@ -4,8 +4,9 @@ import { isIpv6 } from "./addresses";
 /** Where reading stands, and where it has to stop. */
 export let cursor: usize = 0;
 let limit: usize = 0;
-/** Where the next byte is written. */
+/** Where the next byte is written, and where there is no more room. */
 export let pen: usize = 0;
+let brim: usize = 0;
 
 const CASE: u32 = 0x20;
 const ZERO: u32 = 0x30;
@@ -75,6 +76,11 @@ export let address: u32 = 0;
 
 /** Four numbers with `separator` between them, into `address`. */
 export function takeAddress(separator: u32): bool {
+  // Nobody's (RFC 1122, section 3.2.1.3), nor a word of the store.
+  return takeFour(separator) && !isIpv6(address);
+}
+
+function takeFour(separator: u32): bool {
   let value: u32 = 0;
   for (let i = 0; i < 4; i++) {
     if (i > 0 && !take(separator)) return false;
@@ -83,8 +89,7 @@ export function takeAddress(separator: u32): bool {
     value = (value << 8) | (<u32>part);
   }
   address = value;
-  // Nobody's (RFC 1122, section 3.2.1.3), nor a word of the store.
-  return !isIpv6(value);
+  return true;
 }
 
 export let high: u64 = 0;
@@ -92,8 +97,9 @@ export let low: u64 = 0;
 const GROUPS = 8;
 const groups = new StaticArray<u32>(GROUPS);
 const COLON: u32 = 0x3a;
+const DOT: u32 = 0x2e;
 
-/** An IPv6 address (RFC 4291, section 2.2; without dots), into `high` and `low`. */
+/** An IPv6 address (RFC 4291, section 2.2), into `high` and `low`. */
 export function takeAddress6(): bool {
   let count = 0;
   let gap = -1;
@@ -103,8 +109,17 @@ export function takeAddress6(): bool {
     gap = 0;
   }
   while (count < GROUPS) {
+    const at = cursor;
     const group = takeGroup();
     if (group < 0) break;
+    if (peek() == DOT) {
+      cursor = at;
+      if (count + 2 > GROUPS || !takeFour(DOT)) return false;
+      unchecked((groups[count++] = address >> 16));
+      unchecked((groups[count++] = address & 0xffff));
+      isDue = false;
+      break;
+    }
     unchecked((groups[count++] = <u32>group));
     isDue = take(COLON);
     if (!isDue) break;
@@ -146,19 +161,30 @@ function join(count: i32, gap: i32): void {
 
 // ---- writing ----
 
+/** What is written beyond so many bytes is left out: who writes a text of any length asks isFull in the end. */
 @inline
-export function write(at: usize): void {
+export function write(at: usize, bytes: u32): void {
   pen = at;
+  brim = at + bytes;
+}
+
+@inline
+export function isFull(): bool {
+  return pen == brim;
 }
 
 export function putBytes(from: usize, bytes: u32): void {
-  for (let i: u32 = 0; i < bytes; i++) store<u8>(pen + i, load<u8>(from + i));
-  pen += bytes;
+  const fitting = min<u32>(bytes, <u32>(brim - pen));
+  for (let i: u32 = 0; i < fitting; i++) store<u8>(pen + i, load<u8>(from + i));
+  pen += fitting;
 }
 
-@inline
 export function putByte(byte: u32): void {
-  store<u8>(pen++, <u8>byte);
+  if (pen < brim) store<u8>(pen++, <u8>byte);
+}
+
+export function putWord(word: string): void {
+  for (let i = 0; i < word.length; i++) putByte(<u32>word.charCodeAt(i));
 }
 
 export function putNumber(value: u32): void {

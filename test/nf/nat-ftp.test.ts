@@ -364,7 +364,7 @@ describe("over IPv6", () => {
     clientIsInside: false,
   };
 
-  it.each(["fd00:1::5", "FD00:1:0:0:0:0:0:5", "fd00:1:0::5"])(
+  it.each(["fd00:1::5", "FD00:1:0:0:0:0:0:5", "fd00:1:0::5", "fd00:1::0.0.0.5"])(
     "a client inside that names %s with EPRT is called by the server",
     async (written) => {
       const nat = await open(six);
@@ -424,6 +424,10 @@ describe("over IPv6", () => {
     ["EPRT |2|fd00:1::5:|5001|", "ftp_malformed"],
     ["EPRT |2|1:2:3:4:5:6:7:8:9|5001|", "ftp_malformed"],
     ["EPRT |2|:|5001|", "ftp_malformed"],
+    ["EPRT |2|1:2:3:4:5:6:7:1.2.3.4|5001|", "ftp_malformed"],
+    ["EPRT |2|fd00:1::1.2.3|5001|", "ftp_malformed"],
+    ["EPRT |2|fd00:1::1.2.3.4:5|5001|", "ftp_malformed"],
+    ["EPRT |2|fd00:1::256.2.3.4|5001|", "ftp_malformed"],
     ["EPRT |2||5001|", "ftp_malformed"],
   ])("%s goes on as it came, and is counted", async (line, counter) => {
     const nat = await open(six);

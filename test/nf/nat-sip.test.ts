@@ -1,6 +1,7 @@
 // SIP through nfs/nat: messages as they leave and as they come in, and the flows that they announce.
-import { afterEach, describe, expect, it } from "vitest";
-import { type NatUnderTest, openNat } from "../support/nat-under-test.ts";
+import { afterEach, expect, it } from "vitest";
+import { describeBoth, type NatUnderTest, openNat } from "../support/nat-under-test.ts";
+import { payloadOf, payloadWords, readMessage, writeMessage } from "../support/sip-messages.ts";
 
 const opened: NatUnderTest[] = [];
 const office = { from: ["10.0.0.0/8"], pool: ["203.0.113.1"], ports: "20000-29999" };
@@ -20,24 +21,13 @@ interface Message {
   readonly lines: readonly string[];
 }
 
-/** A message with a sound Content-Length. */
-function encode(lines: readonly string[], body: readonly string[] = []): string {
-  const text = body.map((line) => `${line}\r\n`).join("");
-  const type = body.length > 0 ? ["Content-Type: application/sdp"] : [];
-  const head = [...lines, ...type, `Content-Length: ${text.length}`, "", ""].join("\r\n");
-  return `payload ${Buffer.from(head + text).toString("hex")}`;
-}
+const encode = (...message: Parameters<typeof writeMessage>) => payloadWords(writeMessage(...message));
 
-/** What left, as lines; its Content-Length must be that of its body. */
+/** What left, as lines. */
 function decode(result = ""): Message {
-  const found = /^next udp (\S+ > \S+) payload (".*"|[0-9a-f]+)$/.exec(result);
-  if (found === null) throw new Error(result);
-  const [, endpoints = "", payload = ""] = found;
-  const text = payload.startsWith('"') ? (JSON.parse(payload) as string) : Buffer.from(payload, "hex").toString();
-  const [head = "", body = ""] = text.split("\r\n\r\n");
-  const length = Number(/^Content-Length: (\d+)/m.exec(head)?.[1]);
-  expect(length).toBe(body.length);
-  return { endpoints, lines: [...head.split("\r\n"), ...body.split("\r\n")].filter((line) => line !== "") };
+  const endpoints = /^next udp (\S+ > \S+) payload /.exec(result)?.[1];
+  if (endpoints === undefined) throw new Error(result);
+  return { endpoints, lines: readMessage(payloadOf(result)) };
 }
 
 const register = (contact = "<sip:alice@10.0.0.5:5060>", expires = 600) => [
@@ -71,7 +61,7 @@ const invite = [
   "m: Alice <sip:alice@10.0.0.5:5060;transport=udp>",
 ];
 
-describe("a phone inside", () => {
+describeBoth("a phone inside", () => {
   it("registers with the endpoint that calls reach it at", async () => {
     const nat = await open();
     const { endpoints, lines } = decode(nat.out(`${phone} ${encode(register())}`)[0]);
@@ -203,21 +193,23 @@ describe("a phone inside", () => {
   });
 });
 
-it("a server inside is named by the address that was called", async () => {
-  const forwards = [{ address: "203.0.113.9", ipProto: "udp", ports: 5060, to: "10.0.0.60" }];
-  const nat = await open({ forwards });
-  const called = ["OPTIONS sip:203.0.113.9 SIP/2.0", "Via: SIP/2.0/UDP 192.0.2.5:5060"];
-  expect(decode(nat.in(`udp 192.0.2.5:5060 > 203.0.113.9:5060 ${encode(called)}`)[0])).toEqual({
-    endpoints: "192.0.2.5:5060 > 10.0.0.60:5060",
-    lines: ["OPTIONS sip:10.0.0.60 SIP/2.0", "Via: SIP/2.0/UDP 192.0.2.5:5060", "Content-Length: 0"],
+describeBoth("a server inside", () => {
+  it("is named by the address that was called", async () => {
+    const forwards = [{ address: "203.0.113.9", ipProto: "udp", ports: 5060, to: "10.0.0.60" }];
+    const nat = await open({ forwards });
+    const called = ["OPTIONS sip:203.0.113.9 SIP/2.0", "Via: SIP/2.0/UDP 192.0.2.5:5060"];
+    expect(decode(nat.in(`udp 192.0.2.5:5060 > 203.0.113.9:5060 ${encode(called)}`)[0])).toEqual({
+      endpoints: "192.0.2.5:5060 > 10.0.0.60:5060",
+      lines: ["OPTIONS sip:10.0.0.60 SIP/2.0", "Via: SIP/2.0/UDP 192.0.2.5:5060", "Content-Length: 0"],
+    });
+    const answer = ["SIP/2.0 200 OK", "Via: SIP/2.0/UDP 192.0.2.5:5060", "Contact: <sip:10.0.0.60:5060>"];
+    expect(decode(nat.out(`udp 10.0.0.60:5060 > 192.0.2.5:5060 ${encode(answer)}`)[0]).lines).toContain(
+      "Contact: <sip:203.0.113.9:5060>",
+    );
   });
-  const answer = ["SIP/2.0 200 OK", "Via: SIP/2.0/UDP 192.0.2.5:5060", "Contact: <sip:10.0.0.60:5060>"];
-  expect(decode(nat.out(`udp 10.0.0.60:5060 > 192.0.2.5:5060 ${encode(answer)}`)[0]).lines).toContain(
-    "Contact: <sip:203.0.113.9:5060>",
-  );
 });
 
-describe("what is not understood passes as it is", () => {
+describeBoth("what is not understood passes as it is", () => {
   const lines = register();
   it.each([
     ["no empty line", `${lines.join("\r\n")}\r\n`],
@@ -228,13 +220,8 @@ describe("what is not understood passes as it is", () => {
     ["an end in the middle of a line", `${lines.join("\r\n")}`],
   ])("%s", async (_, text) => {
     const nat = await open();
-    const payload = `payload ${Buffer.from(text).toString("hex")}`;
-    const [result = ""] = nat.out(`${phone} ${payload}`);
-    const said = / payload (".*"|[0-9a-f]+)$/.exec(result)?.[1] ?? "";
-    const bytes = said.startsWith('"')
-      ? (JSON.parse(said.replaceAll("\\0", "\\u0000")) as string)
-      : Buffer.from(said, "hex").toString();
-    expect(bytes).toBe(text);
+    const [result = ""] = nat.out(`${phone} ${payloadWords(text)}`);
+    expect(payloadOf(result)).toBe(text);
     expect(nat.counter("sip_malformed")).toBe(1);
   });
 

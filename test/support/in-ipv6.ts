@@ -66,6 +66,15 @@ export function lineIn4(line: string): string {
   );
 }
 
+/** What SIP and SDP say: in brackets, but for descriptions. */
+export function sipIn6(text: string): string {
+  return text
+    .replaceAll(/IN IP4 (\d+\.\d+\.\d+\.\d+)/g, (_, address: string) => `IN IP6 ${addressIn6(address)}`)
+    .replaceAll(/\d+\.\d+\.\d+\.\d+/g, (address) => `[${addressIn6(address)}]`);
+}
+
+export const sipIn4 = (text: string): string => lineIn4(text.replaceAll(/IN IP6 (?=fd00:)/g, "IN IP4 "));
+
 /** A configuration whose addresses and prefixes are of IPv6. */
 export function configIn6<T>(value: T): T {
   const change = (text: string) =>

@@ -32,6 +32,9 @@ export type Family = 4 | 6;
 export const families: readonly Family[] = [4, 6];
 let family: Family = 4;
 
+/** Of the test that runs. */
+export const currentFamily = (): Family => family;
+
 /** Tests that speak of IPv4, run as they are and with IPv6 in its place (in-ipv6.ts). */
 export function describeBoth(title: string, tests: () => void): void {
   for (const each of families)

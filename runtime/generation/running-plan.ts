@@ -2,7 +2,7 @@
 // transition is written down.
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Plan } from "../chain/plan.ts";
-import type { Engine } from "../dataplane/engine.ts";
+import type { Engine } from "../dataplane/engine/engine.ts";
 import { SluiceError } from "../errors.ts";
 import { type Change, describeVersions } from "./change.ts";
 import type { ChainSource } from "./committed.ts";

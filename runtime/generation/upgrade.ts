@@ -9,7 +9,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { CanaryRule } from "../chain/canary.ts";
 import { listStateChanges, type StateChange } from "../chain/state-changes.ts";
-import type { Engine } from "../dataplane/engine.ts";
+import type { Engine } from "../dataplane/engine/engine.ts";
 import type { MigrationResult } from "../dataplane/generation.ts";
 import { SluiceError } from "../errors.ts";
 import { type Change, changeBack, describeCanary, describeVersions, joinForCanary, listChanged } from "./change.ts";
@@ -318,6 +318,10 @@ export class Upgrades {
     } catch (error) {
       const why = (error as Error).message;
       this.#move("aborting", actor, performance.now() - started, why);
+      const { to, canary } = this.#underWay as UnderWay;
+      for (const each of [to, generation, canary?.generation ?? 0]) {
+        if (this.#engine.standsBy(each)) await this.#engine.retire(each);
+      }
       this.#finish("aborted", actor, 0, why);
       throw error;
     }

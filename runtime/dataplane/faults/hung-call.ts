@@ -4,7 +4,7 @@ import { COUNTER_BYTES } from "../../../nfs/sdk/abi.ts";
 import type { FunctionPackage } from "../../function/catalog.ts";
 import { nameSegment } from "../flow-memory.ts";
 import type { DeclaredNames } from "../function-state.ts";
-import type { GenerationWorker } from "../generation-worker.ts";
+import type { GenerationWorker } from "../engine/generation-worker.ts";
 import { nameInLane } from "../lane-files.ts";
 import { callKinds } from "../layout.ts";
 import type { NativeAddon, NativeLane } from "../native.ts";

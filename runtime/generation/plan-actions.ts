@@ -10,7 +10,7 @@ import { type ChainView, requireConditions, sleepFor } from "./plan-checks.ts";
 import { type Condition, type PacketText, SETTLE_MS } from "./plan-conditions.ts";
 import type { UpgradePlan } from "./plan-document.ts";
 import type { PlanActions } from "./plan-run.ts";
-import { MIGRATION_LOOK_MS } from "./upgrade.ts";
+import { MIGRATION_LOOK_MS } from "./upgrade-status.ts";
 
 /** A change that was read and found sound. */
 export interface PreparedChange {

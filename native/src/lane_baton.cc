@@ -37,7 +37,6 @@ void ReleaseBaton(int32_t* holder, bool is_awaited) {
 bool TakeBaton(int32_t* holder, int32_t thread, int64_t for_ns) {
   int32_t seen = 0;
   if (std::atomic_ref(*holder).compare_exchange_strong(seen, thread, std::memory_order_acq_rel)) return true;
-  if (for_ns == 0) return false;
   Sleep(holder, seen, for_ns);
   seen = 0;
   return std::atomic_ref(*holder).compare_exchange_strong(seen, thread, std::memory_order_acq_rel);

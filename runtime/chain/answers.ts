@@ -1,9 +1,8 @@
 // For which addresses a port may answer: others' of its own family of addresses, each at one port.
-import type { DocumentEntry } from "./document.ts";
+import { type ParsedDocument, readMap, readNames } from "./document.ts";
 import type { Report } from "./faults.ts";
 import { extendPointer } from "./pointer.ts";
 import { overlaps, type Prefix, parseKernelClass, parsePrefix } from "./protocols.ts";
-import type { PortDeclaration } from "./schema.ts";
 
 /** No single host elsewhere has one of these. */
 const reserved: readonly (readonly [string, string])[] = [
@@ -21,9 +20,11 @@ interface Answered extends Prefix {
   readonly pointer: string;
 }
 
-export function checkAnswers(ports: readonly DocumentEntry<PortDeclaration>[], report: Report): void {
-  const answered = ports.flatMap(readAnswered);
-  for (const { name, declaration } of ports) checkPort(name, declaration, report);
+/** One text that is no prefix does not hide what is wrong with the others. */
+export function checkAnswers(document: ParsedDocument, report: Report): void {
+  const ports = readMap(document.value, "ports");
+  const answered = readNames(document, "ports").flatMap((name) => readAnswered(name, readMap(ports, name)));
+  for (const name of readNames(document, "ports")) checkPort(name, readMap(ports, name), report);
   for (const [index, each] of answered.entries()) {
     checkReserved(each, report);
     const other = answered.slice(0, index).find((before) => overlaps(before, each));
@@ -33,23 +34,34 @@ export function checkAnswers(ports: readonly DocumentEntry<PortDeclaration>[], r
   }
 }
 
-function readAnswered({ name, declaration }: DocumentEntry<PortDeclaration>): Answered[] {
-  return [declaration.answersFor ?? []].flat().flatMap((text, index) => {
-    const prefix = parsePrefix(String(text));
-    const pointer = `${extendPointer("/ports", name)}/answersFor/${index}`;
-    return prefix === undefined ? [] : [{ ...prefix, port: name, text, pointer }];
+/** As it was written: any of it may be something else. */
+interface Written {
+  readonly answersFor?: unknown;
+  readonly forwarding?: unknown;
+  readonly kernel?: unknown;
+}
+
+function readTexts(list: unknown): string[] {
+  return Array.isArray(list) ? list.map(String) : [];
+}
+
+function readAnswered(port: string, { answersFor }: Written): Answered[] {
+  return readTexts(answersFor).flatMap((text, index) => {
+    const prefix = parsePrefix(text);
+    const pointer = `${extendPointer("/ports", port)}/answersFor/${index}`;
+    return prefix === undefined ? [] : [{ ...prefix, port, text, pointer }];
   });
 }
 
-function checkPort(name: string, { answersFor = [], forwarding, kernel = [] }: PortDeclaration, report: Report): void {
+function checkPort(name: string, { answersFor, forwarding, kernel }: Written, report: Report): void {
   const pointer = extendPointer("/ports", name, "answersFor");
-  if (answersFor.length === 0) return;
+  const families = readTexts(answersFor).map((text) => parsePrefix(text)?.address.length);
+  if (families.length === 0) return;
   if (forwarding === "routed") {
     const help = "the kernel does: sysctl net.ipv4.conf.DEVICE.proxy_arp, or `ip neighbour add proxy`";
     report("answers-conflict", pointer, "a port with `forwarding: routed` answers for nobody", help);
   }
-  const classes = [kernel].flat().map(parseKernelClass);
-  const families = answersFor.map((text) => parsePrefix(text)?.address.length);
+  const classes = readTexts(kernel).map(parseKernelClass);
   const questions = [
     {
       bytes: 4,

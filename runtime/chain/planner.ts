@@ -41,7 +41,7 @@ export function planChain(document: ParsedDocument, source: FunctionSource, befo
     faults.push({ code, where: document.locate(pointer), what, help, pointer });
 
   const declaredPorts = readEntries<PortDeclaration>(document, "ports");
-  checkAnswers(declaredPorts, report);
+  checkAnswers(document, report);
   const zones = listZones(declaredPorts, before?.zones);
   const resolved = resolveFunctions(document, source, report, (found) => faults.push(...found));
   // What functions have in common is judged when all of them are known.

@@ -45,9 +45,11 @@ export class ChainHost implements Host {
   /** Throws chain-running if there is a host on this machine's state folder already. */
   async listen(): Promise<void> {
     ensureStateRoot();
-    if (await isHosted()) {
-      const what = "another process hosts chains there";
-      throw new SluiceError({ code: "chain-running", where: hostSocket(), what, help: "let SLUICE_STATE_DIR differ" });
+    const other = await findHost();
+    if (other !== null) {
+      const what = `process ${other} hosts chains there`;
+      const help = "end it, or let SLUICE_STATE_DIR differ";
+      throw new SluiceError({ code: "chain-running", where: hostSocket(), what, help });
     }
     this.#server = await listenAsHost(this);
   }
@@ -154,11 +156,11 @@ function faultsOf(error: unknown): readonly Fault[] {
   return [{ code: "internal", where: "engine", what: (error as Error).message }];
 }
 
-/** Whether there is a host on this machine's state folder. A socket that nobody listens on was left by a host that was killed. */
-export async function isHosted(): Promise<boolean> {
-  if (!existsSync(hostSocket())) return false;
-  return askHost({ step: "list" }).then(
-    () => true,
-    () => false,
+/** The process that is the host on this machine's state folder. A socket that nobody listens on was left by one that was killed. */
+export async function findHost(): Promise<number | null> {
+  if (!existsSync(hostSocket())) return null;
+  return askHost({ step: "identify" }).then(
+    ({ pid }) => pid,
+    () => null,
   );
 }

@@ -10,7 +10,7 @@ import { admit } from "../function/admission.ts";
 import { loadChain } from "../function/load-chain.ts";
 import { addControlArguments, type ControlArguments, readControlOptions } from "./control.ts";
 import type { EngineOptions } from "./engine-protocol.ts";
-import { isHosted } from "./host.ts";
+import { findHost } from "./host.ts";
 import { carryOut } from "./long-order.ts";
 import { printWarnings } from "./output.ts";
 import { collect } from "./program.ts";
@@ -51,7 +51,7 @@ async function upCommand(files: readonly string[], options: UpOptions): Promise<
     carryOut({ kind: "chain", file: only, options: engine, giveUpAfter: readLimit(giveUpAfter) });
   if (!api) return alone(requireOne(files, "--no-api"));
   const [file] = files;
-  if (file !== undefined && files.length === 1 && (await isHosted())) {
+  if (file !== undefined && files.length === 1 && (await findHost()) !== null) {
     const what = "another process has the API of this box: the chain runs without";
     printWarnings([{ code: "unused-option", where: file, what }]);
     return alone(file);

@@ -1,7 +1,7 @@
 // The steps of an upgrade over the API of another box, where only a whole document can be named.
 import { SluiceError } from "../errors.ts";
-import type { UpgradeStatus } from "../generation/upgrade.ts";
 import type { UpgradeRequest } from "../generation/upgrade-socket.ts";
+import type { UpgradeStatus } from "../generation/upgrade-status.ts";
 import { type DeclaredDocument, readDeclared } from "./declared-documents.ts";
 import type { RemoteChain } from "./remote.ts";
 

@@ -1,7 +1,7 @@
 // The declared chains: what operators ask for, one request after the other.
 import { SluiceError } from "../errors.ts";
 import type { HostedChain } from "../generation/host-socket.ts";
-import type { UpgradeStatus } from "../generation/upgrade.ts";
+import type { UpgradeStatus } from "../generation/upgrade-status.ts";
 import { ChangePlanner, type Planned, type PlannerSetup, requireNothingUnderWay } from "./change-planner.ts";
 import {
   type Applied,

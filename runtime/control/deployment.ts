@@ -6,8 +6,8 @@
 // A chain that does not run yet, or has to be stopped for its change, is started at the switchover.
 import { SluiceError } from "../errors.ts";
 import type { HostedChain } from "../generation/host-socket.ts";
-import type { UpgradeStatus } from "../generation/upgrade.ts";
 import type { CanaryRequest } from "../generation/upgrade-socket.ts";
+import type { UpgradeStatus } from "../generation/upgrade-status.ts";
 import * as engines from "./engines.ts";
 import type { Way } from "./planning.ts";
 

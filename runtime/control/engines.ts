@@ -3,8 +3,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type FoundEngine, findEngines } from "../dataplane/state-folder.ts";
 import { SluiceError } from "../errors.ts";
 import { askHost, type HostedStatus, type RunRequest } from "../generation/host-socket.ts";
-import { COMMIT_WITHIN_MS, MIGRATION_LOOK_MS, type UpgradeStatus } from "../generation/upgrade.ts";
 import { requestUpgrade, type UpgradeRequest } from "../generation/upgrade-socket.ts";
+import { COMMIT_WITHIN_MS, MIGRATION_LOOK_MS, type UpgradeStatus } from "../generation/upgrade-status.ts";
 
 type Step = UpgradeRequest extends infer Request ? (Request extends unknown ? Omit<Request, "actor"> : never) : never;
 

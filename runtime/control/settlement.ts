@@ -6,7 +6,7 @@ import { SluiceError } from "../errors.ts";
 import { CommittedStore } from "../generation/committed.ts";
 import { History } from "../generation/history.ts";
 import type { HostedStatus } from "../generation/host-socket.ts";
-import type { UpgradeStatus } from "../generation/upgrade.ts";
+import type { UpgradeStatus } from "../generation/upgrade-status.ts";
 import * as engines from "./engines.ts";
 import { readRevisionNumber } from "./materials.ts";
 import type { Packages } from "./packages.ts";

@@ -6,6 +6,7 @@ import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { SluiceError } from "../errors.ts";
 import type { Namespace } from "../testing/network.ts";
+import { unlessAborted } from "./until.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 /** The second is any that is free. */
@@ -19,28 +20,35 @@ export interface Box {
   close(): Promise<void>;
 }
 
-export async function startBox(namespace: Namespace): Promise<Box> {
-  const dataplane = start("ip", ["netns", "exec", namespace.name, `${root}sluice`, "dataplane", "--json"]);
-  await dataplane.first;
-  const control = await startControl();
-  const api = (await control.first) as { address: string; tokenFile: string };
-  return {
-    api,
-    said: dataplane.lines,
-    close: async () => {
-      for (const { child } of [control, dataplane]) await end(child);
-    },
+/** Throws what keeps one of them from starting, or the signal's reason, with both ended. */
+export async function startBox(namespace: Namespace, signal: AbortSignal): Promise<Box> {
+  const halves: Started[] = [];
+  const close = async () => {
+    for (const { child } of halves.toReversed()) await end(child);
   };
+  try {
+    halves.push(start("ip", ["netns", "exec", namespace.name, `${root}sluice`, "dataplane", "--json"]));
+    const [dataplane] = halves as [Started];
+    await unlessAborted(signal, dataplane.first);
+    const control = await startControl(halves, signal);
+    return { api: control as Box["api"], said: dataplane.lines, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
 }
 
-async function startControl(): Promise<Started> {
+/** What it said first. */
+async function startControl(halves: Started[], signal: AbortSignal): Promise<Record<string, unknown>> {
   const [usual, free] = ADDRESSES.map((address) => ["control", "--json", "--listen", address]);
-  const control = start(`${root}sluice`, usual as string[], "ignore");
-  const isListening = await control.first.then(
-    () => true,
-    () => false,
-  );
-  return isListening ? control : start(`${root}sluice`, free as string[]);
+  const first = start(`${root}sluice`, usual as string[], "ignore");
+  halves.push(first);
+  const said = await unlessAborted(signal, first.first).catch(() => undefined);
+  signal.throwIfAborted();
+  if (said !== undefined) return said;
+  const second = start(`${root}sluice`, free as string[]);
+  halves.push(second);
+  return unlessAborted(signal, second.first);
 }
 
 interface Started {

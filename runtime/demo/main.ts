@@ -1,6 +1,7 @@
 // The demonstration: `npm start` runs a chain on a small built-in network and says where to look; with --once it prints
 // its report and exits 0 only if everything in it held.
 import { readFileSync } from "node:fs";
+import { constants } from "node:os";
 import { fileURLToPath } from "node:url";
 import { formatTable, paint, printError, printLine } from "../cli/output.ts";
 import { formatRates, watch } from "../cli/top.ts";
@@ -14,6 +15,7 @@ import { type Check, checkReleased, runChecks } from "./checks.ts";
 import { declareChain, removeChain } from "./declare.ts";
 import { describeGateway } from "./gateway-report.ts";
 import { replayInstead } from "./replay-instead.ts";
+import { unlessAborted } from "./until.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const CHAIN = "gateway";
@@ -21,19 +23,13 @@ const chainFile = `${root}chains/${CHAIN}.yaml`;
 /** For machines where there can be no network. */
 const replayedFile = `${root}chains/office.yaml`;
 
-async function demonstrate(stayUp: boolean): Promise<boolean> {
+async function demonstrate(stayUp: boolean, interrupted: AbortSignal): Promise<boolean> {
   const network = await buildNetwork();
   try {
-    const box = await startBox(network.box);
+    const box = await startBox(network.box, interrupted);
     try {
-      const document = readFileSync(chainFile, "utf8");
-      const declared = await declareChain(box, document);
-      const { path, engine } = findEngines().find(({ engine }) => engine.chain === CHAIN) as FoundEngine;
-      const observer = new Observer(loadAddon(), path, engine);
-      const checks = [...declared, ...(await runChecks(network, observer))];
-      printReport(observer, checks);
-      for (const line of describeGateway(path, observer, document)) printLine(line);
-      if (stayUp) await showLive(network, box);
+      const checks = await unlessAborted(interrupted, tryOut(network, box));
+      if (stayUp) await showLive(network, box, interrupted);
       const ended = [...(await removeChain(box, CHAIN)), await checkReleased(network)];
       if (!stayUp) printLine(formatChecks(ended).slice(1).join("\n"));
       return [...checks, ...ended].every(({ held }) => held);
@@ -43,6 +39,17 @@ async function demonstrate(stayUp: boolean): Promise<boolean> {
   } finally {
     await network.close();
   }
+}
+
+async function tryOut(network: BuiltInNetwork, box: Box): Promise<Check[]> {
+  const document = readFileSync(chainFile, "utf8");
+  const declared = await declareChain(box, document);
+  const { path, engine } = findEngines().find(({ engine }) => engine.chain === CHAIN) as FoundEngine;
+  const observer = new Observer(loadAddon(), path, engine);
+  const checks = [...declared, ...(await runChecks(network, observer))];
+  printReport(observer, checks);
+  for (const line of describeGateway(path, observer, document)) printLine(line);
+  return checks;
 }
 
 function printReport(observer: Observer, checks: readonly Check[]): void {
@@ -68,9 +75,7 @@ function formatChecks(checks: readonly Check[]): string[] {
 }
 
 /** Until interrupted. */
-async function showLive(network: BuiltInNetwork, { api }: Box): Promise<void> {
-  const end = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => end.abort());
+async function showLive(network: BuiltInNetwork, { api }: Box, interrupted: AbortSignal): Promise<void> {
   keepTalking(network.office);
   const live = process.stdout.isTTY === true;
   const hints = [
@@ -84,17 +89,31 @@ async function showLive(network: BuiltInNetwork, { api }: Box): Promise<void> {
   for (const line of hints) printLine(line);
   const show = (rates: Parameters<typeof formatRates>[0]) =>
     process.stdout.write(`${live ? "\u001b[H\u001b[2J" : "\n"}${[...formatRates(rates), ...hints].join("\n")}\n`);
-  const watching = watch(CHAIN, { seconds: live ? 1 : 10, views: Infinity, show, signal: end.signal });
+  const watching = watch(CHAIN, { seconds: live ? 1 : 10, views: Infinity, show, signal: interrupted });
   await watching.catch((error: Error) => {
     if (error.name !== "AbortError") throw error;
   });
 }
 
+/** The first signal lets everything be taken away in its order; whoever sends another wants to wait no longer. */
+function listenForSignals(): AbortSignal {
+  const interrupted = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.on(signal, () => {
+      if (interrupted.signal.aborted) process.exit(128 + constants.signals[signal]);
+      interrupted.abort(signal);
+    });
+  }
+  return interrupted.signal;
+}
+
+const interrupted = listenForSignals();
 try {
   const obstacle = networkObstacle();
   const once = process.argv.includes("--once");
-  const held = obstacle === null ? await demonstrate(!once) : await replayInstead(obstacle, replayedFile);
-  process.exitCode = held ? 0 : 1;
+  const held = obstacle === null ? await demonstrate(!once, interrupted) : await replayInstead(obstacle, replayedFile);
+  process.exit(held ? 0 : 1);
 } catch (error) {
-  process.exitCode = printError(error);
+  const signal = interrupted.aborted && error === interrupted.reason ? (error as NodeJS.Signals) : undefined;
+  process.exit(signal === undefined ? printError(error) : 128 + constants.signals[signal]);
 }

@@ -27,7 +27,9 @@ export type HostRequest =
   | { readonly step: "confirm"; readonly chain: string }
   /** Answers when its devices are released. */
   | { readonly step: "stop"; readonly chain: string }
-  | { readonly step: "list" };
+  | { readonly step: "list" }
+  /** Which process it is. */
+  | { readonly step: "identify" };
 
 export interface HostedStatus extends HostedChain {
   readonly state: "starting" | "running" | "stopping" | "failed";
@@ -47,6 +49,10 @@ export interface Host {
   list(): HostedStatus[];
 }
 
+export interface HostIdentity {
+  readonly pid: number;
+}
+
 export function hostSocket(): string {
   return join(stateRoot(), SOCKET);
 }
@@ -60,13 +66,15 @@ export function listenAsHost(host: Host): Promise<LineServer<HostRequest>> {
         return host.confirm(request.chain);
       case "stop":
         return host.stop(request.chain);
+      case "identify":
+        return { pid: process.pid } satisfies HostIdentity;
       default:
         return host.list();
     }
   });
 }
 
-type Answer<Step> = Step extends "list" ? HostedStatus[] : HostedStatus;
+type Answer<Step> = Step extends "list" ? HostedStatus[] : Step extends "identify" ? HostIdentity : HostedStatus;
 
 /** Throws what the host says, or not-running. */
 export function askHost<Request extends HostRequest>(request: Request): Promise<Answer<Request["step"]>> {

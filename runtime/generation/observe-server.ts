@@ -8,7 +8,7 @@ import { chmodSync, rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Engine } from "../dataplane/engine.ts";
+import type { Engine } from "../dataplane/engine/engine.ts";
 import type { LookoutGroup } from "../dataplane/observe/lookout-group.ts";
 import {
   CAPTURE_SECONDS,

@@ -1,7 +1,7 @@
 // An upgrade plan's steps on a running engine: each is a generation of its own. All that the plan builds stay warm until
 // it ends, so that every undo gives the lane back to the very generation that had it before.
 import type { Plan } from "../chain/plan.ts";
-import type { Engine } from "../dataplane/engine.ts";
+import type { Engine } from "../dataplane/engine/engine.ts";
 import { loadAddon } from "../dataplane/load-addon.ts";
 import { nameCounters } from "../telemetry/counter-names.ts";
 import { Observer } from "../telemetry/observer.ts";
@@ -10,7 +10,7 @@ import { type ChainView, requireConditions, sleepFor } from "./plan-checks.ts";
 import { type Condition, type PacketText, SETTLE_MS } from "./plan-conditions.ts";
 import type { UpgradePlan } from "./plan-document.ts";
 import type { PlanActions } from "./plan-run.ts";
-import { MIGRATION_LOOK_MS } from "./upgrade.ts";
+import { MIGRATION_LOOK_MS } from "./upgrade-status.ts";
 
 /** A change that was read and found sound. */
 export interface PreparedChange {

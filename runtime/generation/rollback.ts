@@ -1,7 +1,7 @@
 // Back from a generation that had the traffic: what becomes of the connections that began under it.
 import { countLanes } from "../chain/plan.ts";
 import { listStateChanges } from "../chain/state-changes.ts";
-import type { Engine } from "../dataplane/engine.ts";
+import type { Engine } from "../dataplane/engine/engine.ts";
 import type { MigrationResult } from "../dataplane/generation.ts";
 import { loadAddon } from "../dataplane/load-addon.ts";
 import { SluiceError } from "../errors.ts";

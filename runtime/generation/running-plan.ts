@@ -2,7 +2,7 @@
 // transition is written down.
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Plan } from "../chain/plan.ts";
-import type { Engine } from "../dataplane/engine.ts";
+import type { Engine } from "../dataplane/engine/engine.ts";
 import { SluiceError } from "../errors.ts";
 import { type Change, describeVersions } from "./change.ts";
 import type { ChainSource } from "./committed.ts";
@@ -12,7 +12,8 @@ import type { PacketText } from "./plan-conditions.ts";
 import type { UpgradePlan } from "./plan-document.ts";
 import { describeFailure, type Note, type PlanEnd, PlanRun } from "./plan-run.ts";
 import { StoredState } from "./stored-state.ts";
-import type { UpgradeHolder, Upgrades } from "./upgrade.ts";
+import type { Upgrades } from "./upgrade.ts";
+import type { UpgradeHolder } from "./upgrade-status.ts";
 
 const ENDING_MS = 100;
 

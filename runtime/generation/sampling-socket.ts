@@ -1,6 +1,6 @@
 // How other processes say which drops a running engine is to report.
 import { join } from "node:path";
-import type { Engine } from "../dataplane/engine.ts";
+import type { Engine } from "../dataplane/engine/engine.ts";
 import type { DropSampling } from "../dataplane/reports.ts";
 import { SluiceError } from "../errors.ts";
 import { ask, LineServer } from "./line-socket.ts";

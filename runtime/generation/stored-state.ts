@@ -5,7 +5,7 @@ import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync, r
 import { mkdir, open, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { deserialize, serialize } from "node:v8";
-import type { Engine } from "../dataplane/engine.ts";
+import type { Engine } from "../dataplane/engine/engine.ts";
 import { loadAddon } from "../dataplane/load-addon.ts";
 import { findEngines, stateRoot } from "../dataplane/state-folder.ts";
 import { SluiceError } from "../errors.ts";

@@ -2,7 +2,7 @@
 // condition is broken. Read from the shared counters; the packet path knows nothing of it.
 import { countLanes } from "../chain/plan.ts";
 import { readCounters } from "../dataplane/counter-layout.ts";
-import type { Engine } from "../dataplane/engine.ts";
+import type { Engine } from "../dataplane/engine/engine.ts";
 import { hopCounters } from "../dataplane/layout.ts";
 import { loadAddon } from "../dataplane/load-addon.ts";
 import { addLanes, attachLanes } from "../telemetry/lane-pages.ts";

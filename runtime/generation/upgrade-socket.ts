@@ -8,7 +8,8 @@ import { type Condition, parseCondition } from "./conditions.ts";
 import { ask, LineServer } from "./line-socket.ts";
 import type { PlanPreview, Plans } from "./plans.ts";
 import type { PlanProgress } from "./running-plan.ts";
-import { COMMIT_WITHIN_MS, type UpgradeStatus, type Upgrades } from "./upgrade.ts";
+import type { Upgrades } from "./upgrade.ts";
+import { COMMIT_WITHIN_MS, type UpgradeStatus } from "./upgrade-status.ts";
 
 /** What a change is, read by the engine: absolute paths. */
 export interface ChangeRequest {

@@ -8,100 +8,27 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import type { CanaryRule } from "../chain/canary.ts";
-import { listStateChanges, type StateChange } from "../chain/state-changes.ts";
-import type { Engine } from "../dataplane/engine.ts";
-import type { MigrationResult } from "../dataplane/generation.ts";
+import { listStateChanges } from "../chain/state-changes.ts";
+import type { Engine } from "../dataplane/engine/engine.ts";
 import { SluiceError } from "../errors.ts";
 import { type Change, changeBack, describeCanary, describeVersions, joinForCanary, listChanged } from "./change.ts";
 import type { ChainSource, CommittedChain, CommittedStore } from "./committed.ts";
-import type { Condition, Measurements } from "./conditions.ts";
-import type { History, Transition, UpgradeState } from "./history.ts";
+import type { Condition } from "./conditions.ts";
+import type { History, UpgradeState } from "./history.ts";
 import { describeRollback, type Rollback, rollBack } from "./rollback.ts";
-import { type DescribePacket, type ShadowStatus, ShadowWatch } from "./shadow-watch.ts";
+import { type DescribePacket, ShadowWatch } from "./shadow-watch.ts";
 import { SwitchWatch } from "./switch-watch.ts";
+import { UpgradeJournal } from "./upgrade-journal.ts";
+import {
+  COMMIT_WITHIN_MS,
+  MIGRATION_LOOK_MS,
+  type UnderWay,
+  type UpgradeHolder,
+  type UpgradeStatus,
+  untouched,
+} from "./upgrade-status.ts";
 
-/** A plan of several steps that has the engine for itself. */
-export interface UpgradeHolder {
-  readonly name: string;
-  readonly state: UpgradeState;
-  readonly commitUntil: string | null;
-  commit(): Promise<void>;
-  abort(): Promise<void>;
-  /** The engine itself went back from that generation, or does not call one of its functions any more. */
-  noteQuarantine(why: string): void;
-}
-
-export interface UpgradeStatus {
-  readonly chain: string;
-  /** 0: there was none yet. */
-  readonly upgrade: number;
-  readonly state: UpgradeState;
-  readonly generation: number;
-  /** The generation that is loaded or switched to, or that was before and still stands by. */
-  readonly other: number | null;
-  readonly before: string;
-  readonly after: string;
-  readonly stateChanges: readonly StateChange[];
-  /** What nf_migrate could not carry when it was tried on the running state. */
-  readonly migrations: readonly MigrationResult[];
-  /** Entries of migrated segments that are left to do between batches; commit waits for that. */
-  readonly migrationLeft: number;
-  /** Of an upgrade that was aborted after its switchover. */
-  readonly rollback: Rollback | null;
-  /** What was measured since the switchover, of the flows that were switched over; null before. */
-  readonly measurements: Measurements | null;
-  /** The flows that were switched over; null: all, or none yet. */
-  readonly canary: CanaryRule | null;
-  /** ISO 8601; null unless switched. */
-  readonly commitUntil: string | null;
-  /** Of the switchover, in microseconds; null before. */
-  readonly pauseUs: number | null;
-  /** Of the last change that was loaded; null if it had none. */
-  readonly shadow: ShadowStatus | null;
-  /** The name of the plan that is being carried out. */
-  readonly plan: string | null;
-  /** What is committed was read from, and what is loaded or switched to. */
-  readonly source: ChainSource;
-  readonly nextSource: ChainSource | null;
-}
-
-interface UnderWay {
-  readonly running: Change;
-  readonly change: Change;
-  canary: { readonly rule: CanaryRule; readonly generation: number } | null;
-  readonly before: string;
-  readonly after: string;
-  readonly stateChanges: readonly StateChange[];
-  /** Generations before and after; 0 while the latter is being built. */
-  from: number;
-  to: number;
-  /** Of the switchover, in ns since 1970. */
-  sinceNs: bigint;
-  commitWithinMs: number;
-  commitUntil: string | null;
-  pauseUs: number | null;
-  migrations: readonly MigrationResult[];
-}
-
-export const COMMIT_WITHIN_MS = 60_000;
-export const MIGRATION_LOOK_MS = 50;
 const ABORT_AGAIN_MS = 1000;
-
-const nothing = {
-  canary: null,
-  sinceNs: 0n,
-  stateChanges: [],
-  migrations: [],
-  from: 0,
-  to: 0,
-  commitWithinMs: COMMIT_WITHIN_MS,
-  commitUntil: null,
-  pauseUs: null,
-} as const;
-
-function withoutDocument({ document: _, ...source }: ChainSource): ChainSource {
-  return source;
-}
 
 export interface UpgradesSetup {
   readonly committed: CommittedStore;
@@ -112,13 +39,10 @@ export interface UpgradesSetup {
 
 export class Upgrades {
   readonly #engine: Engine;
-  readonly #history: History;
+  readonly #journal: UpgradeJournal;
   readonly #committed: CommittedStore;
-  readonly #chain: string;
   #source: ChainSource;
   readonly #describePacket: DescribePacket;
-  #state: UpgradeState = "init";
-  #number: number;
   #underWay: UnderWay | undefined;
   #rollback: Rollback | null = null;
   #deadline: NodeJS.Timeout | undefined;
@@ -132,17 +56,15 @@ export class Upgrades {
   constructor(engine: Engine, history: History, { committed, source, describePacket }: UpgradesSetup) {
     this.#describePacket = describePacket;
     this.#engine = engine;
-    this.#history = history;
+    this.#journal = new UpgradeJournal(history, engine.description.chain);
     this.#committed = committed;
     this.#source = source;
-    this.#chain = engine.description.chain;
-    const last = history.last(this.#chain);
-    this.#number = last?.upgrade ?? 0;
-    const ends: readonly Transition["state"][] = ["committed", "aborted", "restored"];
-    if (last !== undefined && !ends.includes(last.state)) {
+    const { interrupted } = this.#journal;
+    if (interrupted !== null) {
       const { plan, packages } = engine.running;
+      const { before, after } = interrupted;
       const running = { source, plan, packages };
-      this.#underWay = { ...nothing, running, change: running, before: last.before, after: last.after };
+      this.#underWay = { ...untouched, running, change: running, before, after };
       this.#move("aborting", "restart", 0, "the engine died");
       this.#finish("aborted", "restart", 0, "the engine died");
     }
@@ -158,14 +80,14 @@ export class Upgrades {
   hold(holder: UpgradeHolder): number {
     this.#require("execute", "init", "committed", "aborted");
     this.#holder = holder;
-    this.#number += 1;
-    return this.#number;
+    this.#journal.number += 1;
+    return this.#journal.number;
   }
 
   /** `request`: what was committed; absent if it was not. */
   release(source?: ChainSource): void {
     this.#holder = undefined;
-    this.#state = source === undefined ? "aborted" : "committed";
+    this.#journal.state = source === undefined ? "aborted" : "committed";
     if (source === undefined) return;
     this.#source = source;
     this.#committed.complete();
@@ -173,7 +95,7 @@ export class Upgrades {
 
   /** To be called before the history is told that what runs is committed. */
   prepareCommit(source: ChainSource): void {
-    this.#committed.prepare(this.#number, this.describeRunning(source));
+    this.#committed.prepare(this.#journal.number, this.describeRunning(source));
   }
 
   get status(): UpgradeStatus {
@@ -191,14 +113,20 @@ export class Upgrades {
     const other = this.#underWay === undefined || this.#underWay.to === 0 ? null : this.#other(this.#underWay);
     const plan = this.#holder?.name ?? null;
     return {
-      ...{ chain: this.#chain, upgrade: this.#number, state: this.#holder?.state ?? this.#state, generation, other },
+      ...{
+        chain: this.#journal.chain,
+        upgrade: this.#journal.number,
+        state: this.#holder?.state ?? this.#journal.state,
+        generation,
+        other,
+      },
       ...{ before, after, stateChanges, migrations, pauseUs, plan },
       commitUntil: this.#holder?.commitUntil ?? commitUntil,
       ...{ canary: canary?.rule ?? null, rollback: this.#rollback },
       ...{ migrationLeft: this.#engine.migrationLeft, shadow: this.#shadow?.status ?? null },
       source: withoutDocument(this.#source),
       nextSource: this.#underWay === undefined ? null : withoutDocument(this.#underWay.change.source),
-      measurements: this.#state === "switched" ? (this.#watch?.measurements ?? null) : null,
+      measurements: this.#journal.state === "switched" ? (this.#watch?.measurements ?? null) : null,
     };
   }
 
@@ -218,10 +146,10 @@ export class Upgrades {
     this.#require("load", "init", "committed", "aborted");
     this.#shadow = undefined;
     const { plan: running, packages, generation } = this.#engine.running;
-    this.#number += 1;
+    this.#journal.number += 1;
     this.#rollback = null;
     this.#underWay = {
-      ...nothing,
+      ...untouched,
       before: describeVersions(running),
       after: describeVersions(change.plan),
       stateChanges: listStateChanges(running, change.plan),
@@ -250,7 +178,7 @@ export class Upgrades {
     try {
       this.#move("init", actor, 0);
     } catch (error) {
-      this.#number -= 1;
+      this.#journal.number -= 1;
       this.#underWay = undefined;
       throw error;
     }
@@ -265,7 +193,7 @@ export class Upgrades {
     try {
       const shadow = await this.#engine.shadow(underWay.to);
       this.#shadow = new ShadowWatch(shadow, conditions, this.#describePacket, (why) => {
-        if (this.#state === "loaded") void this.abort("condition", why).catch(() => {});
+        if (this.#journal.state === "loaded") void this.abort("condition", why).catch(() => {});
       });
     } catch (error) {
       await this.abort(actor, (error as Error).message);
@@ -286,10 +214,10 @@ export class Upgrades {
     const isCanary = this.#underWay?.canary != null;
     const underWay = this.#require("switchover", "loaded", ...(isCanary ? (["switched"] as const) : []));
     const loaded = rule === null ? null : await this.#engine.load(...joinForCanary(underWay, rule));
-    if (loaded !== null && (this.#underWay !== underWay || !["loaded", "switched"].includes(this.#state))) {
+    if (loaded !== null && (this.#underWay !== underWay || !["loaded", "switched"].includes(this.#journal.state))) {
       await this.#engine.retire(loaded.generation);
       const what = "the upgrade was aborted while the canary was being built";
-      throw new SluiceError({ code: "upgrade-state", where: this.#chain, what });
+      throw new SluiceError({ code: "upgrade-state", where: this.#journal.chain, what });
     }
     const canary = rule === null || loaded === null ? null : { rule, generation: loaded.generation };
     clearTimeout(this.#deadline);
@@ -318,6 +246,10 @@ export class Upgrades {
     } catch (error) {
       const why = (error as Error).message;
       this.#move("aborting", actor, performance.now() - started, why);
+      const { to, canary } = this.#underWay as UnderWay;
+      for (const each of [to, generation, canary?.generation ?? 0]) {
+        if (this.#engine.standsBy(each)) await this.#engine.retire(each);
+      }
       this.#finish("aborted", actor, 0, why);
       throw error;
     }
@@ -331,17 +263,22 @@ export class Upgrades {
       const what = "only the canary's flows are switched over";
       throw new SluiceError({
         code: "upgrade-state",
-        where: this.#chain,
+        where: this.#journal.chain,
         what,
         help: "switchover the others, or abort",
       });
     }
     if (this.#engine.migrationLeft > 0) {
       const what = `${this.#engine.migrationLeft} entries are still to be migrated`;
-      throw new SluiceError({ code: "upgrade-state", where: this.#chain, what, help: "wait until they are, or abort" });
+      throw new SluiceError({
+        code: "upgrade-state",
+        where: this.#journal.chain,
+        what,
+        help: "wait until they are, or abort",
+      });
     }
     const started = performance.now();
-    this.#committed.prepare(this.#number, this.describeRunning(underWay.change.source));
+    this.#committed.prepare(this.#journal.number, this.describeRunning(underWay.change.source));
     clearTimeout(this.#deadline);
     this.#move("committing", actor, 0);
     try {
@@ -363,7 +300,7 @@ export class Upgrades {
   async abort(actor: string, why = "ok"): Promise<UpgradeStatus> {
     if (this.#holder !== undefined) return this.#holder.abort().then(() => this.status);
     const underWay = this.#require("abort", "loaded", "switched");
-    const before = this.#state;
+    const before = this.#journal.state;
     clearTimeout(this.#deadline);
     this.#move("aborting", actor, 0, why);
     const started = performance.now();
@@ -397,7 +334,7 @@ export class Upgrades {
   async noteFallback(generation: number, why: string): Promise<void> {
     const { to, canary } = this.#underWay ?? {};
     const isCanary = canary?.generation === generation;
-    if (this.#state !== "switched" || (to !== generation && !isCanary)) return;
+    if (this.#journal.state !== "switched" || (to !== generation && !isCanary)) return;
     clearTimeout(this.#deadline);
     this.#move("aborting", "watchdog", 0, why);
     if (isCanary) await this.#engine.retire(to as number);
@@ -410,8 +347,8 @@ export class Upgrades {
    */
   async returnToPrevious(name: string): Promise<boolean> {
     const actor = "quarantine";
-    if (this.#state === "switched" || this.#state === "loaded") {
-      const isNew = this.#state === "switched";
+    if (this.#journal.state === "switched" || this.#journal.state === "loaded") {
+      const isNew = this.#journal.state === "switched";
       await this.abort(actor, `${name} is quarantined`);
       if (isNew) return true;
     }
@@ -447,39 +384,28 @@ export class Upgrades {
   }
 
   #other({ from, to }: UnderWay): number | null {
-    if (this.#state === "loaded") return to;
-    return this.#state === "switched" ? from : null;
+    if (this.#journal.state === "loaded") return to;
+    return this.#journal.state === "switched" ? from : null;
   }
 
   #require(step: string, ...states: readonly UpgradeState[]): UnderWay {
     if (this.#holder !== undefined) {
       const what = `the plan ${this.#holder.name} is being carried out`;
       const help = "take it back with `sluice upgrade abort`, or wait until it ends";
-      throw new SluiceError({ code: "upgrade-state", where: this.#chain, what, help });
+      throw new SluiceError({ code: "upgrade-state", where: this.#journal.chain, what, help });
     }
-    if (states.includes(this.#state)) return this.#underWay as UnderWay;
-    const what = `${step} is possible in the states ${states.join(", ")}; the upgrade is ${this.#state}`;
-    throw new SluiceError({ code: "upgrade-state", where: this.#chain, what, help: "see `sluice upgrade status`" });
+    if (states.includes(this.#journal.state)) return this.#underWay as UnderWay;
+    const what = `${step} is possible in the states ${states.join(", ")}; the upgrade is ${this.#journal.state}`;
+    throw new SluiceError({
+      code: "upgrade-state",
+      where: this.#journal.chain,
+      what,
+      help: "see `sluice upgrade status`",
+    });
   }
 
-  /** Throws file-unwritable where nothing has been done yet, and where it would be done for good; then it is not. */
   #move(state: UpgradeState, actor: string, durationMs: number, outcome = "ok"): void {
-    const { before, after } = this.#underWay as UnderWay;
-    const at = new Date().toISOString();
-    const transition = {
-      chain: this.#chain,
-      upgrade: this.#number,
-      state,
-      at,
-      actor,
-      before,
-      after,
-      durationMs,
-      outcome,
-    };
-    if (state === "init" || state === "committed") this.#history.add(transition);
-    else this.#history.note(transition);
-    this.#state = state;
+    this.#journal.move(this.#underWay as UnderWay, { state, actor, durationMs, outcome });
   }
 
   #finish(state: "committed" | "aborted", actor: string, durationMs: number, outcome = "ok"): void {
@@ -487,4 +413,8 @@ export class Upgrades {
     this.#watch?.stop();
     this.#underWay = undefined;
   }
+}
+
+function withoutDocument({ document: _, ...source }: ChainSource): ChainSource {
+  return source;
 }

@@ -17,6 +17,7 @@ export async function startAnsweringHost(stateFolder: string): Promise<Answering
   let refusal: SluiceError | null = null;
   const answer = async (request: HostRequest) => {
     if (request.step === "list") return [...hosted.values()];
+    if (request.step === "identify") return { pid: process.pid };
     const { step, chain } = request;
     if (step === "run") {
       if (refusal !== null) throw refusal;

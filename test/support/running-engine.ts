@@ -9,7 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { FlowRecovery } from "../../runtime/dataplane/native.ts";
 import type { EngineDescription } from "../../runtime/dataplane/state-folder.ts";
 import type { Transition } from "../../runtime/generation/history.ts";
-import type { UpgradeStatus } from "../../runtime/generation/upgrade.ts";
+import type { UpgradeStatus } from "../../runtime/generation/upgrade-status.ts";
 import type { Rates } from "../../runtime/telemetry/rates.ts";
 import type { Namespace } from "../../runtime/testing/network.ts";
 import { sluicePath } from "./run-sluice.ts";

@@ -70,6 +70,14 @@ describe("answersFor", () => {
     expect(faults(write(text))[0]).toBe(fault);
   });
 
+  it("says in one answer all that is wrong, beside what is no prefix at all", () => {
+    expect(faults(write("answersFor: [203.0.113.300, 127.0.0.1, 198.51.100.1, 198.51.100.0/24]"))).toEqual([
+      'document-schema edge.yaml:4:44 "203.0.113.300" is not a prefix such as 10.0.0.0/8 or 2001:db8::/32',
+      "answers-conflict edge.yaml:4:59 127.0.0.1 has loopback addresses (127.0.0.0/8)",
+      'answers-conflict edge.yaml:4:84 198.51.100.0/24 and 198.51.100.1 of the port "wan" have addresses in common',
+    ]);
+  });
+
   it("refuses addresses for which two ports of the chain would answer", () => {
     expect(faults(write("answersFor: [203.0.113.1]", ", answersFor: [203.0.113.0/30]"))).toEqual([
       'answers-conflict edge.yaml:4:44 203.0.113.1 and 203.0.113.0/30 of the port "lan" have addresses in common',

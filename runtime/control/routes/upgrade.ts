@@ -1,7 +1,7 @@
 // /api/v1/chains/{name}/upgrade: a change step by step.
 import { Type } from "typebox";
 import { History } from "../../generation/history.ts";
-import type { UpgradeStatus } from "../../generation/upgrade.ts";
+import type { UpgradeStatus } from "../../generation/upgrade-status.ts";
 import { answers, changeCodes, documentCodes, orEvents, stepCodes } from "../answers.ts";
 import type { Chains } from "../chains.ts";
 import { withoutStatus } from "../document-text.ts";

@@ -1,7 +1,7 @@
 // One generation on all lanes of a chain: a thread for each, and what they say as one.
-import type { MigrationResult } from "./generation.ts";
+import type { MigrationResult } from "../generation.ts";
+import type { WorkerSetup } from "../worker-protocol.ts";
 import { GenerationWorker, type Listeners, type Ready, type Taken } from "./generation-worker.ts";
-import type { WorkerSetup } from "./worker-protocol.ts";
 
 /** What all of them are told. */
 export type ThreadsSetup = Omit<WorkerSetup, "lane" | "control" | "times" | "attach">;

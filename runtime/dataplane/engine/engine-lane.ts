@@ -1,15 +1,13 @@
 // One lane as the engine sees it: the words that it shares with the threads of generations, its reports, its watchdog.
 import { setTimeout as sleep } from "node:timers/promises";
-import { type CounterLayout, readCounters } from "./counter-layout.ts";
-import type { LaneSeat } from "./generation-threads.ts";
-import type { Ready } from "./generation-worker.ts";
-import { nameInLane } from "./lane-files.ts";
-import { engineDropReasons, flowCounters, laneCounters } from "./layout.ts";
-import { loadAddon } from "./load-addon.ts";
-import type { NativeLane, Segment } from "./native.ts";
-import { Lookouts } from "./observe/lookouts.ts";
-import { type DropSampling, REPORTS, REPORTS_BYTES, setDropSampling } from "./reports.ts";
-import { Watchdog } from "./watchdog.ts";
+import { type CounterLayout, readCounters } from "../counter-layout.ts";
+import { nameInLane } from "../lane-files.ts";
+import { engineDropReasons, flowCounters, laneCounters } from "../layout.ts";
+import { loadAddon } from "../load-addon.ts";
+import type { NativeLane, Segment } from "../native.ts";
+import { Lookouts } from "../observe/lookouts.ts";
+import { type DropSampling, REPORTS, REPORTS_BYTES, setDropSampling } from "../reports.ts";
+import { Watchdog } from "../watchdog.ts";
 import {
   CONTROL_CALLING,
   CONTROL_COMMAND,
@@ -22,7 +20,9 @@ import {
   CONTROL_WORDS,
   TIME_RELEASED,
   TIME_WORDS,
-} from "./worker-protocol.ts";
+} from "../worker-protocol.ts";
+import type { LaneSeat } from "./generation-threads.ts";
+import type { Ready } from "./generation-worker.ts";
 
 export interface EngineLaneOptions {
   /** The chain's state folder. */
@@ -100,6 +100,12 @@ export class EngineLane {
   async released(generation: number, withinMs: number): Promise<void> {
     const deadline = performance.now() + withinMs;
     while (this.running === generation && performance.now() < deadline) await sleep(LOOK_EVERY_MS);
+  }
+
+  /** When the generation has it, or the time is over. */
+  async heldBy(generation: number, withinMs: number): Promise<void> {
+    const deadline = performance.now() + withinMs;
+    while (this.running !== generation && performance.now() < deadline) await sleep(LOOK_EVERY_MS);
   }
 
   /** Live ones. */

@@ -1,12 +1,12 @@
 // The thread of one generation as the engine sees it: its messages as promises.
 import { Worker } from "node:worker_threads";
-import { SluiceError } from "../errors.ts";
-import type { FaultEvidence } from "./faults/evidence.ts";
-import type { LogLevel } from "./instance.ts";
-import type { FaultReport } from "./lane.ts";
-import { loadAddon } from "./load-addon.ts";
-import type { FrameAudit } from "./native.ts";
-import type { WorkerMessage, WorkerSetup } from "./worker-protocol.ts";
+import { SluiceError } from "../../errors.ts";
+import type { FaultEvidence } from "../faults/evidence.ts";
+import type { LogLevel } from "../instance.ts";
+import type { FaultReport } from "../lane.ts";
+import { loadAddon } from "../load-addon.ts";
+import type { FrameAudit } from "../native.ts";
+import type { WorkerMessage, WorkerSetup } from "../worker-protocol.ts";
 
 export type Ready = Extract<WorkerMessage, { kind: "ready" }>;
 
@@ -53,7 +53,7 @@ export class GenerationWorker {
     this.ended.catch(() => {});
     const timer = setTimeout(() => this.#fail(new SluiceError(tooSlow(setup))), READY_WITHIN_MS);
     this.ready.finally(() => clearTimeout(timer)).catch(() => {});
-    this.#worker = new Worker(new URL("worker.ts", import.meta.url), { workerData: setup });
+    this.#worker = new Worker(new URL("../worker.ts", import.meta.url), { workerData: setup });
     this.#listen(listeners);
   }
 

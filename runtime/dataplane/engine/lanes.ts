@@ -1,0 +1,154 @@
+// The lanes of a chain: opened with the first generation that has them, given to one generation after the other, closed
+// with the last one.
+import { setTimeout as sleep } from "node:timers/promises";
+import type { CounterLayout } from "../counter-layout.ts";
+import type { FrameAudit, NativeHandover } from "../native.ts";
+import type { DropSampling } from "../reports.ts";
+import { EngineLane, type EngineLaneOptions } from "./engine-lane.ts";
+import type { GenerationThreads, LaneSeat } from "./generation-threads.ts";
+
+/** Flows have moved to other lanes by then. */
+const MOVED_WITHIN_MS = 10_000;
+const LOOK_EVERY_MS = 5;
+const STOPPED_WITHIN_MS = 2000;
+
+export interface LanesOptions extends Pick<EngineLaneOptions, "folder" | "batchLimitMs"> {
+  readonly handover: NativeHandover;
+  /** That an engine before had: their files are still there. */
+  readonly before: number;
+  /** A function, by its index, does not return. */
+  readonly onHung: (lane: number, offender: number) => void;
+}
+
+export class Lanes {
+  readonly handover: NativeHandover;
+  readonly #options: LanesOptions;
+  /** Those that any generation has, by index. */
+  readonly #lanes: EngineLane[] = [];
+  #ever: number;
+  /** Of the lanes that have ended. */
+  readonly #audits = new Map<number, FrameAudit>();
+  #spreadOver: number;
+
+  constructor(seats: readonly LaneSeat[], first: GenerationThreads, options: LanesOptions) {
+    this.#options = options;
+    this.handover = options.handover;
+    this.#ever = options.before;
+    this.#spreadOver = seats.length;
+    this.open(seats, first);
+  }
+
+  get all(): readonly EngineLane[] {
+    return this.#lanes;
+  }
+
+  get count(): number {
+    return this.#lanes.length;
+  }
+
+  /** Files of all these stay: what they have counted is part of all sums. */
+  get ever(): number {
+    return this.#ever;
+  }
+
+  on(index: number): EngineLane {
+    return this.#lanes[index] as EngineLane;
+  }
+
+  /** Those on which the generation has opened what there is to open. */
+  open(seats: readonly LaneSeat[], generation: GenerationThreads): void {
+    for (const seat of seats) {
+      this.#audits.delete(seat.lane);
+      const { folder, batchLimitMs } = this.#options;
+      const onHung = (offender: number) => this.#options.onHung(seat.lane, offender);
+      const { description } = generation.on(seat.lane);
+      this.#lanes.push(new EngineLane(seat, description, { folder, batchLimitMs, onHung }));
+    }
+    this.#ever = Math.max(this.#ever, this.#lanes.length);
+  }
+
+  /** Between two batches, the generation has its lanes from now on. */
+  giveTo({ setup: { generation }, threads }: GenerationThreads): void {
+    for (const lane of this.#lanes.slice(0, threads.length)) lane.giveTo(generation);
+  }
+
+  /** The one to which a frame's flow belongs. */
+  of(frame: Uint8Array): EngineLane {
+    return this.on(this.handover.laneOf(frame));
+  }
+
+  /** Flows go to that many. */
+  async spreadOver(count: number): Promise<void> {
+    if (count === this.#spreadOver) return;
+    this.#spreadOver = count;
+    this.handover.spreadOver(count);
+    const deadline = performance.now() + MOVED_WITHIN_MS;
+    do {
+      this.wake();
+      await sleep(LOOK_EVERY_MS);
+    } while (!this.handover.settle() && performance.now() < deadline);
+  }
+
+  /** Those from `count` on, whose flows are elsewhere. `generations`: who may have them. */
+  async close(count: number, generations: readonly GenerationThreads[]): Promise<void> {
+    await Promise.all(this.#lanes.splice(count).map((lane) => closeLane(lane, generations)));
+    for (const generation of generations) generation.leaveLanes(count);
+  }
+
+  /** Sockets of ports that no generation has any more. */
+  closePorts(count: number): void {
+    for (const lane of this.#lanes) lane.native.closePorts(count);
+  }
+
+  wake(): void {
+    for (const lane of this.#lanes) lane.wake();
+  }
+
+  stop(): void {
+    for (const lane of this.#lanes) lane.stop();
+  }
+
+  /** When its thread has ended it as it was told to. */
+  noteEnd(lane: number, audit: FrameAudit): void {
+    this.#audits.set(lane, audit);
+  }
+
+  /** What became of all frames; null while a lane has not ended. */
+  get audit(): FrameAudit | null {
+    if (!this.#lanes.every(({ index }) => this.#audits.has(index))) return null;
+    return addAudits([...this.#audits.values()]);
+  }
+
+  countFlows(layout: CounterLayout): number {
+    return this.#lanes.reduce((sum, lane) => sum + lane.countFlows(layout), 0);
+  }
+
+  /** Entries that the running generation still migrates between batches. */
+  get migrationLeft(): number {
+    return this.#lanes.reduce((sum, lane) => sum + lane.migrationLeft, 0);
+  }
+
+  sampleDrops(sampling: DropSampling): void {
+    for (const lane of this.#lanes) lane.sampleDrops(sampling);
+  }
+}
+
+async function closeLane(lane: EngineLane, generations: readonly GenerationThreads[]): Promise<void> {
+  await lane.lookouts.endAll("the lane ends");
+  const holder = generations.find(({ setup }) => setup.generation === lane.running)?.on(lane.index);
+  lane.stop();
+  await Promise.race([holder?.ended, sleep(STOPPED_WITHIN_MS)]);
+  await holder?.terminate();
+}
+
+function addAudits(all: readonly FrameAudit[]): FrameAudit {
+  return all.reduce((sum, each) => ({
+    slots: sum.slots + each.slots,
+    free: sum.free + each.free,
+    fill: sum.fill + each.fill,
+    lane: sum.lane + each.lane,
+    transmit: sum.transmit + each.transmit,
+    doubleFrees: sum.doubleFrees + each.doubleFrees,
+    intact: sum.intact && each.intact,
+  }));
+}

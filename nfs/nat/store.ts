@@ -81,6 +81,8 @@ export class Session {
   families: u8;
   /** PROTOCOL_* (protocols.ts), or what is known of an FTP control connection. */
   control: u32;
+  /** What is known of a connection with SIP: message-store.ts. */
+  connection: u32;
 }
 
 /** Bits of Session.families. */

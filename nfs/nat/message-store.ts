@@ -59,9 +59,14 @@ function giveLost(): bool {
   for (let i: u32 = 0; i < connections.used; i++) {
     const connection = <u32>(FIRST - origin) + i * CONNECTION_BYTES;
     const owner = load<u32>(origin + connection, OWNER);
-    if (owner != 0 && sessionAt(owner).connection != connection) connections.give(connection);
+    if (owner != 0 && !isNamed(connection, sessionAt(owner))) connections.give(connection);
   }
   return connections.live < live;
+}
+
+@inline
+function isNamed(connection: u32, session: Session): bool {
+  return session.flow != 0 && session.connection == connection;
 }
 
 export function messagesFit(): bool {

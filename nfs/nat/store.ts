@@ -57,7 +57,8 @@ export class Block {
 @unmanaged
 @final
 export class Session {
-  next: u32;
+  /** What is known of a connection with SIP (message-store.ts); of an entry that is not in use: the next one. */
+  connection: u32;
   /** The flow's number, 0 for an entry that is not in use. */
   flow: u32;
   mapping: u32;
@@ -81,8 +82,6 @@ export class Session {
   families: u8;
   /** PROTOCOL_* (protocols.ts), or what is known of an FTP control connection. */
   control: u32;
-  /** What is known of a connection with SIP: message-store.ts. */
-  connection: u32;
 }
 
 /** Bits of Session.families. */

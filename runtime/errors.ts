@@ -117,7 +117,7 @@ export const errorKinds = {
 export type ErrorCode = keyof typeof errorKinds;
 
 /** What is allowed and hardly meant: `warning[CODE] WHERE: WHAT`. */
-export const warningCodes = ["build", "unused-function", "unused-port", "unused-option"] as const;
+export const warningCodes = ["build", "unused-function", "unused-port", "unused-option", "spread-missing"] as const;
 
 export type WarningCode = (typeof warningCodes)[number];
 

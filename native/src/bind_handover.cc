@@ -1,10 +1,12 @@
 #include "bind_handover.h"
 
+#include <bit>
 #include <cerrno>
 #include <map>
 #include <mutex>
 
 #include "bind_error.h"
+#include "bind_program.h"
 #include "lane_choice.h"
 #include "parser.h"
 
@@ -41,12 +43,25 @@ uint32_t ChooseLane(Handover& handover, const Napi::Uint8Array& bytes) {
   record.length = record.wire_length = static_cast<uint32_t>(bytes.ByteLength());
   record.link = abi::kLinkEthernet;
   ParseFrame(bytes.Data(), record);
-  return LaneChoice(record, bytes.Data(), handover.detours()).Among(handover.spread().before);
+  return LaneChoice(record, bytes.Data(), handover.detours(), handover.before(handover.spread())).lane();
+}
+
+// Null if there is none.
+std::unique_ptr<SpreadRule> ReadRule(const Napi::Value& value) {
+  if (!value.IsObject()) return nullptr;
+  const auto object = value.As<Napi::Object>();
+  auto rule = std::make_unique<SpreadRule>();
+  rule->hosts = ReadPrefixes(object.Get("hosts"));
+  rule->shared = ReadPrefixes(object.Get("shared"));
+  rule->shared_of = ReadPortNumbers(object.Get("sharedOf"));
+  rule->port_bits = static_cast<uint32_t>(std::bit_width(object.Get("portsInTurn").ToNumber().Uint32Value())) - 1;
+  return rule;
 }
 
 Napi::Value MakeHandover(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  const Holder handover = Handover::Make(info[0].ToNumber().Uint32Value(), info[1].ToNumber().Uint32Value());
+  const Holder handover =
+      Handover::Make(info[0].ToNumber().Uint32Value(), info[1].ToNumber().Uint32Value(), ReadRule(info[2]));
   if (!handover) {
     ThrowSystemError(env, {"eventfd", "lanes", errno, ""});
     return env.Undefined();
@@ -63,7 +78,7 @@ Napi::Value MakeHandover(const Napi::CallbackInfo& info) {
                ThrowSystemError(call.Env(), {"eventfd", "lanes", errno, ""});
              }));
   object.Set("spreadOver", Napi::Function::New(env, [handover](const Napi::CallbackInfo& call) {
-               handover->SpreadOver(call[0].ToNumber().Uint32Value());
+               handover->SpreadOver(call[0].ToNumber().Uint32Value(), ReadRule(call[1]));
              }));
   object.Set("settle", Napi::Function::New(env, [handover](const Napi::CallbackInfo& call) -> Napi::Value {
                return Napi::Boolean::New(call.Env(), handover->Settle());

@@ -320,6 +320,9 @@ void SetFunctions(Napi::Env env, Napi::Object object, const Shared& open) {
       [](const Napi::CallbackInfo& info, Lane& lane) -> Napi::Value { return DescribeAudit(info.Env(), lane.pool()); });
   SetFlowFunctions(env, object, open);
   SetGenerationFunctions(env, object, open);
+  Set(env, object, "isBehind", open, [](const Napi::CallbackInfo& info, Lane& lane) -> Napi::Value {
+    return Napi::Boolean::New(info.Env(), lane.IsBehind());
+  });
   SetGetter(env, object, "received", open, [](Napi::Env inner, Lane& lane) -> Napi::Value {
     return Napi::Number::New(inner, static_cast<double>(lane.received()));
   });

@@ -57,6 +57,14 @@ std::vector<PortRange> Ranges(const Napi::Array& list) {
 
 }  // namespace
 
+std::vector<Prefix> ReadPrefixes(const Napi::Value& list) {
+  return list.IsArray() ? Prefixes(list.As<Napi::Array>()) : std::vector<Prefix>();
+}
+
+std::vector<uint8_t> ReadPortNumbers(const Napi::Value& list) {
+  return list.IsArray() ? Numbers<uint8_t>(list.As<Napi::Array>()) : std::vector<uint8_t>();
+}
+
 Match ReadMatch(const Napi::Object& object) {
   return {
       .sources = Prefixes(List(object, "sources")),
@@ -280,10 +288,11 @@ void ReadAnswers(const Napi::Array& by_port, const LaneConfig& config, Program* 
   bool answers = false;
   for (uint32_t port = 0; port < program->port_counters.size(); ++port) {
     const Napi::Value list = by_port.Get(port);
-    program->answers.push_back(list.IsArray() ? Prefixes(list.As<Napi::Array>()) : std::vector<Prefix>());
+    program->answers.push_back(ReadPrefixes(list));
     answers = answers || !program->answers.back().empty();
   }
-  if (answers) program->hosts = config.handover ? config.handover->hosts() : std::make_shared<HostTable>();
+  const bool shared = config.handover && config.lane_count == 1;
+  if (answers) program->hosts = shared ? config.handover->hosts() : std::make_shared<HostTable>();
 }
 
 // A queue of events for each function that takes them.
@@ -326,9 +335,8 @@ std::optional<LaneConfig> ReadLaneConfig(const Napi::Object& options) {
   const bool sound = std::has_single_bit(config.slot_bytes) && config.slot_bytes > kHeadroomBytes &&
                      config.umem->bytes() % config.slot_bytes == 0 &&
                      config.umem->bytes() + config.frames_address <= abi::kMemoryBase && config.batch_limit >= 1 &&
-                     config.batch_limit <= abi::kBatchCapacity &&
-                     (config.handover || config.lane_index < config.lane_count) && config.lane_counters != nullptr &&
-                     config.lane_use != nullptr;
+                     config.batch_limit <= abi::kBatchCapacity && (config.handover || config.lane_count == 1) &&
+                     config.lane_counters != nullptr && config.lane_use != nullptr;
   if (!sound) return std::nullopt;
   if (options.Get("flows").IsObject() && !ReadFlows(options.Get("flows").As<Napi::Object>(), &config)) {
     return std::nullopt;

@@ -84,6 +84,7 @@ void Detours::NoteFragments(const FragmentKey& key, int32_t lane) {
   const bool is_known = (place.load(std::memory_order_relaxed) & ~kLaneMask) == word;
   if (lane >= 0) {
     place.store(word | static_cast<uint32_t>(lane), std::memory_order_relaxed);
+    notes_.fetch_add(1, std::memory_order_release);
   } else if (is_known) {  // an earlier packet's
     place.store(0, std::memory_order_relaxed);
   }

@@ -3,8 +3,8 @@
 //
 // An entry is one word, the key's hash with the lane in its lowest bits. Two keys of 60 equal bits are taken for one.
 //
-// A packet's later fragments have no ports: they follow its first one, if that came before them. The last 4096 such
-// packets are known, less where two have the same place.
+// A packet's later fragments have no ports: they follow its first one. The last 4096 such packets are known, less where
+// two have the same place.
 #pragma once
 
 #include <array>
@@ -30,6 +30,8 @@ class Detours {
   // Of a packet whose first fragment has come; -1: it takes no detour.
   void NoteFragments(const FragmentKey& key, int32_t lane);
   int32_t FindFragments(const FragmentKey& key) const;
+  // Changes when a packet's lane has been noted.
+  uint64_t notes() const { return notes_.load(std::memory_order_acquire); }
 
   // Entries at the moment; fragments do not count.
   uint32_t size() const { return size_.load(std::memory_order_relaxed); }
@@ -42,6 +44,7 @@ class Detours {
   const uint64_t mask_;                       // of buckets
   std::unique_ptr<Word[]> words_;
   std::atomic<uint32_t> size_ = 0;
+  std::atomic<uint64_t> notes_ = 0;
   std::array<Word, kPackets> packets_{};
 };
 

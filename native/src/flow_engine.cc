@@ -574,8 +574,15 @@ void FlowEngine::PutIn(const uint8_t* from, uint64_t now_ns) {
   Touch(flow);
 }
 
-// By its addresses the key would be another lane's.
-bool FlowEngine::IsElsewhere(const FlowKey& key) const { return HashAddresses(key) % lanes_.lanes != lanes_.lane; }
+// Without a detour the key would be another lane's.
+bool FlowEngine::IsElsewhere(const FlowKey& key) const { return lanes_.spread.LaneOf(key) != lanes_.lane; }
+
+bool FlowEngine::ReleaseAstray() {
+  const uint64_t notes = lanes_.detours->notes();
+  if (notes == notes_seen_) return false;
+  notes_seen_ = notes;
+  return fragments_->Leave(*lanes_.detours, lanes_.lane);
+}
 
 void FlowEngine::RemoveDetour(uint32_t flow) {
   const FlowKey* second = table_->KeyOf(flow, 1);

@@ -25,6 +25,7 @@
 #include "record.h"
 #include "report_ring.h"
 #include "segment.h"
+#include "spread_rule.h"
 #include "stream_table.h"
 #include "tcp_tracker.h"
 
@@ -99,7 +100,7 @@ static_assert(sizeof(FlowReport) == layout::kFlowReportBytes);
 struct FlowLanes {
   Detours* detours = nullptr;
   uint32_t lane = 0;
-  uint32_t lanes = 1;
+  LaneSpread spread;
 };
 
 // What a lane hands to another one of a flow; its columns follow.
@@ -158,7 +159,10 @@ class FlowEngine {
 
   // Frames of second tuples find their lane from now on, whatever their addresses say.
   void ShareLanes(const FlowLanes& lanes);
-  void SpreadOver(uint32_t lanes) { lanes_.lanes = lanes; }
+  void SpreadOver(const LaneSpread& spread) { lanes_.spread = spread; }
+  // Fragments that wait here for a first one that another lane has got are released.
+  bool ReleaseAstray();
+  bool holds_fragments() const { return fragments_->holds(); }
 
   // The flow goes to another lane: written to `to`, which has room for moved_bytes(), and gone without a word.
   void TakeOut(uint32_t flow, uint8_t* to);
@@ -276,6 +280,7 @@ class FlowEngine {
   bool table_changed_ = false;
   TouchedFlows* touched_ = nullptr;
   FlowLanes lanes_;
+  uint64_t notes_seen_ = 0;  // of detours
 
   uint32_t wanted_ = 0;  // the union of all masks
   std::vector<FlowSubscriber> own_subscribers_;

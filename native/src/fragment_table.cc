@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "detours.h"
 #include "fragment_header.h"
 #include "fragment_packets.h"
 #include "held_queue.h"
@@ -69,6 +70,24 @@ class Table final : public FragmentTable {
   }
 
   uint64_t Next() const override { return abandoned_.count > 0 ? 0 : packets_.FirstDeadline(FragmentStage::kWaiting); }
+
+  bool Leave(const Detours& detours, uint32_t lane) override {
+    const uint32_t waiting = waiting_frames_;
+    uint32_t next;
+    for (uint32_t index = packets_.First(FragmentStage::kWaiting); index != kNoIndex; index = next) {
+      next = packets_[index].after_in_stage;
+      FragmentKey key = packets_[index].key;
+      key.zone = 0;  // of which lanes know nothing
+      const int32_t first = detours.FindFragments(key);
+      if (first < 0 || static_cast<uint32_t>(first) == lane) continue;
+      waiting_frames_ -= packets_[index].held.count;
+      held_.Move(packets_[index].held, released_);
+      packets_.Erase(index);
+    }
+    return waiting_frames_ != waiting;
+  }
+
+  bool holds() const override { return waiting_frames_ > 0; }
 
   uint64_t evicted() const override { return evicted_; }
 

@@ -23,6 +23,8 @@
 
 namespace sluice {
 
+class Detours;
+
 enum class FragmentVerdict : uint8_t {
   kPass,  // ports and `ip_proto` are those of the whole packet
   kHold,  // came before the first fragment: the table keeps the frame
@@ -83,6 +85,12 @@ class FragmentTable {
   virtual uint32_t Expired(uint64_t now_ns, std::span<HeldFragment> out) = 0;
   // The earliest time at which Expired has something, 0 if it has already, or UINT64_MAX.
   virtual uint64_t Next() const = 0;
+
+  // With several lanes: packets that wait here, and whose first fragment went to another lane, are released and
+  // forgotten. False if there was none.
+  virtual bool Leave(const Detours& detours, uint32_t lane) = 0;
+  // Whether any frame is held.
+  virtual bool holds() const = 0;
 
   // Packets that were forgotten before their time, to make room for newer ones.
   virtual uint64_t evicted() const = 0;

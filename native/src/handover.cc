@@ -14,12 +14,13 @@ constexpr uint32_t kRingBytes = 2 << 20;
 
 }  // namespace
 
-std::shared_ptr<Handover> Handover::Make(uint32_t lanes, uint32_t flows) {
+std::shared_ptr<Handover> Handover::Make(uint32_t lanes, uint32_t flows, std::unique_ptr<SpreadRule> rule) {
   std::shared_ptr<Handover> handover(new Handover());
   handover->detours_ = std::make_unique<Detours>(flows);
   if (!handover->AddLanes(lanes)) return nullptr;
   const auto count = static_cast<uint8_t>(lanes);
-  handover->spread_ = Spread{count, count, 0};
+  const uint8_t number = handover->NumberOf(std::move(rule), 0);
+  handover->spread_ = Spread{count, count, 0, number, number};
   return handover;
 }
 
@@ -50,11 +51,21 @@ std::shared_ptr<RouteMirror> Handover::FollowRoutes(SystemError* error) {
 }
 
 // Going back before all have moved: whoever has a flow finds its lane either way.
-void Handover::SpreadOver(uint32_t lanes) {
+void Handover::SpreadOver(uint32_t lanes, std::unique_ptr<SpreadRule> rule) {
   const Spread spread = this->spread();
   spread_lanes_ = std::max<uint32_t>(spread.now, lanes);
-  spread_.store({spread.now, static_cast<uint8_t>(lanes), static_cast<uint8_t>(spread.epoch + 1)},
+  const uint8_t number = NumberOf(std::move(rule), spread.rule);
+  spread_.store({spread.now, static_cast<uint8_t>(lanes), static_cast<uint8_t>(spread.epoch + 1), spread.rule, number},
                 std::memory_order_release);
+}
+
+// That of `current`, if it is the same.
+uint8_t Handover::NumberOf(std::unique_ptr<SpreadRule> rule, uint8_t current) {
+  if (!rule) return 0;
+  if (rules_[current] && *rules_[current] == *rule) return current;
+  last_rule_ = last_rule_ == UINT8_MAX ? 1 : last_rule_ + 1;
+  rules_[last_rule_] = std::move(rule);
+  return last_rule_;
 }
 
 bool Handover::Settle() {
@@ -63,7 +74,8 @@ bool Handover::Settle() {
   for (uint32_t lane = 0; lane < spread.before; ++lane) {
     if (seats_[lane].moved.load(std::memory_order_acquire) != spread.epoch) return false;
   }
-  spread_.store({spread.now, spread.now, static_cast<uint8_t>(spread.epoch + 1)}, std::memory_order_release);
+  spread_.store({spread.now, spread.now, static_cast<uint8_t>(spread.epoch + 1), spread.rule, spread.rule},
+                std::memory_order_release);
   return false;
 }
 

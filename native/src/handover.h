@@ -18,26 +18,31 @@
 #include "lane_ring.h"
 #include "port.h"
 #include "route_mirror.h"
+#include "spread_rule.h"
 #include "system_error.h"
 
 namespace sluice {
 
-// Over how many lanes flows are spread. While they move, frames still go to the lane that had their flow; that lane
-// gives the flow away with the first of them, or when it gets round to it.
-struct alignas(4) Spread {
-  uint8_t before;  // lanes; the same as `now`: no flow moves
+// Over how many lanes flows are spread, and by which rule. While they move, frames still go to the lane that had their
+// flow; that lane gives the flow away with the first of them, or when it gets round to it.
+struct alignas(8) Spread {
+  uint8_t before;  // lanes
   uint8_t now;
   uint8_t epoch;  // counts changes, modulo 256
+  uint8_t rule_before = 0;
+  uint8_t rule = 0;
+  uint8_t reserved[3] = {};
 
-  bool moves() const { return before != now; }
+  bool moves() const { return before != now || rule_before != rule; }
 };
 
 class Handover {
  public:
   static constexpr uint32_t kLanesMax = 16;
 
-  // Null if there is no memory or no descriptor for it. `flows`: the capacity of all lanes' tables together.
-  static std::shared_ptr<Handover> Make(uint32_t lanes, uint32_t flows);
+  // Null if there is no memory or no descriptor for it. `flows`: the capacity of all lanes' tables together. Without a
+  // rule flows are spread by their addresses.
+  static std::shared_ptr<Handover> Make(uint32_t lanes, uint32_t flows, std::unique_ptr<SpreadRule> rule = nullptr);
   ~Handover();
   Handover(const Handover&) = delete;
   Handover& operator=(const Handover&) = delete;
@@ -49,7 +54,10 @@ class Handover {
 
   // Anybody's, and one at a time: from each lane's next turn on, flows are spread over so many.
   Spread spread() const { return spread_.load(std::memory_order_acquire); }
-  void SpreadOver(uint32_t lanes);
+  void SpreadOver(uint32_t lanes, std::unique_ptr<SpreadRule> rule = nullptr);
+  // What a spread's numbers stand for.
+  LaneSpread before(const Spread& spread) const { return {rules_[spread.rule_before].get(), spread.before}; }
+  LaneSpread now(const Spread& spread) const { return {rules_[spread.rule].get(), spread.now}; }
   // Whether all flows are where they belong by now, frames go to them directly, and nothing is on its way to a lane
   // that has none any more.
   bool Settle();
@@ -72,6 +80,20 @@ class Handover {
   // Readable when the lane has been woken.
   int descriptor(uint32_t lane) const { return seats_[lane].descriptor; }
 
+  // Whether the lane has anything to take.
+  bool is_empty(uint32_t lane) const;
+
+  // Where all lanes receive all frames, one after the other: the lane of the frame is decided once, by the first that
+  // asks. What that lane does with it may be different ways for later frames.
+  template <typename Choose>
+  uint32_t Agree(uint64_t number, Choose choose) {
+    if (agreed_number_ != number) {
+      agreed_lane_ = choose();
+      agreed_number_ = number;
+    }
+    return agreed_lane_;
+  }
+
   // Flows that come to another lane than their addresses say.
   Detours& detours() { return *detours_; }
   // What any of them knows of hosts; on any thread.
@@ -81,8 +103,8 @@ class Handover {
 
  private:
   Handover() = default;
-  bool is_empty(uint32_t lane) const;
   bool is_quiet() const;
+  uint8_t NumberOf(std::unique_ptr<SpreadRule> rule, uint8_t current);
 
   struct alignas(64) Seat {
     std::atomic<bool> sleeps = false;
@@ -94,6 +116,11 @@ class Handover {
 
   std::atomic<uint32_t> lanes_ = 0;
   std::atomic<Spread> spread_ = Spread{1, 1, 0};
+  // By number; 0 is none. Numbers come again after 255 changes, each of which has waited for its flows.
+  std::array<std::unique_ptr<SpreadRule>, 256> rules_;
+  uint8_t last_rule_ = 0;
+  uint64_t agreed_number_ = 0;
+  uint32_t agreed_lane_ = 0;
   uint32_t spread_lanes_ = 1;  // that have flows before or after the last change: of who asks for it
   std::array<Seat, kLanesMax> seats_;
   std::array<std::unique_ptr<LaneRing>, kLanesMax * kLanesMax> rings_;

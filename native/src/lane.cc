@@ -36,7 +36,7 @@ enum EngineReason : uint32_t {
 constexpr uint32_t kPortsCapacity = 255;
 // More than the fragments that one batch can release.
 constexpr uint32_t kPendingCapacity = 4096;
-// With frames that wait for a host.
+// With frames that wait for a host, or for their first fragment.
 constexpr int kLookAgainMs = 5;
 
 PortCounters ReadPortCounters(const uint64_t* from) {
@@ -83,7 +83,7 @@ Lane::Lane(LaneConfig config, std::shared_ptr<Program> program)
     config_.handover->NoteSeen(config_.lane_index, spread_.epoch);
     DiscardHanded();
     moving_flow_.reserve(kMovedFlowBytes);
-    config_.flows->ShareLanes({&config_.handover->detours(), config_.lane_index, spread_.now});
+    config_.flows->ShareLanes({&config_.handover->detours(), config_.lane_index, spread_now()});
   }
   Install(std::move(program));
   if (config_.flows) flows_before_ = ReadFlowCounters();
@@ -210,23 +210,30 @@ int32_t Lane::Inhale() {
   if (config_.handover) FollowSpread();
   if (router_) RefreshRoutes();
   BeginMirrors();
+  if (spread_.now > 1) ReleaseAstray();
   TakePending();
-  const uint32_t pending = arrived_;
+  uint32_t pending = arrived_;
   if (test_frame_.waiting()) AdmitTestFrame();
   const uint32_t handed = arrived_;
+  handed_on_ = 0;
+  has_turned_ = false;
   if (config_.handover) TakeHanded();
   const uint32_t fresh = arrived_;
   Receive();
   if (arrived_ == 0) return -1;
   ParseBatch(config_.umem->data(), config_.frames_address, records_, arrivals_.data(), arrived_);
-  if (config_.handover) {
-    HandOver(handed, fresh);
-  } else if (config_.lane_count > 1) {
-    LeaveToOthers(pending);
+  const uint32_t astray = are_astray_ ? GiveAstray(pending) : 0;
+  pending -= astray;
+  if (receives_all()) {
+    LeaveToOthers(fresh - astray);
+  } else if (config_.handover) {
+    HandOver(handed - astray, fresh - astray);
   }
-  received_ += arrived_ - pending;
+  left_ |= astray > 0;
+  const uint32_t received = arrived_ - pending - handed_on_;
+  received_ += received;
   if (arrived_ > 0) ++Use(layout::kLaneUseCountersCount + CallHistogram::SizeBucket(arrived_));
-  Count(layout::kLaneCountersReceived, arrived_ - pending);
+  Count(layout::kLaneCountersReceived, received);
   if (arrived_ == 0) return -1;
   TrackFlows();
   if (mirrored_) MirrorFrames(pending);
@@ -305,10 +312,10 @@ void Lane::AdmitNew(uint32_t port, std::span<const Frame> frames) {
   for (const Frame& frame : frames) Admit(port, frame, ++number_);
 }
 
-void Lane::Admit(uint32_t port, const Frame& frame, uint64_t number) {
+void Lane::Admit(uint32_t port, const Frame& frame, uint64_t number, uint32_t entered) {
   const uint32_t index = arrived_++;
   if (config_.virtual_clock) clock_ns_ = std::max(clock_ns_, frame.time_ns);
-  flights_[index] = {frame, number};
+  flights_[index] = {frame, number, static_cast<uint8_t>(entered)};
   changed_[index] = is_routed_[index] = is_turned_[index] = false;
   Record& record = records_[index];
   record = {};
@@ -324,7 +331,10 @@ void Lane::Admit(uint32_t port, const Frame& frame, uint64_t number) {
 void Lane::LeaveToOthers(uint32_t first) {
   uint32_t kept = first;
   for (uint32_t index = first; index < arrived_; ++index) {
-    if (LaneOf(records_[index], BytesOf(records_[index]), config_.lane_count) != config_.lane_index) {
+    const uint32_t lane = config_.handover->Agree(flights_[index].number, [&] {
+      return LaneChoice(records_[index], BytesOf(records_[index]), config_.handover->detours(), spread_now()).lane();
+    });
+    if (lane != config_.lane_index) {
       if (config_.flows) config_.flows->PassTime(flights_[index].frame.time_ns);
       if (answers_) Overhear(index);
       Free(index);
@@ -476,6 +486,7 @@ void Lane::Carry(uint32_t index, uint32_t record_index, const Result& shared) {
     case abi::kVerdictTransmit:
       hop.counters[layout::kHopCountersTransmit] += 1;
       is_turned_[record_index] = true;
+      has_turned_ = true;
       return Send(record_index, -1 - static_cast<Target>(result.target), from);
     case abi::kVerdictBranch:
       hop.counters[layout::kHopCountersBranch] += 1;
@@ -613,7 +624,7 @@ void Lane::Note(uint32_t record_index, int32_t hop, uint32_t kind, uint32_t to, 
       .hop = static_cast<int16_t>(hop),
       .reason = static_cast<uint16_t>(reason),
       .kind = static_cast<uint8_t>(kind),
-      .port = record.port,
+      .port = flight.entered,
       .to = static_cast<uint8_t>(to),
       .engine = engine,
       .record = static_cast<uint16_t>(record_index),
@@ -628,10 +639,7 @@ uint32_t Lane::Exhale() {
   for (const auto& port : active()) port->Flush();
   MoveClock();
   if (config_.flows) {
-    HeldFragment released;
-    while (pending_.size() < kPendingCapacity && config_.flows->Released({&released, 1}) > 0) {
-      pending_.push_back(released);
-    }
+    TakeReleased();
     config_.flows->Expire(clock_ns_, config_.virtual_clock);
     AbandonFragments(clock_ns_);
   }
@@ -645,6 +653,14 @@ uint32_t Lane::Exhale() {
   return (arrived_ > 0 || left_ || spread_.moves() || !pending_.empty() ? layout::kExhaleBusy : 0) |
          (TickIsDue() ? layout::kExhaleTick : 0) | (EventsAreDue() ? layout::kExhaleEvents : 0) |
          (bad_result_.is_held ? layout::kExhaleBadResult : 0);
+}
+
+// Fragments that do not wait any more: they come in again.
+void Lane::TakeReleased() {
+  HeldFragment released;
+  while (pending_.size() < kPendingCapacity && config_.flows->Released({&released, 1}) > 0) {
+    pending_.push_back(released);
+  }
 }
 
 // With the frames' clock, time passes up to the next frame before it is received: what is due happens before it.
@@ -670,7 +686,7 @@ void Lane::AbandonFragments(uint64_t now_ns) {
 
 void Lane::DropHeld(const HeldFragment& held) {
   const uint32_t index = abi::kBatchCapacity + extra_++;
-  flights_[index] = {held.frame, held.number};
+  flights_[index] = {held.frame, held.number, held.port};
   is_routed_[index] = is_turned_[index] = false;
   records_[index] = {};
   records_[index].frame = config_.frames_address + held.frame.offset;
@@ -692,6 +708,7 @@ bool Lane::TickIsDue() {
 }
 
 void Lane::Transmit() {
+  if (has_turned_ && spread_.now > 1) PassTurned();
   if (routes_)
     RouteFrames();
   else if (route_queue_.count > 0)
@@ -774,8 +791,9 @@ FlowEngine::Counters Lane::ReadFlowCounters() const {
 // ---- between turns ----
 
 void Lane::Wait(int timeout_ms) {
-  // The answer may come to another lane.
-  if (config_.handover && !waiting_for_hosts_.empty()) timeout_ms = std::min(timeout_ms, kLookAgainMs);
+  // The answer, or the first fragment, may come to another lane.
+  const bool looks_again = !waiting_for_hosts_.empty() || (config_.flows && config_.flows->holds_fragments());
+  if (spread_.now > 1 && looks_again) timeout_ms = std::min(timeout_ms, kLookAgainMs);
   std::array<pollfd, 64> descriptors;
   nfds_t count = 0;
   descriptors[count++] = {wake_, POLLIN, 0};
@@ -821,6 +839,12 @@ void Lane::EndFlows() {
 }
 
 uint32_t Lane::TakeOutcomes() { return outcome_count_; }
+
+bool Lane::IsBehind() {
+  if (!config_.handover) return !pending_.empty();
+  ReleaseAstray();
+  return !pending_.empty() || !config_.handover->is_empty(config_.lane_index);
+}
 
 int32_t Lane::RecordOf(uint64_t number) const {
   for (uint32_t index = 0; index < arrived_; ++index) {

@@ -68,10 +68,10 @@ struct LaneConfig {
   bool virtual_clock;
   bool keep_outcomes;
   bool keep_bad_results = false;
-  // Above 1: every lane receives all frames, and keeps those that LaneOf says are its own.
+  // Above 1: every lane receives all frames, one after the other on one thread, and keeps its own.
   uint32_t lane_count = 1;
   uint32_t lane_index = 0;
-  std::shared_ptr<Handover> handover;  // then each receives what its queues bring, and hands over what is not its own
+  std::shared_ptr<Handover> handover;  // of several lanes; else each receives what its queues bring, and hands over
   uint64_t* lane_counters;
   uint64_t* lane_use;                   // layout::kLaneUseCounters*, then layout::kCallSizeBuckets
   std::unique_ptr<ReportRing> reports;  // null: nothing is reported
@@ -175,6 +175,8 @@ class Lane {
   uint32_t TakeOutcomes();
 
   uint64_t NextTime();
+  // Whether there is something that is to be done before it receives more: for lanes that all receive the same.
+  bool IsBehind();
   // With the frames' clock: it is at least so late.
   void PassTime(uint64_t time_ns) { clock_ns_ = std::max(clock_ns_, time_ns); }
   uint64_t received() const { return received_; }
@@ -203,6 +205,7 @@ class Lane {
   struct Flight {
     Frame frame;
     uint64_t number;
+    uint8_t entered;  // the port that received it, perhaps another lane's; the record has where it came in last
   };
 
   std::span<const std::unique_ptr<Port>> active() const { return {ports_.data(), active_}; }
@@ -211,7 +214,8 @@ class Lane {
   uint32_t Receive();
   uint32_t ReceiveInTurn();
   uint32_t ReceiveInTime();
-  void Admit(uint32_t port, const Frame& frame, uint64_t number);
+  void Admit(uint32_t port, const Frame& frame, uint64_t number) { Admit(port, frame, number, port); }
+  void Admit(uint32_t port, const Frame& frame, uint64_t number, uint32_t entered);
   void AdmitNew(uint32_t port, std::span<const Frame> frames);
   void TakePending();
   void AdmitTestFrame();
@@ -219,14 +223,25 @@ class Lane {
   void LeaveToOthers(uint32_t first);
   // lane_handover.cc
   void FollowSpread();
+  LaneSpread spread_now() const;
+  LaneSpread spread_before() const;
   void TakeHanded();
   void DiscardHanded();
   void TakeFlow(const uint8_t* from);
   void HandOver(uint32_t handed, uint32_t fresh);
   bool GiveAway(uint32_t record_index);
   bool GiveFlow(uint32_t flow, uint32_t lane);
+  bool Give(uint32_t record_index, uint32_t lane, uint32_t port, uint8_t kind);
+  bool receives_all() const { return config_.lane_count > 1; }
   void MoveFlows();
   void Refuse(uint32_t record_index);
+  // lane_turned.cc
+  void ReleaseAstray();
+  uint32_t GiveAstray(uint32_t pending);
+  bool GiveFragment(uint32_t record_index);
+  void PassTurned();
+  bool PassOn(uint32_t record_index, uint32_t port);
+  void TakeReleased();
   void TrackFlows();
   void Classify();
   const Path* FindPath(const Record& record) const;
@@ -282,6 +297,7 @@ class Lane {
   };
   void RefreshRoutes();
   void DescribePorts();
+  void FindSharedOwn();
   void TellOwnAddresses();
   void NoteOriginals();
   void RouteFrames();
@@ -375,9 +391,13 @@ class Lane {
   uint32_t extra_ = 0;                 // records in use behind those of the batch
   std::array<uint16_t, abi::kBatchCapacity> arrivals_;
   uint32_t arrived_ = 0;
-  bool left_ = false;       // frames of this turn to other lanes
-  Spread spread_{1, 1, 0};  // as it was when the turn began
-  uint32_t moved_ = 0;      // flows up to this number are where they belong
+  bool left_ = false;        // frames of this turn to other lanes
+  bool are_astray_ = false;  // of the pending ones some are another lane's
+  bool has_turned_ = false;  // a function has chosen a port in this turn
+  uint32_t handed_on_ = 0;   // of the batch: that another lane has received, and counted
+  Spread spread_{1, 1, 0};   // as it was when the turn began
+  OwnAddresses shared_own_;  // of the ports that the spread names
+  uint32_t moved_ = 0;       // flows up to this number are where they belong
   static constexpr size_t kMovedFlowBytes = 1 << 16;
   std::vector<uint8_t> moving_flow_;               // reserved once
   std::array<bool, abi::kBatchCapacity> settled_;  // of the batch: the frame stays whatever its addresses say

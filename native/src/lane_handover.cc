@@ -20,17 +20,31 @@ void Lane::FollowSpread() {
     spread_ = spread;
     config_.handover->NoteSeen(config_.lane_index, spread.epoch);
     moved_ = 0;
+    FindSharedOwn();
     if (config_.flows) {
-      config_.flows->SpreadOver(spread.now);
+      config_.flows->SpreadOver(spread_now());
       moving_flow_.resize(config_.flows->moved_bytes());
     }
   }
   if (spread_.moves()) MoveFlows();
 }
 
+LaneSpread Lane::spread_now() const {
+  LaneSpread spread = config_.handover->now(spread_);
+  spread.own = &shared_own_;
+  return spread;
+}
+
+LaneSpread Lane::spread_before() const {
+  LaneSpread spread = config_.handover->before(spread_);
+  spread.own = &shared_own_;
+  return spread;
+}
+
 // What other lanes have handed over. It is copied into slots of this lane; where there is none it waits.
 void Lane::TakeHanded() {
   const uint32_t lanes = config_.handover->lanes();
+  handed_on_ = 0;
   const uint32_t limit = arrived_ + (config_.batch_limit - arrived_ + 1) / 2;
   for (uint32_t from = 0; from < lanes; ++from) {
     if (from == config_.lane_index) continue;
@@ -47,8 +61,11 @@ void Lane::TakeHanded() {
       std::memcpy(config_.umem->data() + offset, bytes, front->length);
       // Who gave it by an older spread did not know that its flow may have gone on.
       const auto age = static_cast<int8_t>(front->epoch - spread_.epoch);
-      settled_[arrived_] = front->kind == kHandedOwn && age >= 0;
-      Admit(front->port, {offset, front->length, front->wire_length, front->link, false, 0}, ++number_);
+      settled_[arrived_] = front->kind == kHandedOn || (front->kind == kHandedOwn && age >= 0);
+      if (front->kind == kHandedOn) ++handed_on_;
+      const uint64_t number = receives_all() ? front->number : ++number_;
+      Admit(front->port, {offset, front->length, front->wire_length, front->link, false, front->time_ns}, number,
+            front->entered);
     }
   }
 }
@@ -91,9 +108,9 @@ void Lane::HandOver(uint32_t handed, uint32_t fresh) {
 bool Lane::GiveAway(uint32_t index) {
   const Record& record = records_[index];
   const uint8_t* bytes = BytesOf(record);
-  const LaneChoice choice(record, bytes, config_.handover->detours());
-  const uint32_t owner = choice.Among(spread_.now);
-  const uint32_t before = spread_.moves() ? choice.Among(spread_.before) : owner;
+  const LaneChoice choice(record, bytes, config_.handover->detours(), spread_now());
+  const uint32_t owner = choice.lane();
+  const uint32_t before = spread_.moves() ? choice.Among(spread_before()) : owner;
   const bool passes = before != config_.lane_index;
   const uint32_t lane = passes ? before : owner;
   if (lane == config_.lane_index) return false;
@@ -101,16 +118,24 @@ bool Lane::GiveAway(uint32_t index) {
     const uint32_t flow = config_.flows->FlowOf(record, bytes);
     if (flow != 0 && !GiveFlow(flow, lane)) return Refuse(index), true;
   }
-  const Frame& frame = flights_[index].frame;
-  const HandedFrame head = {.length = frame.length,
-                            .wire_length = frame.wire_length,
-                            .port = record.port,
-                            .link = frame.link,
-                            .epoch = spread_.epoch,
-                            .kind = lane == owner ? kHandedOwn : kHandedFrame};
-  if (!config_.handover->Give(config_.lane_index, lane, head, bytes)) return Refuse(index), true;
+  if (!Give(index, lane, record.port, lane == owner ? kHandedOwn : kHandedFrame)) return Refuse(index), true;
   Free(index);
   return true;
+}
+
+// False if the other lane has no room. There it comes in at that port.
+bool Lane::Give(uint32_t index, uint32_t lane, uint32_t port, uint8_t kind) {
+  const auto& [frame, number, entered] = flights_[index];
+  const HandedFrame head = {.length = frame.length,
+                            .wire_length = frame.wire_length,
+                            .port = static_cast<uint8_t>(port),
+                            .link = frame.link,
+                            .epoch = spread_.epoch,
+                            .kind = kind,
+                            .number = number,
+                            .entered = entered,
+                            .time_ns = frame.time_ns};
+  return config_.handover->Give(config_.lane_index, lane, head, BytesOf(records_[index]));
 }
 
 // False if the other lane has no room: the flow stays for now.
@@ -125,12 +150,13 @@ bool Lane::GiveFlow(uint32_t flow, uint32_t lane) {
 // Some more of those that nobody has asked for.
 void Lane::MoveFlows() {
   const FlowTable* table = config_.flows ? &config_.flows->table() : nullptr;
+  const LaneSpread now = spread_now();
   const uint32_t used = table ? table->used() : 0;
   uint32_t given = 0;
   for (uint32_t looked = 0; moved_ < used && looked < kLookedAt && given < kGivenAway; ++looked) {
     const uint32_t flow = moved_ + 1;
     if (table->IsLive(flow)) {
-      const uint32_t lane = LaneOfFlow(*table->KeyOf(flow, 0), spread_.now);
+      const uint32_t lane = LaneOfFlow(*table->KeyOf(flow, 0), now);
       if (lane != config_.lane_index) {
         if (!GiveFlow(flow, lane)) break;
         ++given;

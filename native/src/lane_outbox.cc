@@ -165,7 +165,7 @@ bool Lane::Emit(uint32_t port, std::span<const uint8_t> bytes) {
   const uint32_t offset = slot * config_.slot_bytes + kHeadroomBytes;
   const auto length = static_cast<uint32_t>(bytes.size());
   std::memcpy(config_.umem->data() + offset, bytes.data(), length);
-  flights_[index] = {{offset, length, length, abi::kLinkEthernet, false, clock_ns_}, 0};
+  flights_[index] = {{offset, length, length, abi::kLinkEthernet, false, clock_ns_}, 0, static_cast<uint8_t>(port)};
   is_routed_[index] = is_turned_[index] = false;
   records_[index] = {};
   records_[index].frame = config_.frames_address + offset;

@@ -15,13 +15,17 @@ struct HandedFrame {
   uint32_t wire_length;
   uint8_t port;
   uint8_t link;
-  uint8_t epoch;  // of the spread by which it was given
-  uint8_t kind;   // kHanded*
+  uint8_t epoch;         // of the spread by which it was given
+  uint8_t kind;          // kHanded*
+  uint64_t number : 56;  // in replay, where frames keep it whatever lane has them
+  uint64_t entered : 8;  // the port at which the chain received it
+  uint64_t time_ns;
 };
 inline constexpr uint8_t kHandedFrame = 0;  // for the lane to look at: it may belong to another one by now
 inline constexpr uint8_t kHandedOwn = 1;    // a frame of the lane's own
 inline constexpr uint8_t kHandedFlow = 2;   // MovedFlow, columns
-static_assert(sizeof(HandedFrame) == 16);
+inline constexpr uint8_t kHandedOn = 3;     // a frame of the lane's own that another one has received, and counted
+static_assert(sizeof(HandedFrame) == 32);
 
 class LaneRing {
  public:

@@ -68,6 +68,22 @@ void Lane::DescribePorts() {
     if (!link->addresses4.empty()) put(abi::kPortAddress4, LoadBig32(link->addresses4.front().data()));
     if (!link->addresses6.empty()) std::memcpy(at + abi::kPortAddress6, link->addresses6.front().data(), 16);
   }
+  FindSharedOwn();
+}
+
+// Of ports whose addresses hosts share, by the rule of now or of before: a flow that moves has the address by both.
+void Lane::FindSharedOwn() {
+  shared_own_.clear();
+  if (!config_.handover || !router_) return;
+  for (const LaneSpread& spread : {spread_now(), spread_before()}) {
+    if (spread.rule == nullptr) continue;
+    for (const uint8_t port : spread.rule->shared_of) {
+      const Link* link = port < routed_ports_.size() ? router_->LinkOf(port) : nullptr;
+      if (link == nullptr) continue;
+      for (const AddressBytes& each : link->addresses4) shared_own_.push_back({each, 4, 32});
+      for (const AddressBytes& each : link->addresses6) shared_own_.push_back({each, 6, 128});
+    }
+  }
 }
 
 // ---- what errors quote ----
@@ -203,7 +219,7 @@ bool Lane::ToKernel(uint32_t index) {
 int32_t Lane::TakeRecord(const Frame& frame, uint64_t number, uint32_t port) {
   if (extra_ == layout::kRecordsCapacity - abi::kBatchCapacity) return -1;
   const uint32_t index = abi::kBatchCapacity + extra_++;
-  flights_[index] = {frame, number};
+  flights_[index] = {frame, number, static_cast<uint8_t>(port)};
   changed_[index] = is_turned_[index] = false;
   is_routed_[index] = true;
   Record& record = records_[index];

@@ -33,6 +33,8 @@ export const CONTEXT_OUTBOX_ADDRESS = 56;
 export const CONTEXT_EVENTS_ADDRESS = 60;
 export const CONTEXT_CHUNKS_ADDRESS = 64;
 export const CONTEXT_PORTS_ADDRESS = 68;
+/** Ports of a shared address that are one lane's in a row: a power of two from 64 on; 0 if all that a host has may be on several lanes. */
+export const CONTEXT_LANE_PORTS = 72;
 
 // ---- the batch (read-only, rewritten before every nf_process) ----
 

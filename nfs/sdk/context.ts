@@ -9,6 +9,7 @@ import {
   CONTEXT_FLOW_CAPACITY,
   CONTEXT_LANE,
   CONTEXT_LANE_COUNT,
+  CONTEXT_LANE_PORTS,
   CONTEXT_OUTBOX_ADDRESS,
   CONTEXT_PORTS_ADDRESS,
   CONTEXT_PORT_COUNT,
@@ -33,6 +34,11 @@ export const slotBytes: usize = load<u32>(CONTEXT_ADDRESS, CONTEXT_SLOT_BYTES);
 /** Which lane this instance works for, 0 … laneCount - 1. Instances of different lanes share nothing. */
 export const lane: u32 = load<u32>(CONTEXT_ADDRESS, CONTEXT_LANE);
 export const laneCount: u32 = load<u32>(CONTEXT_ADDRESS, CONTEXT_LANE_COUNT);
+/**
+ * If not 0, all that a host has is one lane's, and so is all that comes for port p of an address that hosts share: lane
+ * (p / lanePorts) modulo laneCount, where a frame comes in that is sent there out of a port of the chain. From 64 on, a power of two.
+ */
+export const lanePorts: u32 = load<u32>(CONTEXT_ADDRESS, CONTEXT_LANE_PORTS);
 /** Ports of the chain; transmit() takes 0 … portCount - 1. */
 export const portCount: u32 = load<u32>(CONTEXT_ADDRESS, CONTEXT_PORT_COUNT);
 /** The numbers of flows are 1 … flowCapacity. */

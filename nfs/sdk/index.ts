@@ -20,7 +20,7 @@ export {
 } from "./checksum";
 export { Column } from "./columns";
 export { Config, Range } from "./config";
-export { flowCapacity, lane, laneCount, portCount, seed } from "./context";
+export { flowCapacity, lane, laneCount, lanePorts, portCount, seed } from "./context";
 export { Counter, CounterArray, Gauge } from "./counters";
 export { crc32c } from "./crc32c";
 export { Ethernet, VlanTag } from "./ethernet";

@@ -21,6 +21,11 @@ function seconds<State extends string>(defaults: Readonly<Record<State, number>>
 
 const { streams, fragments } = flowDefaults;
 
+function prefixes(description: string) {
+  const prefix = Type.String({ format: "ip-prefix", title: "a prefix such as 10.0.0.0/8 or 2001:db8::/32" });
+  return Type.Array(prefix, { minItems: 1, maxItems: 64, uniqueItems: true, description });
+}
+
 export const flowsSchema = object(
   {
     capacity: number(
@@ -77,6 +82,32 @@ export const flowsSchema = object(
         timeoutMs: number(fragments.timeoutMs, 1, HOUR_MS, "For all fragments of a packet to come."),
       },
       "Fragmented IP packets.",
+    ),
+    spread: Type.Optional(
+      Type.Object(
+        {
+          hosts: prefixes("All that one of these hosts has with others belongs to one lane."),
+          shared: Type.Optional(
+            prefixes("Outside addresses that hosts share (a NAT's pool): each lane has its share of their ports."),
+          ),
+          sharedOf: Type.Optional(
+            Type.Array(Type.String(), {
+              ...{ minItems: 1, uniqueItems: true },
+              description: "Ports of the chain whose devices' own addresses hosts share (masquerade).",
+            }),
+          ),
+          portsInTurn: Type.Optional(
+            Type.Enum([64, 128, 256, 512, 1024, 2048, 4096], {
+              default: 64,
+              description: "So many ports of a shared address are the first lane's, so many the next one's, and so on.",
+            }),
+          ),
+        },
+        {
+          additionalProperties: false,
+          description: "By what flows belong to one of several lanes; absent: by the pair of addresses.",
+        },
+      ),
     ),
   },
   "How flows are kept, in each lane.",

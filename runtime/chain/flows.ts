@@ -3,18 +3,20 @@
 import { flowDefaults, RETRANSMISSIONS, timeoutDefaults } from "./flow-defaults.ts";
 import type { FlowsDeclaration } from "./flows-schema.ts";
 import type { FlowTimeouts, PlannedFlows } from "./plan.ts";
+import { planSpread } from "./spread.ts";
 
 type Timeouts = typeof timeoutDefaults;
 
-/** With a default for all that is not said. */
-export function planFlows(declared: FlowsDeclaration = {}): PlannedFlows {
-  const { retransmissions = RETRANSMISSIONS, timeouts = {}, streams, fragments, ...rest } = declared;
+/** With a default for all that is not said. `ports`: the chain's names, by index. */
+export function planFlows(declared: FlowsDeclaration = {}, ports: readonly string[] = []): PlannedFlows {
+  const { retransmissions = RETRANSMISSIONS, timeouts = {}, streams, fragments, spread, ...rest } = declared;
   return {
     ...flowDefaults,
     ...rest,
     timeouts: planTimeouts(timeouts, retransmissions),
     streams: { ...flowDefaults.streams, ...streams },
     fragments: { ...flowDefaults.fragments, ...fragments },
+    ...(spread && { spread: planSpread(spread, ports) }),
   };
 }
 

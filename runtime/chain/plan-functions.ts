@@ -27,6 +27,8 @@ export interface PlannableManifest {
   readonly events?: EventDeclarations;
   readonly stream?: boolean;
   readonly labels?: readonly string[];
+  /** Without all that a host has on one lane, it does on several not what it does on one. */
+  readonly spread?: "hosts";
 }
 
 /** Where functions come from; runtime/function/catalog.ts is one. */

@@ -138,6 +138,19 @@ export interface PlannedFlows {
   readonly overlap: "first" | "last";
   readonly streams: PlannedStreams;
   readonly fragments: PlannedFragments;
+  /** By what flows belong to one of several lanes; absent: by the pair of addresses. */
+  readonly spread?: PlannedSpread;
+}
+
+/** All that a host has with others is one lane's, and so is all for a port of a shared address. */
+export interface PlannedSpread {
+  readonly hosts: readonly Prefix[];
+  /** They are no hosts. */
+  readonly shared: readonly Prefix[];
+  /** Indices of ports whose own addresses are shared, too. */
+  readonly sharedOf: readonly number[];
+  /** The lane of a port of a shared address is (port / portsInTurn) modulo lanes; a power of two. */
+  readonly portsInTurn: number;
 }
 
 /** Limits of what is buffered until payload is in order. */

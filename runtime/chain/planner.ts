@@ -15,6 +15,7 @@ import { extendPointer } from "./pointer.ts";
 import { parseKernelClass, parsePrefix } from "./protocols.ts";
 import { findReached } from "./routes.ts";
 import type { PortDeclaration } from "./schema.ts";
+import { checkSpread, findUnspread } from "./spread.ts";
 import { checkWindows } from "./windows.ts";
 
 /** Something that is allowed and hardly meant. */
@@ -42,6 +43,7 @@ export function planChain(document: ParsedDocument, source: FunctionSource, befo
 
   const declaredPorts = readEntries<PortDeclaration>(document, "ports");
   checkAnswers(document, report);
+  checkSpread(document.value.flows?.spread, readNames(document, "ports"), report);
   const zones = listZones(declaredPorts, before?.zones);
   const resolved = resolveFunctions(document, source, report, (found) => faults.push(...found));
   // What functions have in common is judged when all of them are known.
@@ -63,12 +65,12 @@ export function planChain(document: ParsedDocument, source: FunctionSource, befo
   );
   const functions = resolved.map((each) => planFunction(each, common));
   const shape = { chain, description, ports, functions, hops, paths };
-  const plan: Plan = { ...shape, ...common, zones, flows: planFlows(flows), whenDown };
+  const plan: Plan = { ...shape, ...common, zones, flows: planFlows(flows, order), whenDown };
   checkWindows(plan, (index, what, help) =>
     report("chain-limit", (resolved[index] as ResolvedFunction).pointer, what, help),
   );
   throwFaults(faults);
-  return { plan, warnings: findUnused(document, plan) };
+  return { plan, warnings: [...findUnused(document, plan), ...findUnspread(document, plan, resolved)] };
 }
 
 /** What functions have in common: each column, event and label of the chain once. */

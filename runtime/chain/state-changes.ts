@@ -1,5 +1,6 @@
 // What becomes of the functions' state when one plan follows another while traffic flows.
 import type { ErrorCode, Fault } from "../errors.ts";
+import { isSame } from "./document-changes.ts";
 import { countLanes, type Plan, type PlannedFunction } from "./plan.ts";
 
 /** One segment or column of the plan before. */
@@ -25,14 +26,14 @@ function listSegmentChanges(before: Plan, after: Plan): StateChange[] {
   const old = before.functions.flatMap((owner) => owner.segments.map((segment) => ({ owner, segment })));
   const changes = old.map(({ owner, segment }): StateChange => {
     const change = { function: owner.name, kind: "segment", name: segment.name } as const;
-    if (countLanes(before) !== countLanes(after))
-      return { ...change, outcome: "lost", why: whyNotShared(before, after) };
+    const why = whyNotShared(before, after);
+    if (why !== null) return { ...change, outcome: "lost", why };
     const heir = after.functions.find(({ name }) => name === owner.name);
     if (heir !== undefined && findMigration(owner, heir, segment.name) !== undefined) {
       return { ...change, outcome: "migrated" };
     }
-    const why = heir === undefined ? "its function is removed" : whyNotKept(owner, heir, segment);
-    return why === null ? { ...change, outcome: "kept" } : { ...change, outcome: "lost", why };
+    const loss = heir === undefined ? "its function is removed" : whyNotKept(owner, heir, segment);
+    return loss === null ? { ...change, outcome: "kept" } : { ...change, outcome: "lost", why: loss };
   });
   const added = after.functions.flatMap((owner) =>
     owner.segments
@@ -54,7 +55,12 @@ export function findMigration(
   return isSame && before !== undefined && after?.migratesFrom.includes(before.layout) ? before : undefined;
 }
 
-function whyNotShared(before: Plan, after: Plan): string {
+/** Null: each lane's goes on to be what its flows need. */
+function whyNotShared(before: Plan, after: Plan): string | null {
+  if (countLanes(before) === countLanes(after)) {
+    if (countLanes(before) === 1 || isSame(before.flows.spread, after.flows.spread)) return null;
+    return "each lane has its own, and flows are now spread over lanes in another way";
+  }
   return `each lane has its own; there was a share for each of ${countLanes(before)}, and now is for each of ${countLanes(after)}`;
 }
 

@@ -43,9 +43,9 @@ DIR receives PORT.pcap for every port, verdicts.jsonl, eve.jsonl, flows.jsonl an
 same input through the same chain gives the same bytes. PORT.pcap has the inputs' link type, or Ethernet (with zero
 addresses where a frame had none) if the inputs differ.
 
-With --lanes above 1 each lane has the flows of its share of the address pairs, its own instances of the functions and
-its own limits. What is said of a flow is the same; its number and the order of lines may differ. --swap, --swap-every,
---fault and --batch above 1 are refused then.
+With --lanes above 1 each lane has its share of the flows (by pairs of addresses, or as flows.spread of the chain says),
+its own instances of the functions and its own limits. What is said of a flow is the same; its number and the order of
+lines may differ. --swap, --swap-every, --fault and --batch above 1 are refused then, and NAT without flows.spread.
 
 A capture that is damaged or cut short is processed as far as it is readable; then the exit status is 1.
 

@@ -1,5 +1,6 @@
 // The memory of one lane's flows: the table, one array per column, the stream buffer, and the functions' segments. Each
 // function gets windows on what its manifest names, and on nothing else.
+import { createHash } from "node:crypto";
 import { FLOW_BYTES } from "../../nfs/sdk/abi.ts";
 import { type CanaryRule, stateNameOf } from "../chain/canary.ts";
 import { FLOW_COLUMN } from "../chain/columns.ts";
@@ -87,12 +88,19 @@ export function nameColumn({ name, type }: Pick<PlannedColumn, "name" | "type">)
 export function nameSegment(
   owner: PlannedFunction,
   { name, layout, bytes }: PlannedSegment,
-  plan: Pick<Plan, "ports">,
+  plan: Pick<Plan, "ports" | "flows">,
 ): string {
-  // What is a lane's share among two is not its share among three.
-  const lanes = countLanes(plan);
-  const share = lanes === 1 ? "" : `-of-${lanes}`;
+  const share = nameShare(plan);
   return `segment-${stateNameOf(owner)}-${owner.package.name}-${name}-${layout}-${bytes}${share}`;
+}
+
+/** What is a lane's share among two is not its share among three, or where flows are spread in another way. */
+function nameShare(plan: Pick<Plan, "ports" | "flows">): string {
+  const lanes = countLanes(plan);
+  if (lanes === 1) return "";
+  const { spread } = plan.flows;
+  const rule = spread && createHash("sha256").update(JSON.stringify(spread)).digest("hex").slice(0, 16);
+  return rule === undefined ? `-of-${lanes}` : `-of-${lanes}-by-${rule}`;
 }
 
 /** The segments of a plan that hold what its functions wrote. */

@@ -14,6 +14,7 @@ import {
   CONTEXT_FRAMES_BYTES,
   CONTEXT_LANE,
   CONTEXT_LANE_COUNT,
+  CONTEXT_LANE_PORTS,
   CONTEXT_OUTBOX_ADDRESS,
   CONTEXT_PORT_COUNT,
   CONTEXT_PORTS_ADDRESS,
@@ -27,7 +28,7 @@ import {
   REASONS_CAPACITY,
 } from "../../nfs/sdk/abi.ts";
 import { stateNameOf } from "../chain/canary.ts";
-import type { PlannedFunction } from "../chain/plan.ts";
+import type { Plan, PlannedFunction } from "../chain/plan.ts";
 import type { LaneMemory } from "./lane-memory.ts";
 import {
   SHARED_BATCH_OFFSET,
@@ -66,9 +67,16 @@ export interface DeclaredCounter {
 export interface FunctionPlace {
   readonly lane: number;
   readonly laneCount: number;
+  /** 0: the chain does not spread flows by hosts. */
+  readonly lanePorts: number;
   readonly portCount: number;
   readonly flowCapacity: number;
   readonly seed: bigint;
+}
+
+/** What of it the plan says. */
+export function placeOf({ ports, flows }: Plan): Pick<FunctionPlace, "lanePorts" | "portCount" | "flowCapacity"> {
+  return { lanePorts: flows.spread?.portsInTurn ?? 0, portCount: ports.length, flowCapacity: flows.capacity };
 }
 
 /** What of a planned function decides on its windows. */
@@ -127,6 +135,7 @@ export class FunctionState {
     set(CONTEXT_EVENTS_ADDRESS, EVENTS_ADDRESS);
     set(CONTEXT_CHUNKS_ADDRESS, CHUNKS_ADDRESS);
     set(CONTEXT_PORTS_ADDRESS, PORTS_ADDRESS);
+    set(CONTEXT_LANE_PORTS, place.lanePorts);
     context.setBigUint64(CONTEXT_SEED, place.seed, true);
   }
 

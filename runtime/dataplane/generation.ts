@@ -12,7 +12,7 @@ import { type CounterLayout, LANE_COUNTERS_CAPACITY, layOutCounters } from "./co
 import { copyMemory, copySegments, type StateCopy } from "./faults/evidence.ts";
 import { FunctionRecorder, readRecordedState } from "./faults/function-recorder.ts";
 import { type FlowMemory, openFlowMemory } from "./flow-memory.ts";
-import { type DeclaredNames, FunctionState } from "./function-state.ts";
+import { type DeclaredNames, FunctionState, placeOf } from "./function-state.ts";
 import { type FunctionInstance, instantiate, type LogLevel } from "./instance.ts";
 import type { LaneMemory } from "./lane-memory.ts";
 import { SHARED_BATCH_OFFSET } from "./layout.ts";
@@ -222,7 +222,7 @@ export class LaneFunction {
     this.#index = index;
     const { native, plan, memory, store, lane, laneCount, seed } = setup;
     const name = stateNameOf(this.planned);
-    const place = { lane, laneCount, portCount: plan.ports.length, flowCapacity: plan.flows.capacity, seed };
+    const place = { lane, laneCount, seed, ...placeOf(plan) };
     const before = setup.before?.functions.find((each) => each.name === name);
     const counters = store.open(`function-${name}`, COUNTERS_BYTES);
     this.state = new FunctionState(native, memory, place, counters, before);

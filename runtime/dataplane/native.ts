@@ -1,6 +1,14 @@
 // The native addon as TypeScript sees it. load-addon.ts is the only file that touches the addon itself.
 
-import type { AfxdpMode, FlowTimeouts, KernelClass, Match, PlannedFragments, Side } from "../chain/plan.ts";
+import type {
+  AfxdpMode,
+  FlowTimeouts,
+  KernelClass,
+  Match,
+  PlannedFragments,
+  PlannedSpread,
+  Side,
+} from "../chain/plan.ts";
 import type { Prefix } from "../chain/protocols.ts";
 import type { FixedRoutes } from "../chain/routes-document.ts";
 import type {
@@ -186,12 +194,12 @@ export interface LaneOptions extends ProgramOptions {
   /** Frames per turn, 1 … BATCH_CAPACITY. */
   readonly batchLimit: number;
   /**
-   * With a laneCount above 1 (absent: 1), every lane receives all frames and keeps its own: all of a pair of addresses,
-   * and the ICMP errors about it. The others are freed; only the ports count them.
+   * With a laneCount above 1 (absent: 1), every lane receives all frames and keeps its own, as the handover's spread
+   * says. The others are freed; only the ports count them. All are on one thread, and take turns with the same frame.
    */
   readonly laneIndex?: number;
   readonly laneCount?: number;
-  /** A NativeHandover by its id, and without laneCount: then every lane receives what its own queues bring, and hands the others' over to them. */
+  /** A NativeHandover by its id. Without laneCount every lane receives what its own queues bring, and hands the others' over to them. */
   readonly handover?: number;
 }
 
@@ -202,8 +210,8 @@ export interface NativeHandover {
   laneOf(bytes: Uint8Array): number;
   /** Before lanes of higher numbers are made: there are so many. Throws system-call. */
   addLanes(lanes: number): void;
-  /** From each lane's next turn on, flows are spread over so many; those that others had move. */
-  spreadOver(lanes: number): void;
+  /** From each lane's next turn on, flows are spread over so many; those that others had move. Null: by addresses. */
+  spreadOver(lanes: number, spread: PlannedSpread | null): void;
   /** True when all flows are where they belong, frames go there directly, and none is on its way to a lane without flows. */
   settle(): boolean;
 }
@@ -323,6 +331,8 @@ export interface NativeLane {
   nextTime(): bigint | null;
   /** Input frames received so far. */
   readonly received: number;
+  /** Of lanes that all receive the same: whether it has something that another one passed on, or that waited. */
+  isBehind(): boolean;
   audit(): FrameAudit;
   openMemoryPort: (options?: MemoryPortOptions) => MemoryPort;
   openFilePort: (options: FilePortOptions) => FilePort;
@@ -512,8 +522,8 @@ export interface NativeAddon {
   /** Keeps at least so many batches of a function with so many globals, as far as there is room. */
   makeRecorder(batches: number, globals: number): NativeRecorder;
   createLane(options: LaneOptions): NativeLane;
-  /** For `lanes` lanes with `flows` flows in all. Throws system-call. */
-  makeHandover(lanes: number, flows: number): NativeHandover;
+  /** For `lanes` lanes with `flows` flows in all; null: spread by addresses. Throws system-call. */
+  makeHandover(lanes: number, flows: number, spread: PlannedSpread | null): NativeHandover;
   /** A lane of this process by its id, for another thread. Throws internal if nobody holds it any more. */
   attachLane(id: number): NativeLane;
   /** Throws system-call if there is no memory for it. */

@@ -9,7 +9,7 @@ import type { FunctionPackage } from "../function/catalog.ts";
 import { turn } from "./breathe.ts";
 import type { LogLevel } from "./instance.ts";
 import type { Lane } from "./lane.ts";
-import type { CaptureInfo, FilePort, FilePortOptions, NativeAddon } from "./native.ts";
+import type { CaptureInfo, FilePort, FilePortOptions, NativeAddon, NativeHandover } from "./native.ts";
 import { openLane } from "./open-lane.ts";
 import { findOverwritten, OutputFolder } from "./replay/output-folder.ts";
 import { LaneRecorder, LineFiles, lineFiles, type PlaceOf } from "./replay/recorder.ts";
@@ -29,7 +29,7 @@ export interface ReplaySetup extends ReplayPlan {
    * cut: a trap costs one frame. More is for load; swaps and faults then cannot be placed and are refused.
    */
   readonly batch: number;
-  /** 1 … LANES_MAX, over which the pairs of addresses are spread. Swaps, faults and batches need a single one. */
+  /** 1 … LANES_MAX, over which flows are spread. Swaps, faults and batches need a single one. */
   readonly lanes: number;
   /** By which routed ports' frames leave. */
   readonly routes?: FixedRoutes | undefined;
@@ -49,6 +49,9 @@ export const LANES_MAX = 16;
 /** Turns between two looks at whether to stop. */
 const STRETCH = 4096;
 
+/** Flows that come to another lane than their addresses say; more find no way there. */
+const DETOURS_MAX = 1 << 20;
+
 const STATS_FILE = "stats.json";
 
 /**
@@ -58,6 +61,7 @@ const STATS_FILE = "stats.json";
  */
 export async function replay(setup: ReplaySetup): Promise<ReplayStats> {
   requirePlaceable(setup);
+  requireSpread(setup);
   const output = chooseOutput(setup);
   refuseOverwriting(setup);
   const folder = OutputFolder.create(setup.out);
@@ -79,6 +83,17 @@ function chooseOutput({ native, inputs }: ReplaySetup): CaptureInfo {
     linkType: others.length === 0 ? first : ETHERNET,
     nanoseconds: captures.some(({ nanoseconds }) => nanoseconds),
   };
+}
+
+/** Throws usage where several lanes would not do what one does. */
+function requireSpread({ lanes, plan, packages }: ReplaySetup): void {
+  if (lanes === 1 || plan.flows.spread !== undefined) return;
+  const index = packages.findIndex(({ manifest }) => manifest.spread === "hosts");
+  if (index < 0) return;
+  const { name } = plan.functions[index] as Plan["functions"][number];
+  const what = `the function "${name}" needs all that a host has on one lane, and flows are spread by pairs of addresses`;
+  const help = "say in the chain which hosts these are, and which outside addresses they share: flows.spread";
+  throw new SluiceError({ code: "usage", where: `--lanes ${lanes}`, what, help });
 }
 
 function requirePlaceable({ batch, lanes, swaps, swapEvery, faults }: ReplaySetup): void {
@@ -104,7 +119,8 @@ async function runInto(folder: OutputFolder, setup: ReplaySetup, output: Capture
   const lanes: Lane[] = [];
   let stats: ReplayStats;
   try {
-    while (lanes.length < setup.lanes) lanes.push(openNextLane(lanes, folder, setup, output));
+    const handover = setup.lanes === 1 ? undefined : makeHandover(setup);
+    while (lanes.length < setup.lanes) lanes.push(openNextLane(lanes, folder, setup, output, handover));
     const schedule = new Schedule(lanes[0] as Lane, setup);
     const recorders = await run(lanes, schedule, folder, setup);
     stats = gatherStats(recorders, schedule);
@@ -116,8 +132,20 @@ async function runInto(folder: OutputFolder, setup: ReplaySetup, output: Capture
   return stats;
 }
 
+/** What each lane has to know of the others' flows. */
+function makeHandover({ native, lanes, plan }: ReplaySetup): NativeHandover {
+  const { capacity, spread = null } = plan.flows;
+  return native.makeHandover(lanes, Math.min(lanes * capacity, DETOURS_MAX), spread);
+}
+
 /** All lanes receive all frames, each keeps its own; what they transmit goes into the same files. */
-function openNextLane(lanes: readonly Lane[], folder: OutputFolder, setup: ReplaySetup, output: CaptureInfo): Lane {
+function openNextLane(
+  lanes: readonly Lane[],
+  folder: OutputFolder,
+  setup: ReplaySetup,
+  output: CaptureInfo,
+  handover: NativeHandover | undefined,
+): Lane {
   const lane = openLane({
     native: setup.native,
     plan: setup.plan,
@@ -130,6 +158,7 @@ function openNextLane(lanes: readonly Lane[], folder: OutputFolder, setup: Repla
     lane: lanes.length,
     laneCount: setup.lanes,
     sharedInput: true,
+    ...(handover === undefined ? {} : { handover: handover.id }),
     openPort: (native, port, index) =>
       native.openFilePort({
         inputs: setup.inputs[index] ?? [],
@@ -170,12 +199,24 @@ async function run(
 
 /** The lanes in rotation, so that they stay at the same frame. False when there is nothing more to receive. */
 function breatheFor(rounds: number, recorders: readonly LaneRecorder[], schedule: Schedule): boolean {
+  const areSeveral = recorders.length > 1;
   for (let round = 0; round < rounds; round++) {
     let isBusy = false;
-    for (const recorder of recorders) isBusy = breatheOnce(recorder, schedule) || isBusy;
+    for (const recorder of recorders) {
+      if (areSeveral) catchUp(recorder, schedule);
+      isBusy = breatheOnce(recorder, schedule) || isBusy;
+    }
+    while (areSeveral && recorders.some((recorder) => catchUp(recorder, schedule)));
     if (!isBusy) return false;
   }
   return true;
+}
+
+/** What lanes pass on to each other ends before the next frame comes, as it would on one lane. */
+function catchUp(recorder: LaneRecorder, schedule: Schedule): boolean {
+  const wasBehind = recorder.lane.native.isBehind();
+  while (recorder.lane.native.isBehind()) breatheOnce(recorder, schedule);
+  return wasBehind;
 }
 
 function breatheOnce(recorder: LaneRecorder, schedule: Schedule): boolean {

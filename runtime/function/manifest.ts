@@ -36,6 +36,8 @@ export interface Manifest {
   readonly stream?: boolean;
   /** Labels that it may set on flows. */
   readonly labels?: readonly string[];
+  /** Without all that a host has on one lane, it does on several not what it does on one. */
+  readonly spread?: "hosts";
 }
 
 /** 1 GiB: with the windows below it, well under what a 32-bit memory can be. */
@@ -117,6 +119,10 @@ export const manifestSchema = {
       description: "Labels that it may set on flows.",
       items: { $ref: "#/$defs/name" },
       uniqueItems: true,
+    },
+    spread: {
+      enum: ["hosts"],
+      description: "What a lane has to have all of, or the function does on several lanes not what it does on one.",
     },
     memoryPages: {
       type: "integer",

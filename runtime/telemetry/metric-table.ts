@@ -50,7 +50,9 @@ export const metricTable = {
   sluice_flows_started_total: counter("Flows that began."),
   sluice_flows_ended_total: counter("Flows that ended."),
   sluice_flows_evicted_total: counter("Flows that ended because the table was full."),
-  sluice_flows_moved_total: counter("Flows that went to another lane when the number of lanes was changed."),
+  sluice_flows_moved_total: counter(
+    "Flows that went to another lane when lanes, or what flows are spread by, were changed.",
+  ),
   sluice_flows_lost_total: counter("Flows for which there was no room on the lane that they went to."),
   sluice_flows_refused_total: counter("Packets for whose flow there was no room."),
   sluice_flow_invalid_packets_total: counter("Packets that do not belong where they stand in their flow."),

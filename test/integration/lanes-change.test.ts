@@ -2,7 +2,15 @@
 import { writeFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { networkObstacle } from "../../runtime/testing/network.ts";
-import { connectLanes, HOSTS, type LanesBetween, lanesChain, rightHost, startLanes } from "../support/lanes-between.ts";
+import {
+  connectLanes,
+  HOSTS,
+  type LanesBetween,
+  lanesChain,
+  leftHost,
+  rightHost,
+  startLanes,
+} from "../support/lanes-between.ts";
 import { NumberedUdp } from "../support/numbered-udp.ts";
 import { pingAnswered } from "../support/ping.ts";
 import { type RunningEngine, readFlows, readTop, upgrade } from "../support/running-engine.ts";
@@ -68,6 +76,13 @@ describe.skipIf(obstacle !== null)(`a chain whose lanes become more and fewer${s
 
   const countLaneFlows = async (running: RunningEngine) => (await readTop(running)).lanes.map(({ flows }) => flows);
 
+  /** Of the datagrams' flows, all of which are of one host. */
+  const lanesOfHost = async (running: RunningEngine) => {
+    const flows = (await readFlows(running, "udp")).filter(({ src_ip: address }) => address === leftHost(0));
+    expect(flows.length).toBeGreaterThanOrEqual(HOSTS);
+    return new Set(flows.map(({ flow }) => ((flow as number) - 1) % 2)).size;
+  };
+
   it("goes from one lane to two and back, and every flow goes with all that is known of it", async () => {
     await sendInto(1);
     const running = await start(lanesChain([0]));
@@ -110,6 +125,42 @@ describe.skipIf(obstacle !== null)(`a chain whose lanes become more and fewer${s
     expect((await countLaneFlows(running))[1]).toBe(0);
     await expectWhole(running, traffic);
     expect((await running.end()).last.frames).toMatchObject({ intact: true });
+  }, 120_000);
+
+  it("spreads flows by hosts and back by pairs of addresses, and every flow goes to its lane", async () => {
+    const byHosts = `${lanesChain([0, 1])}flows: { spread: { hosts: [10.9.0.0/27] } }\n`;
+    const running = await start(lanesChain([0, 1]));
+    const traffic = await sendNumbered();
+    expect(await lanesOfHost(running)).toBe(2);
+    for (const [lanes, document] of [
+      [1, byHosts],
+      [2, lanesChain([0, 1])],
+    ] as const) {
+      await load(running, document);
+      await upgrade(running, "switchover");
+      await upgrade(running, "commit");
+      expect(await lanesOfHost(running)).toBe(lanes);
+      for (const host of hosts) expect(await pingAnswered(sides.left, rightHost(host), 3)).toBe(3);
+    }
+    await expectWhole(running, traffic);
+    const { last, status } = await running.end();
+    expect(last.frames).toMatchObject({ intact: true });
+    expect(status).toBe(0);
+  }, 120_000);
+
+  it("does not spread in another way what segments are shares of, unless they may begin anew", async () => {
+    const nat = {
+      nat: "{ use: nat@1, config: { outside: [wan], sources: [{ from: [10.9.0.0/27], pool: [10.9.0.200] }] } }",
+    };
+    const byHosts = `${lanesChain([0, 1], nat)}flows: { spread: { hosts: [10.9.0.0/27], shared: [10.9.0.200] } }\n`;
+    const running = await start(lanesChain([0, 1], nat));
+    const neighbour = ["10.9.0.200", "lladdr", "02:00:00:00:00:01", "dev", "eth0", "nud", "permanent"];
+    await sides.right.run("ip", "neighbour", "replace", ...neighbour);
+    await expect(load(running, byHosts)).rejects.toThrow("flows are now spread over lanes in another way");
+    await load(running, byHosts, "--cold");
+    await upgrade(running, "switchover");
+    await upgrade(running, "commit");
+    for (const host of hosts) expect(await pingAnswered(sides.left, rightHost(host), 2)).toBe(2);
   }, 120_000);
 
   it("refuses what else would change with the lanes, and segments unless they may begin anew", async () => {

@@ -135,3 +135,80 @@ describe("the lane of any frame", () => {
     );
   });
 });
+
+describe("the lane of a frame, where flows are spread by hosts", () => {
+  const rules = new LineHarness("lane_choice_harness");
+  afterAll(() => rules.close());
+  const POOL = "203.0.113.1";
+  const lanesBy = async (frames: readonly Uint8Array[], bits = 6) =>
+    (
+      (await rules.askAll([
+        `rule ${bits} 0a000000/8 cb007101/32`,
+        ...frames.map((frame) => `${LANES} ${frame.toHex()}`),
+      ])) as number[]
+    ).slice(1);
+  const lanesOfLinesBy = (lines: readonly string[], bits?: number) => lanesBy(lines.map(encodePacket), bits);
+
+  it("is the host's, whatever it has with whomever", async () => {
+    for (const host of hosts.slice(0, 20)) {
+      const lanes = await lanesOfLinesBy([
+        ...hosts.slice(0, 20).map((peer) => `udp 10.0.0.${host}:5000 > 192.0.2.${peer}:53`),
+        `tcp 198.51.100.7:80 > 10.0.0.${host}:99 syn`,
+        `udp 10.0.0.${host}:7 > ${POOL}:6400`,
+        `icmp 172.16.0.1 > 10.0.0.${host} unreachable code 1 payload (udp 10.0.0.${host}:9 > 192.0.2.9:9)`,
+      ]);
+      expect(new Set(lanes).size).toBe(1);
+    }
+  });
+
+  it("spreads hosts evenly", async () => {
+    const lanes = await lanesOfLinesBy(hosts.map((host) => `udp 10.0.0.${host}:5000 > 192.0.2.1:53`));
+    const counts = Array.from({ length: LANES }, (_, lane) => lanes.filter((each) => each === lane).length);
+    expect(Math.min(...counts)).toBeGreaterThan(0);
+    expect(Math.max(...counts)).toBeLessThan((3 * hosts.length) / LANES);
+  });
+
+  it.each([6, 9, 12])("is the port's at a shared address, 2^%i ports in turn", async (bits) => {
+    const ports = [0, 1, 63, 64, 511, 512, 1024, 4095, 4096, 40000, 65535];
+    const expected = ports.map((port) => Math.floor(port / 2 ** bits) % LANES);
+    expect(
+      await lanesOfLinesBy(
+        ports.map((port) => `udp 192.0.2.7:9 > ${POOL}:${port}`),
+        bits,
+      ),
+    ).toEqual(expected);
+    expect(
+      await lanesOfLinesBy(
+        ports.map((port) => `tcp ${POOL}:${port} > 192.0.2.7:9 syn`),
+        bits,
+      ),
+    ).toEqual(expected);
+    const echoes = ports.map((port) => `icmp 192.0.2.7 > ${POOL} echo-reply id ${port}`);
+    expect(await lanesOfLinesBy(echoes, bits)).toEqual(expected);
+    const errors = ports.map(
+      (port) => `icmp 198.51.100.1 > ${POOL} unreachable code 1 payload (udp ${POOL}:${port} > 192.0.2.7:9)`,
+    );
+    expect(await lanesOfLinesBy(errors, bits)).toEqual(expected);
+  });
+
+  it("is the port's for fragments behind their first one, and one lane's before that", async () => {
+    for (const host of hosts.slice(0, 20)) {
+      const whole = encodePacket(`udp 192.0.2.${host}:9 > ${POOL}:${64 * host} zeros 300`);
+      const [first, second, third] = cutIntoFragments(whole, [4, 20], 5000 + host) as [
+        Uint8Array,
+        Uint8Array,
+        Uint8Array,
+      ];
+      const [before, alsoBefore, ...after] = await lanesBy([second, third, first, second, third]);
+      expect(before).toBe(alsoBefore);
+      expect(after).toEqual([host, host, host].map((each) => each % LANES));
+    }
+  });
+
+  it("is by both addresses between hosts, and between others", async () => {
+    const lines = hosts
+      .slice(0, 40)
+      .flatMap((host) => [`udp 10.0.0.${host}:9 > 10.0.1.7:9`, `udp 192.0.2.${host}:9 > 198.51.100.7:9`]);
+    expect(await lanesOfLinesBy(lines)).toEqual(await lanesOfLines(lines));
+  });
+});

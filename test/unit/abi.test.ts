@@ -34,7 +34,7 @@ describe("ABI.md", () => {
   });
 
   it.each([
-    { structure: "CONTEXT_", bytes: abi.CONTEXT_BYTES, fields: 17 },
+    { structure: "CONTEXT_", bytes: abi.CONTEXT_BYTES, fields: 18 },
     { structure: "BATCH_", bytes: abi.BATCH_BYTES, fields: 4 },
     { structure: "RECORD_", bytes: abi.RECORD_BYTES, fields: 29 },
     { structure: "RESULT_", bytes: abi.RESULT_BYTES, fields: 7 },

@@ -184,7 +184,7 @@ export class Engine {
     this.#generations.run(next);
     this.#lanes.giveTo(next);
     const result = await taken.catch((error: unknown) => this.#succession.settled().then(() => Promise.reject(error)));
-    await this.#lanes.spreadOver(countLanes(next.setup.plan));
+    await this.#lanes.spreadFlows(next.setup.plan);
     this.#describe();
     return { ...result, before: before.setup.generation };
   }

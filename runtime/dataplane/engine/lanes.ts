@@ -1,6 +1,8 @@
 // The lanes of a chain: opened with the first generation that has them, given to one generation after the other, closed
 // with the last one.
 import { setTimeout as sleep } from "node:timers/promises";
+import { isSame } from "../../chain/document-changes.ts";
+import { countLanes, type Plan, type PlannedSpread } from "../../chain/plan.ts";
 import type { CounterLayout } from "../counter-layout.ts";
 import type { FrameAudit, NativeHandover } from "../native.ts";
 import type { DropSampling } from "../reports.ts";
@@ -28,13 +30,13 @@ export class Lanes {
   #ever: number;
   /** Of the lanes that have ended. */
   readonly #audits = new Map<number, FrameAudit>();
-  #spreadOver: number;
+  #spread: { readonly lanes: number; readonly rule: PlannedSpread | null };
 
   constructor(seats: readonly LaneSeat[], first: GenerationThreads, options: LanesOptions) {
     this.#options = options;
     this.handover = options.handover;
     this.#ever = options.before;
-    this.#spreadOver = seats.length;
+    this.#spread = { lanes: seats.length, rule: first.setup.plan.flows.spread ?? null };
     this.open(seats, first);
   }
 
@@ -77,11 +79,12 @@ export class Lanes {
     return this.on(this.handover.laneOf(frame));
   }
 
-  /** Flows go to that many. */
-  async spreadOver(count: number): Promise<void> {
-    if (count === this.#spreadOver) return;
-    this.#spreadOver = count;
-    this.handover.spreadOver(count);
+  /** Flows go to as many as the plan has, and to those that it says. */
+  async spreadFlows(plan: Plan): Promise<void> {
+    const spread = { lanes: countLanes(plan), rule: plan.flows.spread ?? null };
+    if (isSame(spread, this.#spread)) return;
+    this.#spread = spread;
+    this.handover.spreadOver(spread.lanes, spread.rule);
     const deadline = performance.now() + MOVED_WITHIN_MS;
     do {
       this.wake();

@@ -16,7 +16,8 @@ const DETOURS_PER_FLOW = 2;
 export async function startEngine(setup: EngineSetup): Promise<Engine> {
   const folder = StateFolder.claim(setup.plan.chain, (dead) => listStaying(setup, dead));
   const lanes = countLanes(setup.plan);
-  const handover = loadAddon().makeHandover(lanes, DETOURS_PER_FLOW * setup.plan.flows.capacity);
+  const { capacity, spread = null } = setup.plan.flows;
+  const handover = loadAddon().makeHandover(lanes, DETOURS_PER_FLOW * capacity, spread);
   const shared = sharedOf(setup, folder.path, handover.id);
   const names = new ReportNamesFile(folder.path);
   const inherited = { before: setup.resume ?? folder.dead ?? undefined, keeper: setup.supervisor?.keeper };

@@ -5,7 +5,7 @@ import type { Plan, PlannedFunction } from "../../chain/plan.ts";
 import { listSeenColumns, placeWindows } from "../../chain/windows.ts";
 import { resolveFault } from "../../function/host-module.ts";
 import { type FlowMemory, openFlowMemory } from "../flow-memory.ts";
-import { FunctionState } from "../function-state.ts";
+import { FunctionState, placeOf } from "../function-state.ts";
 import { type FunctionInstance, instantiate } from "../instance.ts";
 import type { LaneMemory } from "../lane-memory.ts";
 import {
@@ -67,7 +67,7 @@ export class Rerun {
     };
     this.#flows = openFlowMemory(native, plan, store);
     this.#states = { segment: this.#flows.table, offset: native.flowStatesOffset(capacity) };
-    const place = { lane, laneCount, portCount: plan.ports.length, flowCapacity: capacity, seed: BigInt(seed) };
+    const place = { lane, laneCount, seed: BigInt(seed), ...placeOf(plan) };
     const counters = native.openSegment(COUNTERS_BYTES);
     this.#function = new FunctionState(native, this.#memory, place, counters, description.declared);
     new Uint8Array(counters.buffer).set(new Uint8Array(state.counters));

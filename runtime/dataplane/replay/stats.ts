@@ -7,7 +7,7 @@ import type { Lane } from "../lane.ts";
 import type { FilePort } from "../native.ts";
 import type { LaneRecorder } from "./recorder.ts";
 import type { ReplaySwap, Schedule } from "./schedule.ts";
-import { addCounts, addTallies, type Counts, sumCounts, type Tally } from "./tally.ts";
+import { addCounts, addTallies, type Counts, sumCounts } from "./tally.ts";
 
 export interface ReplayStats {
   readonly chain: string;
@@ -52,14 +52,11 @@ export interface FunctionStats {
   readonly counters: Readonly<Counts>;
 }
 
-/** Reads lanes that are still open. Throws internal if the counters of one and its verdicts do not agree. */
+/** Reads lanes that are still open. Throws internal if their counters and verdicts do not agree. */
 export function gatherStats(recorders: readonly LaneRecorder[], schedule: Schedule): ReplayStats {
   const lanes = recorders.map(({ lane }) => lane);
-  const snapshots = recorders.map(({ lane, tally }) => {
-    const snapshot = snapshotLane(lane);
-    requireAgreement(lane, tally, snapshot);
-    return snapshot;
-  });
+  const snapshots = recorders.map(({ lane }) => snapshotLane(lane));
+  requireAgreement(recorders, snapshots);
   const first = lanes[0] as Lane;
   const { received, emitted, transmitted, dropped, consumed, host, malformed } = addTallies(
     recorders.map(({ tally }) => tally),
@@ -141,21 +138,27 @@ function snapshotLane(lane: Lane): Snapshot {
   return takeSnapshot(source, lane.counters, (index, counter) => functions[index]?.state.counter(counter) ?? 0);
 }
 
-/** Verdicts, the lane's counters and the frame pool are counted independently; none may have lost a frame. */
-function requireAgreement(lane: Lane, tally: Tally, { lane: counted }: Snapshot): void {
-  const { received, transmitted, dropped, consumed, host } = tally;
+/**
+ * Verdicts, the lanes' counters and the frame pools are counted independently; none may have lost a frame. One lane may have
+ * received a frame, and another one given its verdict.
+ */
+function requireAgreement(recorders: readonly LaneRecorder[], snapshots: readonly Snapshot[]): void {
+  const { received, emitted, transmitted, dropped, consumed, host } = addTallies(recorders.map(({ tally }) => tally));
+  const counted = addCounts(snapshots.map(({ lane }) => lane));
+  const audits = recorders.map(({ lane }) => lane.audit());
   const told = {
     received: sumCounts(received),
-    emitted: tally.emitted,
+    emitted,
     transmitted: sumCounts(transmitted),
     dropped: sumCounts(dropped),
     consumed: sumCounts(consumed),
     host: sumCounts(host),
   };
-  const differing = Object.entries(told).filter(([name, count]) => counted[name as keyof typeof told] !== count);
+  const differing = Object.entries(told).filter(([name, count]) => counted[name] !== count);
   const ended = told.transmitted + told.dropped + told.consumed + told.host;
-  if (differing.length === 0 && sumCounts(received) + tally.emitted === ended && lane.audit().intact) return;
-  const what = `frames were lost: ${JSON.stringify({ told, counted, frames: lane.audit() })}`;
+  const isWhole = audits.every(({ intact }) => intact);
+  if (differing.length === 0 && told.received + emitted === ended && isWhole) return;
+  const what = `frames were lost: ${JSON.stringify({ told, counted, frames: audits })}`;
   throw new SluiceError({ code: "internal", where: "replay", what });
 }
 

@@ -1,0 +1,66 @@
+#include "spread_rule.h"
+
+#include <algorithm>
+
+#include "tuple_hash.h"
+
+namespace sluice {
+namespace {
+
+uint64_t HashAddress(const uint8_t* address, uint8_t ip_version) {
+  return ip_version == 6 ? HashEndpoint6(address, 0) : HashEndpoint4(address, 0);
+}
+
+bool IsAmong(const std::vector<Prefix>& prefixes, const uint8_t* address, uint8_t ip_version) {
+  return std::any_of(prefixes.begin(), prefixes.end(),
+                     [&](const Prefix& prefix) { return prefix.version == ip_version && Covers(prefix, address); });
+}
+
+bool IsSame(const std::vector<Prefix>& one, const std::vector<Prefix>& other) {
+  return std::equal(one.begin(), one.end(), other.begin(), other.end(), [](const Prefix& a, const Prefix& b) {
+    return a.version == b.version && a.length == b.length && a.address == b.address;
+  });
+}
+
+}  // namespace
+
+uint32_t HashAddresses(const FlowKey& key) {
+  return HashPair(HashAddress(key.address[0], key.ip_version), HashAddress(key.address[1], key.ip_version), 0);
+}
+
+bool operator==(const SpreadRule& one, const SpreadRule& other) {
+  return one.port_bits == other.port_bits && one.shared_of == other.shared_of && IsSame(one.hosts, other.hosts) &&
+         IsSame(one.shared, other.shared);
+}
+
+bool LaneSpread::IsShared(const uint8_t* address, uint8_t ip_version) const {
+  return IsAmong(rule->shared, address, ip_version) || (own != nullptr && IsAmong(*own, address, ip_version));
+}
+
+bool LaneSpread::IsHost(const uint8_t* address, uint8_t ip_version) const {
+  return IsAmong(rule->hosts, address, ip_version) && !IsShared(address, ip_version);
+}
+
+uint32_t LaneSpread::LaneOf(const FlowKey& key) const {
+  if (rule == nullptr) return HashAddresses(key) % lanes;
+  const bool first = IsHost(key.address[0], key.ip_version);
+  const bool second = IsHost(key.address[1], key.ip_version);
+  if (first != second) return HashPair(HashAddress(key.address[first ? 0 : 1], key.ip_version), 0, 0) % lanes;
+  const int end = first ? -1 : SharedEnd(key);
+  return (end < 0 ? HashAddresses(key) : key.port[end] >> rule->port_bits) % lanes;
+}
+
+int LaneSpread::SharedEnd(const FlowKey& key) const {
+  if (rule == nullptr) return -1;
+  const bool first = IsShared(key.address[0], key.ip_version);
+  const bool second = IsShared(key.address[1], key.ip_version);
+  if (first == second || IsHost(key.address[first ? 1 : 0], key.ip_version)) return -1;
+  return first ? 0 : 1;
+}
+
+int32_t LaneSpread::LaneOfShared(const uint8_t* address, uint8_t ip_version, uint16_t port) const {
+  if (rule == nullptr || !IsShared(address, ip_version)) return -1;
+  return static_cast<int32_t>((static_cast<uint32_t>(port) >> rule->port_bits) % lanes);
+}
+
+}  // namespace sluice

@@ -4,6 +4,7 @@
 // A block is for all protocols, begins at a multiple of its size, and is marked by one bit per 64 ports.
 import { IP_PROTO_ICMP } from "../sdk";
 import { ALLOCATED, note, RELEASED } from "./block-log";
+import { isOwnWord } from "./lane-share";
 import { ANY, findPort, isUnused, placeOf, portSetOf, sameParity } from "./ports";
 import { reservedSetOf, SourceRule } from "./rules";
 import { Block, BLOCK_SET_BYTES, blockAt, blocks, blockSets, Host, hostAt, random } from "./store";
@@ -79,7 +80,7 @@ function findFree(rule: SourceRule, place: u32): i32 {
 /** Also of ports that were given one by one before the rule had blocks. */
 function isFree(place: u32, low: u32, size: u32): bool {
   for (let word = low >> 6; word < (low + size) >> 6; word++) {
-    if (isMarked(place, word) || !isUnused(place, word)) return false;
+    if (!isOwnWord(word) || isMarked(place, word) || !isUnused(place, word)) return false;
   }
   return true;
 }

@@ -7,6 +7,8 @@ import {
   IP_PROTO_ICMP,
   IP_PROTO_ICMPV6,
   IP_PROTO_UDP,
+  laneCount,
+  lanePorts,
   OFFSET_NONE,
   outbox,
   Packet,
@@ -16,6 +18,7 @@ import { addressAt, isIpv6, keep6 } from "./addresses";
 import { holdOutward, takeInward, takeOutward } from "./expectations";
 import { protoIn } from "./headers";
 import { holdHost, releaseHost } from "./hosts";
+import { isOfOtherLane } from "./lane-share";
 import { findMapping, LEAST_REFERENCE, LIMIT, mappingOfOutside, NO_ADDRESS } from "./mappings";
 import { hasPorts6, innerPort6, isIcmp } from "./flow-ports";
 import { protocolOf } from "./protocols";
@@ -32,7 +35,16 @@ import {
   refuse,
   strayError,
 } from "./reasons";
-import { findForward, findInward, findOutward, findSourceRule, isClaimed, outsidePorts, SourceRule } from "./rules";
+import {
+  findForward,
+  findInward,
+  findOutward,
+  findSourceRule,
+  isClaimed,
+  isGivable,
+  outsidePorts,
+  SourceRule,
+} from "./rules";
 import { findRuleOfPool, Nat64Rule } from "./rules64";
 import {
   dropPermission,
@@ -72,6 +84,8 @@ let mapping: u32 = 0;
 let target: u32 = 0;
 let sessionLimit: u32 = 0;
 let exitPort: u32 = 0;
+/** It comes from inside and goes inside: not the way that the path says. */
+let turns = false;
 let translated: Counter | null = null;
 let refused: Counter | null = null;
 
@@ -100,6 +114,7 @@ export function begin(packet: Packet, flow: Flow, from: u32, to: u32, rule64: Na
   target = 0;
   sessionLimit = 0;
   exitPort = packet.port;
+  turns = false;
   translated = null;
   refused = null;
   const decided =
@@ -218,16 +233,38 @@ function findTarget(packet: Packet, flow: Flow, caller: u32, callerPort: u32): b
     return true;
   }
   if (!isClaimed(called)) return true;
+  const isInside = unchecked(outsidePorts[packet.port]) == 0;
+  if (isInside && hasPorts6(packet) && isOfOtherLane(port) && isGivable(called, port))
+    return callOtherLane(packet, flow);
   const found = hasPorts6(packet) ? mappingOfOutside(called, port, ipProto) : 0;
   if (found == 0) return refuseUnclaimed(packet, flow, called);
   return callMapping(packet, flow, found, caller, callerPort);
 }
 
+/** The packet leaves as if for a host outside, and comes in from there where the mapping is: each lane has its half. */
+function callOtherLane(packet: Packet, flow: Flow): bool {
+  // An echo has one identifier; two mappings would need two.
+  if (isIcmp(packet)) {
+    refuse(packet, hairpinOff);
+    outbox.close(flow);
+    return false;
+  }
+  exitPort = <u32>outsidePorts.indexOf(1);
+  turns = true;
+  return true;
+}
+
+/** Whether an inside host has it, whose lane sent the packet here. */
+function isOfHairpin(caller: u32): bool {
+  return lanePorts != 0 && laneCount > 1 && (isClaimed(caller) || findInward(caller) !== null);
+}
+
 function callMapping(packet: Packet, flow: Flow, found: u32, caller: u32, callerPort: u32): bool {
   const meant = mappingAt(found);
   const isInside = unchecked(outsidePorts[packet.port]) == 0;
+  const isTurned = !isInside && isOfHairpin(caller);
   // An echo has one identifier; two mappings would need two.
-  const isRefused = isInside && (meant.hairpins == 0 || isIcmp(packet));
+  const isRefused = (isInside || isTurned) && (meant.hairpins == 0 || isIcmp(packet));
   const isExpected = !isRefused && takeInward(found, caller);
   if (isRefused || (!isExpected && !isPermitted(found, caller, callerPort))) {
     // Where it is the machine's own address, a caller whom the mapping does not let in may mean the machine.
@@ -237,6 +274,7 @@ function callMapping(packet: Packet, flow: Flow, found: u32, caller: u32, caller
     return false;
   }
   target = found;
+  turns = isInside || isTurned;
   newDestination = meant.insideAddress;
   newDestinationPort = meant.insidePort;
   if (isIcmp(packet)) newSourcePort = newDestinationPort;
@@ -312,7 +350,7 @@ function fillSession(packet: Packet, session: Session, isOutside: bool): void {
   }
   session.entryPort = <u8>packet.port;
   session.exitPort = <u8>exitPort;
-  session.hairpins = u8(!isOutside && newDestination != called);
+  session.hairpins = u8(turns || (!isOutside && newDestination != called));
   session.control = protocolOf(packet.ipProto, session);
 }
 

@@ -1,5 +1,6 @@
 // Ports of outside addresses, for TCP, UDP and ICMP apart: which are taken, and finding one that is not.
-import { IP_PROTO_TCP, IP_PROTO_UDP, lane, laneCount } from "../sdk";
+import { IP_PROTO_TCP, IP_PROTO_UDP } from "../sdk";
+import { isOwnWord } from "./lane-share";
 import { SourceRule } from "./rules";
 import { PLACE_BYTES, PLACES, places, PORT_SETS, PORT_SET_BYTES, portSets } from "./store";
 
@@ -117,8 +118,7 @@ function scan(set: usize, reserved: usize, first: u32, last: u32, wanted: u64): 
     }
     word += <u32>ctz(rest);
     if (word > lastWord) break;
-    // Lanes know nothing of each other's ports: each gives every so many blocks of 64.
-    if (word % laneCount != lane) {
+    if (!isOwnWord(word)) {
       word++;
       continue;
     }

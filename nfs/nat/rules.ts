@@ -198,6 +198,16 @@ export function findInward(address: u32): OneToOne | null {
   return null;
 }
 
+/** Whether a rule may give that port of the address to a mapping. */
+export function isGivable(address: u32, port: u32): bool {
+  for (let i = 0; i < poolRules.length; i++) {
+    const rule = unchecked(poolRules[i]);
+    const isInRange = (port >= rule.lowPort && port <= rule.highPort) || (rule.keepsLow && port < 1024);
+    if (isInRange && rule.hasAddress && rule.pool.includes(address)) return true;
+  }
+  return false;
+}
+
 /** Whether the address is one that the rules give to inside hosts. */
 export function isClaimed(address: u32): bool {
   for (let i = 0; i < poolRules.length; i++) {

@@ -2,6 +2,7 @@
 import { Address, Config } from "../sdk";
 import { follow } from "./own-addresses";
 import { fix6 } from "./fixed";
+import { fitsLane } from "./lane-share";
 import { Net } from "./nets";
 import { ADDRESS_AND_PORT_DEPENDENT, addIpv6, BEHAVIOURS, outsidePorts, poolRules, SourceRule } from "./rules";
 import { FIXED, PLACES } from "./store";
@@ -108,6 +109,9 @@ const BLOCK_SIZES: StaticArray<i32> = [64, 128, 256, 512, 1024, 2048, 4096, 8192
 function readBlocks(config: Config, rule: SourceRule): void {
   const size = <i32>config.integer("size", 64, 16384);
   if (!BLOCK_SIZES.includes(size)) config.get("size").fail("must be a power of two");
+  else if (!fitsLane(size)) {
+    config.get("size").fail("is more than the ports that a lane has in a row: flows.spread.portsInTurn of the chain");
+  }
   rule.blockSize = <u32>size;
   rule.blocksPerHost = <u32>config.integerOr("perHost", 1, 1, 1024);
   // Blocks begin at multiples of their size.

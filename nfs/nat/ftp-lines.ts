@@ -3,11 +3,11 @@ import { Counter, Flow, IP_PROTO_TCP } from "../sdk";
 import { addressAt, isIpv6, keep6, letGo } from "./addresses";
 import { announce, announcedAddress, announcedPort, ownAddress, seenAddress } from "./announce";
 import { ftpForeign } from "./protocols";
-import { lineOf, Stream, TEXT_BYTES, textOf } from "./protocol-store";
 import { addEdit } from "./sequence";
 import { findSourceRule } from "./rules";
 import { scratch, SCRATCH_BYTES } from "./payload";
 import { Session } from "./store";
+import { keptOf, Stream, TEXT_BYTES, textOf } from "./streams";
 import {
   address,
   beginsWith,
@@ -67,9 +67,9 @@ export function keptBack(line: usize, bytes: u32, side: u32): u32 {
 
 /** A whole line, whose first byte has that sequence number. */
 export function readLine(flow: Flow, session: Session, stream: Stream, side: u32, sequence: u32): void {
-  const line = lineOf(stream);
-  const end = line + stream.lineBytes;
-  if (keptBack(line, stream.lineBytes, side) == 0) return;
+  const line = keptOf(stream);
+  const end = line + stream.keptBytes;
+  if (keptBack(line, stream.keptBytes, side) == 0) return;
   const isExtended = side == CLIENT ? beginsWith(line, end, "eprt ") : beginsWith(line, end, "229 ");
   read(line + (side == CLIENT ? COMMAND_BYTES : REPLY_BYTES), end);
   named = ownAddress(session, side);
@@ -90,7 +90,7 @@ function tell(flow: Flow, session: Session, stream: Stream, side: u32, isExtende
   if (!isExtended) putPlain();
   else if (side == CLIENT) putEndpoint();
   else putNumber(announcedPort);
-  change(stream, lineOf(stream), sequence);
+  change(stream, keptOf(stream), sequence);
 }
 
 /** RFC 2577: nobody is connected to who did not ask for it. */

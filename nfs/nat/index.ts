@@ -3,6 +3,7 @@ import { batch, events, Packet } from "../sdk";
 import { tellBlocks } from "./block-log";
 import { closeEnded } from "./ended";
 import { sweepExpectations } from "./expectations";
+import { messagesFit } from "./message-store";
 import { followAddresses } from "./own-addresses";
 import { prefixRules, translatePrefixes } from "./prefixes";
 import { protocolsFit } from "./protocol-store";
@@ -29,7 +30,7 @@ export function nf_configure(json: string): bool {
   const accepted = readSettings(json);
   translates4 = poolRules.length + forwards.length + oneToOnes.length > 0;
   translates6 = hasRules6 || nat64Rules.length > 0;
-  return accepted && fits() && protocolsFit();
+  return accepted && fits() && protocolsFit() && messagesFit();
 }
 
 export function nf_process(): void {

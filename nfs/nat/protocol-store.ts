@@ -5,6 +5,7 @@
 // As in store.ts, entries are linked by references, here from this segment's start.
 import { Gauge, Segment } from "../sdk";
 import { Slab } from "./store";
+import { LINE_STREAM_BYTES, Stream } from "./streams";
 
 const segment = new Segment("protocols");
 export const origin: usize = segment.address;
@@ -29,73 +30,12 @@ export class Expectation {
   stays: u8;
 }
 
-/** One direction of an FTP control connection: how far it came, and what was changed in it. */
-@unmanaged
-@final
-export class Stream {
-  /** Sequence number that comes next; of the sender's, as all here. */
-  expected: u32;
-  /** How far the other side has acknowledged. */
-  acknowledged: u32;
-  /** What is added to numbers behind the last edit. */
-  shift: u32;
-  /** Of the line that is not complete: how much came, and how much of it has not been let on. */
-  lineBytes: u16;
-  heldBytes: u16;
-  isKnown: u8;
-  /** The rest of the line is none of a command. */
-  skips: u8;
-  editCount: u8;
-}
-
-/** Bytes that were replaced by others. */
-@unmanaged
-@final
-export class Edit {
-  start: u32;
-  /** What is added to numbers up to `start`. */
-  before: u32;
-  oldBytes: u16;
-  newBytes: u16;
-}
-
-export const LINE_BYTES: u32 = 512;
-export const EDITS: u32 = 4;
-export const TEXT_BYTES: u32 = 64;
-const LINE: u32 = 24;
-const EDIT: u32 = LINE + LINE_BYTES;
-const EDIT_HEAD: u32 = 12;
-const EDIT_BYTES: u32 = EDIT_HEAD + TEXT_BYTES;
-const STREAM_BYTES: u32 = EDIT + EDITS * EDIT_BYTES;
 /** An owner is not kept: the session has the reference. The first word is that of entries which are given back. */
 const CONTROL_HEAD: u32 = 8;
 
 @inline
 export function streamAt(control: u32, direction: u32): Stream {
-  return changetype<Stream>(origin + control + CONTROL_HEAD + direction * STREAM_BYTES);
-}
-
-@inline
-export function lineOf(stream: Stream): usize {
-  return changetype<usize>(stream) + LINE;
-}
-
-@inline
-export function editAt(stream: Stream, index: u32): Edit {
-  return changetype<Edit>(changetype<usize>(stream) + EDIT + index * EDIT_BYTES);
-}
-
-@inline
-export function textOf(edit: Edit): usize {
-  return changetype<usize>(edit) + EDIT_HEAD;
-}
-
-/** The oldest edit is forgotten. */
-export function forgetEdit(stream: Stream): void {
-  const count = <u32>stream.editCount - 1;
-  const first = changetype<usize>(editAt(stream, 0));
-  for (let i: u32 = 0; i < count * EDIT_BYTES; i += 4) store<u32>(first + i, load<u32>(first + i + EDIT_BYTES));
-  stream.editCount = <u8>count;
+  return changetype<Stream>(origin + control + CONTROL_HEAD + direction * LINE_STREAM_BYTES);
 }
 
 /** In Session.control: what the session is of; references of control connections are beyond these. */
@@ -111,7 +51,7 @@ const EXPECTATIONS: u32 = 8192;
 const CONTROLS: u32 = 1024;
 export const EXPECTATION_BUCKETS: u32 = 4096;
 const EXPECTATION_BYTES: u32 = (<u32>offsetof<Expectation>() + 7) & ~7;
-const CONTROL_BYTES: u32 = (CONTROL_HEAD + 2 * STREAM_BYTES + 7) & ~7;
+const CONTROL_BYTES: u32 = (CONTROL_HEAD + 2 * LINE_STREAM_BYTES + 7) & ~7;
 
 /** The expectation that the next sweep looks at first. */
 export const sweepAt: usize = origin + 32;

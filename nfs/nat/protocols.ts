@@ -2,12 +2,15 @@
 import { Config, IP_PROTO_TCP, IP_PROTO_UDP, Packet } from "../sdk";
 import { passFtp } from "./ftp";
 import { passSip } from "./sip";
+import { passSipStream } from "./sip-stream";
 import { PROTOCOL_FTP, PROTOCOL_NONE, PROTOCOL_SIP, PROTOCOL_TFTP } from "./protocol-store";
 import { CROSSES, Session } from "./store";
 import { passTftp } from "./tftp";
 
 const PORTS_LIMIT = 8;
 
+/** Whether SIP is looked at over TCP, too. */
+let sipOverTcp: bool = true;
 /** A side of an FTP control connection may name another address than its own. */
 export let ftpForeign: bool = false;
 
@@ -29,6 +32,7 @@ function readProtocol(config: Config, key: string, protocol: u32, port: u32): vo
     return;
   }
   if (protocol == PROTOCOL_FTP) ftpForeign = value.flagOr("foreignAddresses", false);
+  if (protocol == PROTOCOL_SIP) sipOverTcp = value.flagOr("tcp", true);
   if (!value.has("ports")) return add(protocol, port);
   const list = value.list("ports");
   if (list.length > PORTS_LIMIT) list.fail("must not have more than " + PORTS_LIMIT.toString() + " ports");
@@ -48,9 +52,14 @@ export function protocolOf(ipProto: u32, session: Session): u32 {
     const port = <u16>unchecked(ports[i]);
     if (port != session.destinationPort && port != session.newDestinationPort) continue;
     const protocol = unchecked(protocols[i]);
-    if (ipProto == (protocol == PROTOCOL_FTP ? IP_PROTO_TCP : IP_PROTO_UDP)) return protocol;
+    if (isOver(protocol, ipProto)) return protocol;
   }
   return PROTOCOL_NONE;
+}
+
+function isOver(protocol: u32, ipProto: u32): bool {
+  if (ipProto == IP_PROTO_TCP) return protocol == PROTOCOL_FTP || (protocol == PROTOCOL_SIP && sipOverTcp);
+  return ipProto == IP_PROTO_UDP && protocol != PROTOCOL_FTP;
 }
 
 /** The payload of a packet of such a session, and what else depends on its length. False if the packet goes no further. */
@@ -58,7 +67,9 @@ export function rewritePayload(packet: Packet, session: Session): bool {
   const flow = packet.flow;
   if (flow === null) return true;
   const protocol = session.control;
-  if (protocol == PROTOCOL_SIP) return passSip(packet, flow, session);
+  if (protocol == PROTOCOL_SIP) {
+    return packet.ipProto == IP_PROTO_TCP ? passSipStream(packet, flow, session) : passSip(packet, flow, session);
+  }
   if (protocol != PROTOCOL_TFTP) return passFtp(packet, flow, session);
   passTftp(packet, flow, session);
   return true;

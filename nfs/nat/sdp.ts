@@ -20,7 +20,7 @@ import { mappingAt } from "./store";
 import { beginsWith, cursor, high, low, peek, putBytes, putNumber, read, skip, takeNumber } from "./text";
 
 const announced = new Counter("sip_announced");
-const refused = new Counter("sip_refused");
+export const refused = new Counter("sip_refused");
 
 const DOT: u32 = 0x2e;
 const SPACE: u32 = 32;

@@ -4,7 +4,7 @@
 //   sender's numbers      ──────┬─ old ─┬──────────       map:   sender's → receiver's
 //   receiver's numbers    ──────┴─ new ────┴───────       unmap: receiver's (acknowledgements) → sender's
 import { difference32, mend, Tcp, TCP_OPTION_SACK } from "../sdk";
-import { editAt, Edit, EDITS, forgetEdit, Stream, textOf } from "./protocol-store";
+import { Edit, editAt, editLimit, forgetEdits, Stream, textOf } from "./streams";
 
 @inline
 export function isAfter(one: u32, other: u32): bool {
@@ -43,11 +43,8 @@ export function unmap(stream: Stream, number: u32, up: bool = false): u32 {
 
 /** The next edit, behind all others; null if too many are under way. Its text is to be written to it. */
 export function addEdit(stream: Stream, start: u32, oldBytes: u32, newBytes: u32): Edit | null {
-  if (stream.editCount == EDITS) {
-    const oldest = editAt(stream, 0);
-    if (isAfter(oldest.start + oldest.oldBytes, stream.acknowledged)) return null;
-    forgetEdit(stream);
-  }
+  if (stream.editCount == editLimit(stream)) forgetAcknowledged(stream);
+  if (stream.editCount == editLimit(stream)) return null;
   const edit = editAt(stream, stream.editCount);
   stream.editCount++;
   edit.start = start;
@@ -56,6 +53,18 @@ export function addEdit(stream: Stream, start: u32, oldBytes: u32, newBytes: u32
   edit.newBytes = <u16>newBytes;
   stream.shift += newBytes - oldBytes;
   return edit;
+}
+
+/** What was acknowledged as a whole does not come again. */
+export function forgetAcknowledged(stream: Stream): void {
+  let count: u32 = 0;
+  while (count < <u32>stream.editCount && !isUnderWay(stream, editAt(stream, count))) count++;
+  if (count > 0) forgetEdits(stream, count);
+}
+
+@inline
+function isUnderWay(stream: Stream, edit: Edit): bool {
+  return isAfter(edit.start + edit.oldBytes, stream.acknowledged);
 }
 
 /** Whether bytes of an edit are among those of the sender's [from, to). */

@@ -4,6 +4,7 @@ import { batch, Column, Flow, FLOW_END_NONE, FLOW_STATE_NONE, flowCapacity } fro
 import { addressAt, hold, isIpv6, release } from "./addresses";
 import { releaseHost } from "./hosts";
 import { dropMapping } from "./mappings";
+import { giveConnection } from "./message-store";
 import { controls, PROTOCOL_LAST } from "./protocol-store";
 import { ADDRESS_AND_PORT_DEPENDENT, INDEPENDENT } from "./rules";
 import {
@@ -98,6 +99,7 @@ export function closeSession(reference: u32): void {
   if (session.mapping != 0) releaseMapping(session.mapping);
   if (session.target != 0) releaseMapping(session.target);
   if (session.control > PROTOCOL_LAST) controls.give(session.control);
+  if (session.connection != 0) giveConnection(session);
   sessions.give(reference);
 }
 

@@ -11,7 +11,7 @@ import {
   translateEndpoint,
 } from "./sip-endpoints";
 import { beginsHost, host, putHost, putNoHost, takeBareHost, takeHost } from "./sip-hosts";
-import { beginRegistration, isRequest, readContact, readRegistration } from "./sip-registrations";
+import { beginRegistration, readContact, readRegistration } from "./sip-registrations";
 import {
   beginsWith,
   cursor,
@@ -46,7 +46,7 @@ export function readHeaders(from: usize, to: usize): bool {
   bodyLength = -1;
   hasDescription = false;
   beginRegistration(from, to);
-  if (isRequest && find(from, endOfLine(from, to), " sip/2.0") == 0) return false;
+  if (!isStartLine(from, endOfLine(from, to))) return false;
   for (let line = endOfLine(from, to); line < to; line = endOfLine(line, to)) {
     const end = endOfLine(line, to);
     const length = lengthIn(line, end);
@@ -60,6 +60,11 @@ export function readHeaders(from: usize, to: usize): bool {
     } else readRegistration(line, end);
   }
   return true;
+}
+
+/** Whether a message may begin with the line. */
+export function isStartLine(line: usize, end: usize): bool {
+  return beginsWith(line, end, "sip/2.0 ") || find(line, end, " sip/2.0") != 0;
 }
 
 /** Where the line says how long the body is, 0 if it is of something else. */

@@ -15,7 +15,7 @@ export function endOfHeaders(from: usize, to: usize): usize {
   while (line < to) {
     const end = endOfLine(line, to);
     if (load<u8>(end - 1) != 10) return 0;
-    if (end - line <= 2 && load<u8>(line) <= 13) return end;
+    if (end - line == 1 || (end - line == 2 && load<u8>(line) == 13)) return end;
     line = end;
   }
   return 0;

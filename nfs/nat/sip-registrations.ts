@@ -21,7 +21,7 @@ const COLON: u32 = 0x3a;
 const LONGEST_S: u32 = 86_400;
 const DEFAULT_S: u32 = 3600;
 
-export let isRequest = false;
+let isRequest = false;
 let isSuccess = false;
 let isRegister = false;
 let registered: u32 = 0;

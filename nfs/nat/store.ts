@@ -57,7 +57,8 @@ export class Block {
 @unmanaged
 @final
 export class Session {
-  next: u32;
+  /** What is known of a connection with SIP (message-store.ts); of an entry that is not in use: the next one. */
+  connection: u32;
   /** The flow's number, 0 for an entry that is not in use. */
   flow: u32;
   mapping: u32;

@@ -111,7 +111,8 @@ async function openBed(): Promise<Bed> {
 async function running<T>(start: Start, bed: Bed, rules: number, work: () => Promise<T>): Promise<T> {
   const stop = await start(bed, rules);
   try {
-    await send(bed, { rate: LOWEST_RATE, packets: FLOWS });
+    // Answered once, a flow is an established one to both sides: its rules are not searched again.
+    await send(bed, { rate: LOWEST_RATE, packets: FLOWS, answered: true });
     return await work();
   } finally {
     await stop();
@@ -181,10 +182,19 @@ ${denied.join("\n")}
   };
 };
 
-async function send({ office, box, internet }: Bed, options: { rate: number; packets?: number; seconds?: number }) {
-  const { rate, packets = 0, seconds } = options;
+interface Sending {
+  readonly rate: number;
+  readonly packets?: number;
+  readonly seconds?: number;
+  readonly answered?: boolean;
+}
+
+async function send({ office, box, internet }: Bed, { rate, packets = 0, seconds, answered = false }: Sending) {
   const to = { mac: await readMac(box, "lan0"), address: SERVER };
-  const traffic = await NumberedTraffic.start({ left: office, right: internet }, { rate, packets, flows: FLOWS, to });
+  const traffic = await NumberedTraffic.start(
+    { left: office, right: internet },
+    { rate, packets, flows: FLOWS, to, answered },
+  );
   if (seconds === undefined) return traffic.stop("sent");
   await sleep(seconds * 1000);
   return traffic.stop();

@@ -1,6 +1,7 @@
-// Receives what numbered_sender sends, until SIGTERM: `numbered_receiver PORT`. Prints `ready`, and at the end one JSON
-// line: what came, what came twice or late, what the kernel dropped because this process was too slow (which is nobody
-// else's loss), and by the kernel's receive timestamps how even the arrivals were.
+// Receives what numbered_sender sends, until SIGTERM: `numbered_receiver PORT [answer]`; answers each with the same, if
+// told to. Prints `ready`, and at the end one JSON line: what came, what came twice or late, what the kernel dropped
+// because this process was too slow (which is nobody else's loss), and by the kernel's receive timestamps how even the
+// arrivals were.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/sock_diag.h>
@@ -132,21 +133,26 @@ uint64_t Overflowed(int descriptor) {
 
 class Receiver {
  public:
-  explicit Receiver(int descriptor) : descriptor_(descriptor) {
+  Receiver(int descriptor, bool answers) : descriptor_(descriptor), answers_(answers) {
     for (uint32_t i = 0; i < kBurst; i++) {
       parts_[i] = {&payloads_[i], sizeof(numbered::Payload)};
       messages_[i].msg_hdr.msg_iov = &parts_[i];
       messages_[i].msg_hdr.msg_iovlen = 1;
       messages_[i].msg_hdr.msg_control = controls_[i].bytes;
+      messages_[i].msg_hdr.msg_name = &senders_[i];
     }
   }
 
   // False when nothing waits.
   bool Take(Arrivals& arrivals) {
-    for (mmsghdr& message : messages_) message.msg_hdr.msg_controllen = sizeof(Control);
+    for (mmsghdr& message : messages_) {
+      message.msg_hdr.msg_controllen = sizeof(Control);
+      message.msg_hdr.msg_namelen = sizeof(sockaddr_in);
+    }
     const int count = recvmmsg(descriptor_, messages_.data(), kBurst, MSG_DONTWAIT, nullptr);
     for (int i = 0; i < count; i++) {
       if (messages_[i].msg_len == sizeof(numbered::Payload)) arrivals.Add(payloads_[i], TimeOf(messages_[i].msg_hdr));
+      if (answers_) Answer(i);
     }
     return count > 0;
   }
@@ -155,6 +161,11 @@ class Receiver {
   struct Control {
     alignas(cmsghdr) char bytes[CMSG_SPACE(sizeof(timespec))];
   };
+
+  void Answer(int i) const {
+    sendto(descriptor_, &payloads_[i], messages_[i].msg_len, 0, reinterpret_cast<const sockaddr*>(&senders_[i]),
+           messages_[i].msg_hdr.msg_namelen);
+  }
 
   static uint64_t TimeOf(msghdr& header) {
     for (cmsghdr* part = CMSG_FIRSTHDR(&header); part != nullptr; part = CMSG_NXTHDR(&header, part)) {
@@ -167,7 +178,9 @@ class Receiver {
   }
 
   int descriptor_;
+  bool answers_;
   std::array<numbered::Payload, kBurst> payloads_;
+  std::array<sockaddr_in, kBurst> senders_;
   std::array<Control, kBurst> controls_;
   std::array<iovec, kBurst> parts_;
   std::array<mmsghdr, kBurst> messages_{};
@@ -176,15 +189,16 @@ class Receiver {
 }  // namespace
 
 int main(int count, char** arguments) {
-  if (count != 2) {
-    fprintf(stderr, "usage: numbered_receiver PORT\n");
+  const bool answers = count == 3 && strcmp(arguments[2], "answer") == 0;
+  if (count != 2 && !answers) {
+    fprintf(stderr, "usage: numbered_receiver PORT [answer]\n");
     return 2;
   }
   struct sigaction stop {};
   stop.sa_handler = [](int) { stopped = 1; };
   sigaction(SIGTERM, &stop, nullptr);
   const int descriptor = OpenSocket(arguments[1]);
-  Receiver receiver(descriptor);
+  Receiver receiver(descriptor, answers);
   Arrivals arrivals;
   printf("ready\n");
   fflush(stdout);

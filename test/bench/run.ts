@@ -112,7 +112,9 @@ async function benchGateway(): Promise<void> {
   console.log(
     "\nan office's gateway, firewall and masquerade on routed ports, against nftables with conntrack, veth, in turn",
   );
-  console.log("(no packet lost; what the machine spends is that of both cores, with sender and receiver)");
+  console.log(
+    "(established flows, no packet lost; what the machine spends is that of both cores, with sender and receiver)",
+  );
   const obstacle = afxdpObstacle() ?? commandObstacle("nft");
   if (obstacle !== null) return console.log(`  skipped: ${obstacle}`);
   for (const rules of [10, 1000]) {

@@ -121,7 +121,7 @@ paths:
       { port: "lan", line: udp },
       { port: "wan", line: `udp [${server}]:53 > [${outside}]:5000` },
     ];
-    const { flows, sent } = replayLines(chain, steps, "--swap", "2:nat=nat@1.1.0");
+    const { flows, sent } = replayLines(chain, steps, "--swap", "2:nat=nat@1.2.0");
     expect(sent("lan")).toEqual([`udp [${server}]:53 > [${host}]:5000`]);
     expect(flows).toMatchObject([
       {

@@ -72,7 +72,7 @@ it("an active data connection passes a firewall that accepts what is related, an
 it("numbers and expectations go on with the next generation", () => {
   const whole = replayLines(chainOf("related"), active);
   for (const step of [5, 8, 11]) {
-    const changed = replayLines(chainOf("related"), active, "--swap", `${step}:nat=nat@1.1.0`);
+    const changed = replayLines(chainOf("related"), active, "--swap", `${step}:nat=nat@1.2.0`);
     expect(changed.sent("lan")).toEqual(whole.sent("lan"));
     expect(changed.sent("wan")).toEqual(whole.sent("wan"));
   }

@@ -45,7 +45,7 @@ it("goes on with the same mappings after a fault, and with the next generation",
   const portsOf = ({ flows }: Replayed) =>
     flows.map((flow) => [flow.dest_ip, flow["nat.inside_port"], flow["nat.outside_port"]]).toSorted();
   const whole = replay(office);
-  expect(portsOf(replay(office, "--swap", "3:nat=nat@1.1.0"))).toEqual(portsOf(whole));
+  expect(portsOf(replay(office, "--swap", "3:nat=nat@1.2.0"))).toEqual(portsOf(whole));
   // Frame 3, which is lost, is the answer of a one-to-one session.
   const faulty = replay(office, "--fault", "3:nat");
   expect(faulty.verdicts.map(({ verdict }) => verdict)).toEqual([

@@ -17,6 +17,8 @@ export interface NumberedOptions {
   readonly packets?: number;
   /** Where they go first, and at last; the right side's own unless said. */
   readonly to?: { readonly mac: string; readonly address: string };
+  /** The receiver answers each. */
+  readonly answered?: boolean;
 }
 
 export interface NumberedOutcome {
@@ -66,7 +68,7 @@ export class NumberedTraffic {
     options: NumberedOptions,
   ): Promise<NumberedTraffic> {
     const { rate, flows = 1, packets = 0 } = options;
-    const receiver = new Program(right, "numbered_receiver", [String(PORT)]);
+    const receiver = new Program(right, "numbered_receiver", [String(PORT), ...(options.answered ? ["answer"] : [])]);
     await once(receiver.output, "data");
     const counts = [rate, flows, packets].map(String);
     const { mac, address } = options.to ?? { mac: await readMac(right), address: RIGHT };

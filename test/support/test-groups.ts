@@ -3,6 +3,6 @@
 export const everyTest: readonly string[] = ["test/**/*.test.ts", "nfs/*/test/**/*.test.ts"];
 
 export const testsAlone: readonly string[] = [
-  "test/integration/{firewall-live,lanes,lanes-change,lanes-routed,restart,thousand-changes}.test.ts",
+  "test/integration/{firewall-live,lanes,lanes-change,lanes-routed,restart-traffic,thousand-changes}.test.ts",
   "test/fault/under-traffic.test.ts",
 ];

@@ -57,7 +57,7 @@ export async function createTranslatedNetwork(): Promise<TranslatedNetwork> {
   };
   const change = async () => {
     if (engine === undefined) throw new Error("nothing runs");
-    await upgrade(engine, "run", "--use", "nat=nat@1.1.0");
+    await upgrade(engine, "run", "--use", "nat=nat@1.2.0");
   };
   const close = async () => {
     rmSync(folder, { recursive: true });

@@ -60,7 +60,7 @@ struct DifferenceGroup {
 class Differences {
  public:
   static constexpr uint32_t kGroups = 64;
-  static constexpr uint32_t kExamples = 3;
+  static constexpr uint32_t kExamples = layout::kDifferenceExamples;
 
   void Add(const Difference& difference);
 

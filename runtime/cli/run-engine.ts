@@ -9,7 +9,7 @@ import type { Engine } from "../dataplane/engine/engine.ts";
 import type { EngineSetup } from "../dataplane/engine/setup.ts";
 import { startEngine } from "../dataplane/engine/start-engine.ts";
 import type { Quarantine } from "../dataplane/engine/succession.ts";
-import type { FaultReport } from "../dataplane/lane.ts";
+import type { FaultReport } from "../dataplane/faults/lane-faults.ts";
 import type { FrameAudit } from "../dataplane/native.ts";
 import { SluiceError } from "../errors.ts";
 import { admit } from "../function/admission.ts";

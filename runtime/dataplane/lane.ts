@@ -1,63 +1,17 @@
 // A lane as the host sees it: its memory, its functions, its hops; and what happens when a function traps.
-import type { Plan, PlannedPort } from "../chain/plan.ts";
+import type { Plan } from "../chain/plan.ts";
 import type { FunctionPackage } from "../function/catalog.ts";
 import { finishTurn, type Hop } from "./breathe.ts";
 import type { CounterLayout } from "./counter-layout.ts";
-import type { FaultEvidence } from "./faults/evidence.ts";
 import { type FailedCall, type FaultReport, LaneFaults } from "./faults/lane-faults.ts";
-import { Generation, type LaneFunction, type MigrationResult, type Numbering, type Predecessor } from "./generation.ts";
-import { type LogLevel, logLevels } from "./instance.ts";
-import { type LaneMemory, openLaneMemory } from "./lane-memory.ts";
+import type { Generation, LaneFunction, MigrationResult } from "./generation.ts";
+import type { LaneMemory } from "./lane-memory.ts";
+import { type LaneSetup, makeGeneration } from "./lane-setup.ts";
 import { callKinds } from "./layout.ts";
-import { FRAMES_ADDRESS } from "./memory-map.ts";
-import type { FrameAudit, NativeAddon, NativeLane, NativeProgram, OpenPort } from "./native.ts";
-import { REPORTS, REPORTS_BYTES } from "./reports.ts";
-import { SegmentStore } from "./segment-store.ts";
+import { readLogLines } from "./log-lines.ts";
+import type { FrameAudit, NativeLane, NativeProgram, OpenPort } from "./native.ts";
+import type { SegmentStore } from "./segment-store.ts";
 
-export type { FaultReport } from "./faults/lane-faults.ts";
-
-export interface LaneSetup {
-  readonly native: NativeAddon;
-  readonly plan: Plan;
-  /** By index of plan.functions. */
-  readonly packages: readonly FunctionPackage[];
-  readonly slots: number;
-  /** A power of two. */
-  readonly slotBytes: number;
-  /** Frames per turn, 1 … BATCH_CAPACITY. */
-  readonly batchLimit: number;
-  /** Keep one outcome per frame (replay, tests). */
-  readonly keepOutcomes: boolean;
-  /** Time is that of the frames, not of the machine. */
-  readonly virtualClock: boolean;
-  readonly openPort: (lane: NativeLane, port: PlannedPort, index: number) => OpenPort;
-  readonly lane?: number;
-  readonly laneCount?: number;
-  /** The ports of all lanes receive the same frames; this lane keeps its own (replay). */
-  readonly sharedInput?: boolean;
-  /** The lanes' NativeHandover by its id (live). */
-  readonly handover?: number;
-  readonly seed?: bigint;
-  /** Flows that end, drops and events are reported to other processes, which find the generation's names by this number. */
-  readonly reportNames?: number | undefined;
-  /** Names the file of a segment; without it all end with the process. */
-  readonly pathOf?: (segment: string) => string;
-  readonly isMine?: () => boolean;
-  /** Of an engine that died: counters and names go on from there. */
-  readonly before?: Numbering | undefined;
-  /** Indices of functions that are not to be called. */
-  readonly quarantined?: readonly number[];
-  /** While nf_events or nf_tick of a function runs: its index + 1, and which of them as an index into callKinds. */
-  readonly calling?: Int32Array;
-  /** The first word is how many entries functions still have to migrate between batches. */
-  readonly migrationLeft?: Int32Array;
-  readonly onFault?: (fault: FaultReport) => void;
-  /** Of some faults: enough of each kind, and none while nobody listens. */
-  readonly onEvidence?: (evidence: FaultEvidence) => void;
-  readonly onLog?: (level: LogLevel, functionName: string, message: string) => void;
-}
-
-const LOG_HEAD_BYTES = 12;
 const NF_EVENTS = callKinds.indexOf("nf_events");
 const NF_TICK = callKinds.indexOf("nf_tick");
 /** No call that is kept. */
@@ -65,77 +19,8 @@ const NF_MIGRATE_MORE = callKinds.length;
 const REST_MS = 100;
 /** Empty turns before a lane sleeps: some ten microseconds of polling, then the core is free for others. */
 const EMPTY_TURNS = 64;
-/**
- * Opens a lane's memory, configures its first generation's functions and opens its ports; on any error everything is
- * closed again.
- */
-export function openLane(setup: LaneSetup): Lane {
-  const store = new SegmentStore(setup.native, setup.pathOf);
-  const memory = openLaneMemory(setup.native, setup, store);
-  const generation = makeGeneration(setup, memory, store, setup.before);
-  const native = setup.native.createLane({
-    ...generation.describeProgram(),
-    umem: memory.umem,
-    slotBytes: setup.slotBytes,
-    counters: memory.counters,
-    framesAddress: FRAMES_ADDRESS,
-    laneCounters: generation.counterLayout.lane,
-    laneUse: generation.counterLayout.laneUse,
-    reports: setup.reportNames === undefined ? null : store.open(REPORTS, REPORTS_BYTES),
-    keepOutcomes: setup.keepOutcomes,
-    keepBadResults: setup.onEvidence !== undefined,
-    virtualClock: setup.virtualClock,
-    batchLimit: setup.batchLimit,
-    ...(setup.sharedInput ? { laneIndex: setup.lane ?? 0, laneCount: setup.laneCount ?? 1 } : {}),
-    ...(setup.handover === undefined ? {} : { laneIndex: setup.lane ?? 0, handover: setup.handover }),
-  });
-  try {
-    const ports = setup.plan.ports.map((port, index) => setup.openPort(native, port, index));
-    return new Lane(setup, { memory, native, ports, store, generation });
-  } catch (error) {
-    native.close();
-    throw error;
-  }
-}
 
-/**
- * The lane `id`, which another thread has, seen from this one: with a generation that stands by until `install` or
- * `takeOver`. The lane goes on undisturbed; ports that the generation has and the one before had not are opened, for
- * the lane to have from then on.
- */
-export function attachLane(setup: LaneSetup, id: number, before: Predecessor): Lane {
-  const native = setup.native.attachLane(id);
-  const store = new SegmentStore(setup.native, setup.pathOf);
-  const memory = openLaneMemory(setup.native, setup, store);
-  const generation = makeGeneration(setup, memory, store, before);
-  // What it could not carry is known before the switchover, when it is done again on what lies there then.
-  const trial = generation.migrate();
-  generation.warmUp();
-  generation.populate();
-  const opened = before.plan.ports.length;
-  const ports = setup.plan.ports.slice(opened).map((port, index) => setup.openPort(native, port, opened + index));
-  const lane = new Lane(setup, { memory, native, ports, store, generation, trial });
-  lane.prepare();
-  return lane;
-}
-
-function makeGeneration(
-  setup: Omit<LaneSetup, "openPort">,
-  memory: LaneMemory,
-  store: SegmentStore,
-  before?: Predecessor | Numbering,
-): Generation {
-  const { native, plan, packages, onLog, quarantined, reportNames } = setup;
-  return new Generation({
-    ...{ native, plan, packages, memory, store, before, onLog, quarantined, reportNames },
-    lane: setup.lane ?? 0,
-    laneCount: setup.laneCount ?? 1,
-    seed: setup.seed ?? 0n,
-    keepReports: setup.keepOutcomes,
-  });
-}
-
-interface LaneParts {
+export interface LaneParts {
   readonly memory: LaneMemory;
   readonly native: NativeLane;
   readonly ports: readonly OpenPort[];
@@ -289,20 +174,10 @@ export class Lane {
   takeLog(also?: LaneSetup["onLog"]): void {
     const lines = this.native.takeLog();
     if (lines === null) return;
-    const view = new DataView(lines);
-    for (let at = 0; at < lines.byteLength; ) {
-      const [index, level, bytes] = [0, 4, 8].map((field) => view.getUint32(at + field, true)) as [
-        number,
-        number,
-        number,
-      ];
-      const text = Buffer.from(lines, at + LOG_HEAD_BYTES, bytes)
-        .toString()
-        .replace(/\0+$/, "");
-      const line = [logLevels[level] ?? "info", this.#function(index).planned.name, text] as const;
-      this.#setup.onLog?.(...line);
-      also?.(...line);
-      at += LOG_HEAD_BYTES + bytes;
+    for (const { level, function: index, text } of readLogLines(lines)) {
+      const { name } = this.#function(index).planned;
+      this.#setup.onLog?.(level, name, text);
+      also?.(level, name, text);
     }
   }
 

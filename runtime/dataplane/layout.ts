@@ -284,3 +284,5 @@ export const rewriteParts = ["none", "length", "link", "network", "transport", "
 export type RewritePart = (typeof rewriteParts)[number];
 /** Different flows that a group of differences counts at the most. */
 export const DIFFERENCE_FLOWS = 128;
+/** Frames of it that are kept. */
+export const DIFFERENCE_EXAMPLES = 3;

@@ -2,8 +2,9 @@
 // becomes of each frame here and there is compared.
 import { SluiceError } from "../errors.ts";
 import { turn } from "./breathe.ts";
+import type { FaultReport } from "./faults/lane-faults.ts";
 import { Generation } from "./generation.ts";
-import { type FaultReport, Lane } from "./lane.ts";
+import { Lane } from "./lane.ts";
 import { openLaneMemory } from "./lane-memory.ts";
 import { hopCounters, rewriteParts } from "./layout.ts";
 import { FRAMES_ADDRESS } from "./memory-map.ts";

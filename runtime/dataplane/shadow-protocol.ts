@@ -39,7 +39,7 @@ export interface Difference {
   /** Both transmitted it, but not the same bytes: where they differ first. */
   readonly rewrite: RewritePart | null;
   readonly frames: number;
-  /** Counted up to DIFFERENCE_FLOWS. */
+  /** Counted up to DIFFERENCE_FLOWS on each lane. */
   readonly flows: number;
   /** Of different flows. */
   readonly examples: readonly DifferenceExample[];

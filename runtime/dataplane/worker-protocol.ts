@@ -4,9 +4,9 @@ import type { Fault } from "../errors.ts";
 import type { FunctionPackage } from "../function/catalog.ts";
 import type { CounterLayout } from "./counter-layout.ts";
 import type { FaultEvidence } from "./faults/evidence.ts";
+import type { FaultReport } from "./faults/lane-faults.ts";
 import type { MigrationResult, Numbering, Predecessor } from "./generation.ts";
 import type { LogLevel } from "./instance.ts";
-import type { FaultReport } from "./lane.ts";
 import type { FlowRecovery, FrameAudit, LinkKeeper } from "./native.ts";
 import type { FunctionDescription, PortDescription } from "./state-folder.ts";
 

@@ -8,10 +8,12 @@ import type { PlannedPort } from "../chain/plan.ts";
 import { type Fault, SluiceError } from "../errors.ts";
 import { breathe, turn } from "./breathe.ts";
 import { type FaultEvidence, listBuffers } from "./faults/evidence.ts";
-import { attachLane, type FaultReport, type Lane, openLane } from "./lane.ts";
+import type { FaultReport } from "./faults/lane-faults.ts";
+import type { Lane } from "./lane.ts";
 import { nameInLane } from "./lane-files.ts";
 import { inletProgram, loadAddon, steeringProgram } from "./load-addon.ts";
 import type { AfxdpPort, NativeLane } from "./native.ts";
+import { attachLane, openLane } from "./open-lane.ts";
 import { TrapCount } from "./trap-count.ts";
 import {
   CONTROL_AWAKE,

@@ -1,5 +1,6 @@
 // A shadow during an upgrade: what it found so far, and whether a condition is broken.
-import type { Shadow, ShadowReport } from "../dataplane/shadow.ts";
+import type { ShadowReport } from "../dataplane/shadow.ts";
+import type { ShadowGroup } from "../dataplane/shadow-group.ts";
 import type { Difference } from "../dataplane/shadow-protocol.ts";
 import { type Condition, findBroken } from "./conditions.ts";
 import { nameFlow } from "./flow-name.ts";
@@ -27,13 +28,13 @@ export interface ShadowStatus extends Omit<ShadowReport, "differences"> {
 export type DescribePacket = (bytes: Uint8Array) => string;
 
 export class ShadowWatch {
-  readonly #shadow: Shadow;
+  readonly #shadow: ShadowGroup;
   readonly #conditions: readonly Condition[];
   readonly #describe: DescribePacket;
 
   /** `onBroken` is told of each report that breaks a condition. */
   constructor(
-    shadow: Shadow,
+    shadow: ShadowGroup,
     conditions: readonly Condition[],
     describe: DescribePacket,
     onBroken: (why: string) => void,

@@ -7,9 +7,10 @@ import type { Plan } from "../../runtime/chain/plan.ts";
 import { planFunction } from "../../runtime/chain/plan-functions.ts";
 import { planCommon } from "../../runtime/chain/planner.ts";
 import { turn } from "../../runtime/dataplane/breathe.ts";
-import { type Lane, openLane } from "../../runtime/dataplane/lane.ts";
+import type { Lane } from "../../runtime/dataplane/lane.ts";
 import { loadAddon } from "../../runtime/dataplane/load-addon.ts";
 import type { MemoryPort } from "../../runtime/dataplane/native.ts";
+import { openLane } from "../../runtime/dataplane/open-lane.ts";
 import type { FunctionPackage } from "../../runtime/function/catalog.ts";
 import { encodePacket } from "../../runtime/testing/packet-text.ts";
 

@@ -3,9 +3,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { turn } from "../../runtime/dataplane/breathe.ts";
-import { type Lane, openLane } from "../../runtime/dataplane/lane.ts";
+import type { Lane } from "../../runtime/dataplane/lane.ts";
 import { loadAddon } from "../../runtime/dataplane/load-addon.ts";
 import type { MemoryPort } from "../../runtime/dataplane/native.ts";
+import { openLane } from "../../runtime/dataplane/open-lane.ts";
 import type { FunctionPackage } from "../../runtime/function/catalog.ts";
 import { planAlone } from "../../runtime/testing/function-plan.ts";
 import { encodePacket } from "../../runtime/testing/packet-text.ts";

@@ -5,9 +5,10 @@ import { join, resolve } from "node:path";
 import { parseDocument } from "../../runtime/chain/document.ts";
 import { planChain } from "../../runtime/chain/planner.ts";
 import type { Hop } from "../../runtime/dataplane/breathe.ts";
-import { type Lane, openLane } from "../../runtime/dataplane/lane.ts";
+import type { Lane } from "../../runtime/dataplane/lane.ts";
 import { loadAddon } from "../../runtime/dataplane/load-addon.ts";
 import type { NativeAddon, Window } from "../../runtime/dataplane/native.ts";
+import { openLane } from "../../runtime/dataplane/open-lane.ts";
 import { Catalog, type FunctionPackage } from "../../runtime/function/catalog.ts";
 import { validateManifest } from "../../runtime/function/manifest.ts";
 

@@ -80,6 +80,14 @@ describe.skipIf(obstacle !== null)(`an office of IPv6 alone behind the box's own
     await network?.close();
   });
 
+  /** The box has another address; resolves when the office is behind that. */
+  const renumber = async (before: string, after: string) => {
+    await box.run("ip", "address", "del", `${before}/64`, "dev", "wan0");
+    await box.run("ip", "address", "add", `${after}/64`, "dev", "wan0", "nodad");
+    const greeted = () => fetchFrom(office, "http://[2001:db8::2]/").catch(String);
+    await expect.poll(greeted, { timeout: 40_000, interval: 100 }).toBe(`internet ${after}`);
+  };
+
   it("reaches the internet by either family", async () => {
     expect(await fetchFrom(office, "http://[2001:db8::2]/")).toBe("internet 2001:db8::1");
     expect(await fetchFrom(office, "http://[64:ff9b::203.0.113.2]/")).toBe("internet ::ffff:203.0.113.1");
@@ -129,12 +137,22 @@ describe.skipIf(obstacle !== null)(`an office of IPv6 alone behind the box's own
     for (let change = 0; change < 2; change++)
       await upgrade(engine, "run", "--use", "nat=nat@1", "--use", "fw=firewall@1");
     expect((await Promise.all(transfers)).map((text) => text.split("\n").length)).toEqual([41, 41]);
-    await box.run("ip", "address", "del", "2001:db8::1/64", "dev", "wan0");
-    await box.run("ip", "address", "add", "2001:db8::5/64", "dev", "wan0", "nodad");
-    const greeting = "internet 2001:db8::5";
-    const greeted = () => fetchFrom(office, "http://[2001:db8::2]/").catch(String);
-    await expect.poll(greeted, { timeout: 40_000, interval: 100 }).toBe(greeting);
+    await renumber("2001:db8::1", "2001:db8::5");
     expect(await fetchFrom(internet, "http://[2001:db8::5]:8080/")).toBe("office 2001:db8::2");
+  }, 90_000);
+
+  it("is behind its address when that was gone for a while, and the generation that knew it is back", async () => {
+    await upgrade(engine, "load", "--use", "nat=nat@1");
+    await upgrade(engine, "switchover");
+    await renumber("2001:db8::5", "2001:db8::6");
+    // What the old address was known by is soon others'.
+    const others = Array.from({ length: 8 }, (_, index) => `2001:db8::1${index}`);
+    for (const other of others) await internet.run("ip", "address", "add", `${other}/64`, "dev", "eth0", "nodad");
+    for (const other of others) expect(await fetchFrom(office, `http://[${other}]/`)).toBe("internet 2001:db8::6");
+    await renumber("2001:db8::6", "2001:db8::5");
+    await upgrade(engine, "abort");
+    expect(await fetchFrom(office, "http://[2001:db8::2]/")).toBe("internet 2001:db8::5");
+    expect(await fetchFrom(internet, "http://[2001:db8::5]:8080/")).toMatch(/^office /);
   }, 90_000);
 
   it("leaves no slot behind", async () => {

@@ -6,10 +6,11 @@ import { LINK_ETHERNET, LINK_NULL, LINK_RAW, LINK_SLL, RECORD_LINK } from "../..
 import { planFlows } from "../../runtime/chain/flows.ts";
 import { planCommon } from "../../runtime/chain/planner.ts";
 import { turn } from "../../runtime/dataplane/breathe.ts";
-import { type Lane, openLane } from "../../runtime/dataplane/lane.ts";
+import type { Lane } from "../../runtime/dataplane/lane.ts";
 import { SHARED_RECORDS_OFFSET } from "../../runtime/dataplane/layout.ts";
 import { loadAddon } from "../../runtime/dataplane/load-addon.ts";
 import type { FilePort, FilePortOptions } from "../../runtime/dataplane/native.ts";
+import { openLane } from "../../runtime/dataplane/open-lane.ts";
 import { type Outcome, readOutcomes } from "../../runtime/dataplane/outcomes.ts";
 import { encodePacket } from "../../runtime/testing/packet-text.ts";
 import {

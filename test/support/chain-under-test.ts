@@ -5,10 +5,11 @@ import { type ParsedDocument, parseDocument } from "../../runtime/chain/document
 import type { Plan } from "../../runtime/chain/plan.ts";
 import { planChain } from "../../runtime/chain/planner.ts";
 import { turn } from "../../runtime/dataplane/breathe.ts";
-import { type Lane, openLane } from "../../runtime/dataplane/lane.ts";
+import type { Lane } from "../../runtime/dataplane/lane.ts";
 import { functionCounters } from "../../runtime/dataplane/layout.ts";
 import { loadAddon } from "../../runtime/dataplane/load-addon.ts";
 import type { MemoryPort } from "../../runtime/dataplane/native.ts";
+import { openLane } from "../../runtime/dataplane/open-lane.ts";
 import { readOutcomes } from "../../runtime/dataplane/outcomes.ts";
 import { admit } from "../../runtime/function/admission.ts";
 import { Catalog, type FunctionPackage } from "../../runtime/function/catalog.ts";

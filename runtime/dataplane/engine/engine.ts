@@ -13,7 +13,7 @@ import type { LookoutGroup } from "../observe/lookout-group.ts";
 import type { Observation } from "../observe/lookout-protocol.ts";
 import type { ReportNamesFile } from "../report-names.ts";
 import type { DropSampling } from "../reports.ts";
-import type { Shadow } from "../shadow.ts";
+import type { ShadowGroup } from "../shadow-group.ts";
 import { type EngineDescription, processStartOf, type StateFolder } from "../state-folder.ts";
 import { sendTestFrame, type TestFrameOutcome } from "../test-frame.ts";
 import type { GenerationThreads, LaneSeat } from "./generation-threads.ts";
@@ -153,7 +153,7 @@ export class Engine {
    * Another instance of a generation that stands by gets copies of the traffic and of the state, and transmits nothing,
    * until it is switched to or retired. Throws what keeps it from that, with everything undone.
    */
-  shadow(generation: number): Promise<Shadow> {
+  shadow(generation: number): Promise<ShadowGroup> {
     return this.#copies.startShadow(this.#generations.find(generation));
   }
 

@@ -2,8 +2,8 @@
 import { Worker } from "node:worker_threads";
 import { SluiceError } from "../../errors.ts";
 import type { FaultEvidence } from "../faults/evidence.ts";
+import type { FaultReport } from "../faults/lane-faults.ts";
 import type { LogLevel } from "../instance.ts";
-import type { FaultReport } from "../lane.ts";
 import { loadAddon } from "../load-addon.ts";
 import type { FrameAudit } from "../native.ts";
 import type { WorkerMessage, WorkerSetup } from "../worker-protocol.ts";

@@ -1,10 +1,12 @@
 // Who gets copies of the traffic and transmits nothing: the shadow of a generation that is to come, and those who look on.
-import { countLanes } from "../../chain/plan.ts";
+import { countLanes, type Plan } from "../../chain/plan.ts";
 import { SluiceError } from "../../errors.ts";
 import type { Lookout, LookoutListener } from "../observe/lookout.ts";
 import { LookoutGroup } from "../observe/lookout-group.ts";
 import type { Observation } from "../observe/lookout-protocol.ts";
 import { Shadow } from "../shadow.ts";
+import { ShadowGroup } from "../shadow-group.ts";
+import type { EngineLane } from "./engine-lane.ts";
 import type { GenerationThreads } from "./generation-threads.ts";
 import type { Generations } from "./generations.ts";
 import type { Lanes } from "./lanes.ts";
@@ -19,35 +21,32 @@ export interface TrafficCopiesParts {
 
 export class TrafficCopies {
   readonly #parts: TrafficCopiesParts;
-  #shadow: { readonly of: GenerationThreads; readonly shadow: Shadow } | undefined;
+  #shadow: { readonly of: GenerationThreads; readonly shadow: ShadowGroup } | undefined;
 
   constructor(parts: TrafficCopiesParts) {
     this.#parts = parts;
   }
 
-  /** Another instance of a generation that stands by, until `endShadow`. Throws what keeps it from that. */
-  async startShadow(of: GenerationThreads): Promise<Shadow> {
-    const { generations, lanes, shared, batchLimitMs } = this.#parts;
-    const { plan } = generations.running.setup;
-    if (lanes.count > 1) {
-      const what = "a shadow: the chain has several lanes";
-      throw new SluiceError({ code: "not-supported", where: plan.chain, what });
-    }
-    if (of.setup.plan.ports.length !== plan.ports.length) {
-      const what = "a shadow gets copies of what comes on the ports that there are, and the change brings new ones";
-      throw new SluiceError({ code: "change-refused", where: "ports", what, help: "switch over without a shadow" });
-    }
+  /** Another instance of a generation that stands by, on every lane, until `endShadow`. Throws what keeps it from that. */
+  async startShadow(of: GenerationThreads): Promise<ShadowGroup> {
+    const { generations, lanes } = this.#parts;
+    requireComparable(generations.running.setup.plan, of.setup.plan);
     await this.endShadow();
-    const { functions, layout } = generations.running.description;
-    const { folder, slotBytes } = shared;
-    const shadow = new Shadow({
-      ...{ plan: of.setup.plan, packages: of.setup.packages, folder, slotBytes, batchLimitMs, cpu: this.#cpu },
-      live: { layout, functions, plan },
-      lane: lanes.on(0).native,
-    });
+    const shadow = new ShadowGroup(lanes.all.map((lane) => () => this.#shadowOn(lane, of)));
     this.#shadow = { of, shadow };
     await shadow.started();
     return shadow;
+  }
+
+  #shadowOn({ native: lane, index }: EngineLane, { setup: { plan, packages } }: GenerationThreads): Shadow {
+    const { generations, lanes, shared, batchLimitMs } = this.#parts;
+    const { description, setup } = generations.running;
+    const { folder, slotBytes } = shared;
+    return new Shadow({
+      ...{ plan, packages, folder, slotBytes, batchLimitMs, cpu: this.#cpu, lane },
+      ...{ laneIndex: index, lanes: lanes.count },
+      live: { layout: description.layout, functions: description.functions, plan: setup.plan },
+    });
   }
 
   /** Of that generation, or of any. */
@@ -101,4 +100,14 @@ export class TrafficCopies {
     const { cpu } = this.#parts.shared;
     return cpu === null ? null : cpu - 1;
   }
+}
+
+function requireComparable(running: Plan, next: Plan): void {
+  const refuse = (what: string) => {
+    throw new SluiceError({ code: "change-refused", where: "ports", what, help: "switch over without a shadow" });
+  };
+  if (next.ports.length !== running.ports.length)
+    refuse("a shadow gets copies of what comes on the ports that there are, and the change brings new ones");
+  if (countLanes(next) !== countLanes(running))
+    refuse("a shadow gets copies of what comes on each lane, and the change brings another number of lanes");
 }

@@ -2,7 +2,8 @@
 import type { Plan } from "../../chain/plan.ts";
 import { SluiceError } from "../../errors.ts";
 import { type FunctionSnapshot, takeSnapshot } from "../../telemetry/snapshot.ts";
-import type { FaultReport, Lane } from "../lane.ts";
+import type { FaultReport } from "../faults/lane-faults.ts";
+import type { Lane } from "../lane.ts";
 import type { FilePort } from "../native.ts";
 import type { LaneRecorder } from "./recorder.ts";
 import type { ReplaySwap, Schedule } from "./schedule.ts";

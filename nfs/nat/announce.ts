@@ -7,7 +7,7 @@ import { holdEndpoint } from "./endpoints";
 import { expectInward, expectOutward, tellExpected } from "./expectations";
 import { findInward } from "./rules";
 import { dropUnused } from "./sessions";
-import { mappingAt, Session } from "./store";
+import { CROSSES, mappingAt, Session } from "./store";
 
 /** What the other side has to call. */
 export let announcedAddress: u32 = 0;
@@ -37,7 +37,8 @@ export function announce(
   const other = side ^ 1;
   const seen = seenAddress(session, side);
   const caller = ownAddress(session, other);
-  const callerSeen = seenAddress(session, other);
+  // Of NAT64's: the caller is an IPv4 host, and is no other to who is called.
+  const callerSeen = (session.families & CROSSES) != 0 ? caller : seenAddress(session, other);
   const isTranslated = ownAddress(session, side) != seen;
   announcedAddress = isTranslated ? seen : address;
   announcedPort = port;

@@ -1,8 +1,10 @@
 // Outside endpoints that are given for what a payload names, not for a packet that leaves.
 import { IP_PROTO_UDP } from "../sdk";
+import { isIpv6 } from "./addresses";
 import { findMapping, LEAST_REFERENCE, mappingOfInside, placeMapping } from "./mappings";
 import { ANY, findPlace, findPort, isTaken, portSetOf, sameParity } from "./ports";
 import { reservedSetOf, SourceRule, findSourceRule } from "./rules";
+import { findRuleOfPool } from "./rules64";
 import { dropUnused } from "./sessions";
 import { mappingAt, random } from "./store";
 
@@ -44,9 +46,10 @@ export function freePort(address: u32, ipProto: u32, rule: SourceRule | null, li
  * there is no port or no room. Whoever asks keeps it: without a session or an expectation it is to be dropped.
  */
 export function holdEndpoint(address: u32, port: u32, ipProto: u32, outside: u32): u32 {
-  const known = mappingOfInside(address, port, ipProto);
+  const known = mappingOfInside(address, port, ipProto, outside);
   if (known != 0) return mappingAt(known).outsideAddress == outside ? known : 0;
-  const rule = findSourceRule(address);
+  const crosses = isIpv6(address) && !isIpv6(outside);
+  const rule: SourceRule | null = crosses ? findRuleOfPool(outside) : findSourceRule(address);
   if (rule !== null && rule.blockSize > 0) return holdOfBlocks(rule, address, port, ipProto, outside);
   const own = (rule === null || rule.preserves) && port >= LOW_PORT && isFree(outside, port, ipProto);
   const chosen: i32 = own ? port : freePort(outside, ipProto, rule, port, false);
@@ -64,8 +67,8 @@ function holdOfBlocks(rule: SourceRule, address: u32, port: u32, ipProto: u32, o
 
 /** The same for a UDP port and the next one, as RTP and RTCP use them: the mapping of the first. The second is at the next port. */
 export function holdPair(address: u32, port: u32, outside: u32): u32 {
-  const first = mappingOfInside(address, port, IP_PROTO_UDP);
-  const second = mappingOfInside(address, port + 1, IP_PROTO_UDP);
+  const first = mappingOfInside(address, port, IP_PROTO_UDP, outside);
+  const second = mappingOfInside(address, port + 1, IP_PROTO_UDP, outside);
   if (first != 0 && second != 0) {
     const isPair =
       mappingAt(first).outsideAddress == outside &&

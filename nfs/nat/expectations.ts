@@ -147,7 +147,7 @@ export function takeOutward(packet: Packet, source: u32, destination: u32): u32 
 
 /** Reference of a mapping for the sender to that outside address, with its own port if that is free; 0 if there is none. */
 export function holdOutward(address: u32, port: u32, ipProto: u32, outside: u32, rule: SourceRule | null): u32 {
-  const known = mappingOfInside(address, port, ipProto);
+  const known = mappingOfInside(address, port, ipProto, outside);
   if (known != 0 && mappingAt(known).outsideAddress == outside) return known;
   if (rule !== null && rule.blockSize > 0) return holdEndpoint(address, port, ipProto, outside);
   if (isFree(outside, port, ipProto)) return placeMapping(address, port, ipProto, outside, port);

@@ -31,13 +31,13 @@ import {
   write,
 } from "./text";
 
-const announced = new Counter("ftp_announced");
-const refused = new Counter("ftp_refused");
-const malformed = new Counter("ftp_malformed");
+export const announced = new Counter("ftp_announced");
+export const refused = new Counter("ftp_refused");
+export const malformed = new Counter("ftp_malformed");
 
-const CLIENT: u32 = 0;
-const EXPECT_MS: u32 = 120_000;
-const LEAST_PORT: u32 = 1024;
+export const CLIENT: u32 = 0;
+export const EXPECT_MS: u32 = 120_000;
+export const LEAST_PORT: u32 = 1024;
 const COMMA: u32 = 0x2c;
 const DOT: u32 = 0x2e;
 const SPACE: u32 = 0x20;
@@ -52,8 +52,8 @@ const REPLY_BYTES: u32 = 4;
 // What the line says, and where: the bytes [from, to) are to be replaced.
 let from: usize = 0;
 let to: usize = 0;
-let port: u32 = 0;
-let named: u32 = 0;
+export let port: u32 = 0;
+export let named: u32 = 0;
 
 /** How many bytes of a line that has just begun are not to be let on yet. */
 export function keptBack(line: usize, bytes: u32, side: u32): u32 {
@@ -71,12 +71,16 @@ export function readLine(flow: Flow, session: Session, stream: Stream, side: u32
   const end = line + stream.keptBytes;
   if (keptBack(line, stream.keptBytes, side) == 0) return;
   const isExtended = side == CLIENT ? beginsWith(line, end, "eprt ") : beginsWith(line, end, "229 ");
-  read(line + (side == CLIENT ? COMMAND_BYTES : REPLY_BYTES), end);
-  named = ownAddress(session, side);
-  const isSound = isExtended ? readExtended(side == CLIENT) : !isIpv6(named) && readPlain(side == CLIENT);
-  if (isSound) tell(flow, session, stream, side, isExtended, sequence);
+  if (readEndpoint(session, line, end, side, isExtended)) tell(flow, session, stream, side, isExtended, sequence);
   else malformed.add();
   letGo();
+}
+
+/** Reads what the line names into `named` and `port`; letGo is to follow. False if it is not sound. */
+export function readEndpoint(session: Session, line: usize, end: usize, side: u32, isExtended: bool): bool {
+  read(line + (side == CLIENT ? COMMAND_BYTES : REPLY_BYTES), end);
+  named = ownAddress(session, side);
+  return isExtended ? readExtended(side == CLIENT) : !isIpv6(named) && readPlain(side == CLIENT);
 }
 
 /** What the line names. */
@@ -90,7 +94,7 @@ function tell(flow: Flow, session: Session, stream: Stream, side: u32, isExtende
   if (!isExtended) putPlain();
   else if (side == CLIENT) putEndpoint();
   else putNumber(announcedPort);
-  change(stream, keptOf(stream), sequence);
+  change(stream, sequence + <u32>(from - keptOf(stream)), <u32>(to - from));
 }
 
 /** RFC 2577: nobody is connected to who did not ask for it. */
@@ -102,12 +106,12 @@ function isAllowed(session: Session, side: u32): bool {
   return ftpForeign && named != 0 && (!isTranslated || findSourceRule(named) !== null);
 }
 
-/** Puts what was written in the place of what was read; if too much is under way, the line stays as it is. */
-function change(stream: Stream, line: usize, sequence: u32): void {
+/** Puts what was written in the place of so many bytes; if too much is under way, the line stays as it is. */
+export function change(stream: Stream, start: u32, oldBytes: u32): void {
   const text = scratch + SCRATCH_BYTES;
   const bytes = <u32>(pen - text);
   if (bytes > TEXT_BYTES) return refused.add();
-  const edit = addEdit(stream, sequence + <u32>(from - line), <u32>(to - from), bytes);
+  const edit = addEdit(stream, start, oldBytes, bytes);
   if (edit === null) return refused.add();
   write(textOf(edit), TEXT_BYTES);
   putBytes(text, bytes);
@@ -163,7 +167,7 @@ function takeNamed(family: i32): bool {
   return true;
 }
 
-function putPlain(): void {
+export function putPlain(): void {
   putAddress(announcedAddress, COMMA);
   putByte(COMMA);
   putNumber(announcedPort >> 8);

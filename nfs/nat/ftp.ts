@@ -4,8 +4,9 @@
 // Of what could be the beginning of such a command the argument is kept back until the line is complete.
 import { Counter, Flow, Packet } from "../sdk";
 import { keptBack, readLine } from "./ftp-lines";
+import { keptBack64, readLine64 } from "./ftp64";
 import { controls, PROTOCOL_FTP, PROTOCOL_NONE, streamAt } from "./protocol-store";
-import { Session } from "./store";
+import { CROSSES, Session } from "./store";
 import { keptOf, LINE_BYTES, Stream } from "./streams";
 import { passStream } from "./tcp-stream";
 
@@ -32,6 +33,7 @@ export function passFtp(packet: Packet, flow: Flow, session: Session): bool {
 export function readLines(at: usize, bytes: u32, flow: Flow, session: Session, stream: Stream, direction: u32): void {
   const line = keptOf(stream);
   const first = stream.expected;
+  const crosses = (session.families & CROSSES) != 0;
   for (let i: u32 = 0; i < bytes; i++) {
     const byte = load<u8>(at + i);
     if (stream.skips == 0) {
@@ -40,7 +42,9 @@ export function readLines(at: usize, bytes: u32, flow: Flow, session: Session, s
     }
     const isFull = stream.keptBytes == LINE_BYTES;
     if (byte == LINE_FEED) {
-      if (stream.skips == 0) readLine(flow, session, stream, direction, first + i + 1 - stream.keptBytes);
+      const sequence = first + i + 1 - stream.keptBytes;
+      if (stream.skips == 0 && !crosses) readLine(flow, session, stream, direction, sequence);
+      else if (stream.skips == 0) readLine64(flow, session, stream, direction, sequence);
       stream.skips = 0;
       stream.keptBytes = 0;
     } else if (isFull) {
@@ -48,7 +52,9 @@ export function readLines(at: usize, bytes: u32, flow: Flow, session: Session, s
       stream.keptBytes = 0;
     }
   }
-  stream.heldBytes = stream.skips != 0 ? 0 : <u16>keptBack(line, stream.keptBytes, direction);
+  if (stream.skips != 0) stream.heldBytes = 0;
+  else if (crosses) stream.heldBytes = <u16>keptBack64(line, stream.keptBytes, direction);
+  else stream.heldBytes = <u16>keptBack(line, stream.keptBytes, direction);
 }
 
 /** The rest of the line passes as it comes. */

@@ -88,17 +88,17 @@ export function mappingOfOutside(address: u32, port: u32, proto: u32): u32 {
   return reference;
 }
 
-/** The mapping that the inside endpoint has for all destinations, 0 if it has none. */
-export function mappingOfInside(address: u32, port: u32, proto: u32): u32 {
-  ask(address, port, proto);
+/** The mapping that the inside endpoint has for all destinations in the family of `outside`, 0 if it has none. */
+export function mappingOfInside(address: u32, port: u32, proto: u32, outside: u32): u32 {
+  ask(address, port, proto, outside);
   let reference = load<u32>(insideBucket());
   while (reference != 0 && !isAsked(mappingAt(reference))) reference = mappingAt(reference).next;
   return reference;
 }
 
-function ask(address: u32, port: u32, proto: u32): void {
+function ask(address: u32, port: u32, proto: u32, outside: u32): void {
   ipProto = proto;
-  leavesIpv6 = isIpv6(address);
+  leavesIpv6 = isIpv6(outside);
   insideAddress = address;
   insidePort = port;
   remoteAddress = 0;
@@ -107,7 +107,7 @@ function ask(address: u32, port: u32, proto: u32): void {
 
 /** A mapping for all destinations to that outside endpoint, which is free; nobody may call it. 0 if there is no room. */
 export function placeMapping(address: u32, port: u32, proto: u32, outsideAddress: u32, outsidePort: u32): u32 {
-  ask(address, port, proto);
+  ask(address, port, proto, outsideAddress);
   const place: i32 = findPlace(outsideAddress);
   const host = place < 0 ? 0 : holdHost(insideAddress);
   if (host == 0) return 0;

@@ -4,6 +4,7 @@ import { Flow, Ipv4, Ipv6, OFFSET_NONE, Packet } from "../sdk";
 import { isIpv6, keep6, letGo } from "./addresses";
 import { begin } from "./open";
 import { hasPorts6, isIcmp } from "./flow-ports";
+import { rewritePayload } from "./protocols";
 import { badDestination, badSource, ipProtoReason, lateFragment, mismatch, noSession, strayError } from "./reasons";
 import { hasPrefix64, isLocal4, Nat64Rule } from "./rules64";
 import { Session } from "./store";
@@ -46,6 +47,7 @@ export function follow4(packet: Packet, ip: Ipv4, session: Session): void {
   if (!isExpected || (packet.l4Offset != OFFSET_NONE && !hasPortsOf(packet, session, forth))) {
     return packet.drop(mismatch);
   }
+  if (session.control != 0 && packet.l4Offset != OFFSET_NONE && !rewritePayload(packet, session)) return;
   setLeaving(session, forth);
   if (toIpv6(packet, ip, forth ? session.exitPort : session.entryPort)) send(packet, session, forth);
 }

@@ -4,7 +4,7 @@ import { passFtp } from "./ftp";
 import { passSip } from "./sip";
 import { passSipStream } from "./sip-stream";
 import { PROTOCOL_FTP, PROTOCOL_NONE, PROTOCOL_SIP, PROTOCOL_TFTP } from "./protocol-store";
-import { CROSSES, Session } from "./store";
+import { CROSSES, ENTERS_IPV6, Session } from "./store";
 import { passTftp } from "./tftp";
 
 const PORTS_LIMIT = 8;
@@ -44,15 +44,16 @@ function add(protocol: u32, port: u32): void {
   protocols.push(protocol);
 }
 
-/** Of a new session, whose direction 0 goes to the server: by the port that was called, or the one behind a forward. None of NAT64's. */
+/** Of a new session, whose direction 0 goes to the server: by the port that was called, or the one behind a forward. Of NAT64's: FTP. */
 export function protocolOf(ipProto: u32, session: Session): u32 {
   const families: u32 = session.families;
-  if ((families & CROSSES) != 0) return PROTOCOL_NONE;
+  const crosses = (families & CROSSES) != 0;
+  if (crosses && families != (ENTERS_IPV6 | CROSSES)) return PROTOCOL_NONE;
   for (let i = 0; i < ports.length; i++) {
     const port = <u16>unchecked(ports[i]);
     if (port != session.destinationPort && port != session.newDestinationPort) continue;
     const protocol = unchecked(protocols[i]);
-    if (isOver(protocol, ipProto)) return protocol;
+    if (isOver(protocol, ipProto) && (!crosses || protocol == PROTOCOL_FTP)) return protocol;
   }
   return PROTOCOL_NONE;
 }

@@ -105,7 +105,7 @@ function expectMedia(at: u32, isRtp: bool): void {
     : holdEndpoint(senderOwn, port, IP_PROTO_UDP, senderSeen);
   if (mapping == 0 || !expectAt(mapping, 0)) return refused.add();
   newPort = mappingAt(mapping).outsidePort;
-  const second = isPair ? mappingOfInside(senderOwn, port + 1, IP_PROTO_UDP) : 0;
+  const second = isPair ? mappingOfInside(senderOwn, port + 1, IP_PROTO_UDP, senderSeen) : 0;
   if (second != 0 && mappingAt(second).outsideAddress == senderSeen) expectAt(second, 0);
   announced.add();
 }

@@ -36,8 +36,12 @@ export function skip(bytes: u32): void {
 
 /** Whether text begins with these lower-case letters, in either case. */
 export function beginsWith(at: usize, end: usize, word: string): bool {
-  const length = <u32>word.length;
-  if (end < at || <u32>(end - at) < length) return false;
+  return end >= at && <u32>(end - at) >= <u32>word.length && agrees(at, end, word);
+}
+
+/** Whether text may begin so, as far as it goes. */
+export function agrees(at: usize, end: usize, word: string): bool {
+  const length = min<u32>(word.length, <u32>(end - at));
   for (let i: u32 = 0; i < length; i++) {
     const code = <u32>word.charCodeAt(i);
     const byte = <u32>load<u8>(at + i);

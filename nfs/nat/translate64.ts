@@ -126,7 +126,7 @@ export function toIpv6(packet: Packet, ip: Ipv4, port: u32): bool {
   const isFragment = (flags & (MORE_FRAGMENTS | OFFSET_BITS)) != 0;
   const payload = ip.totalLength - headers;
   const whole = Ipv6.BYTES + payload + (isFragment ? FRAGMENT_BYTES : 0);
-  const isWhole = packet.length - upper >= payload;
+  const isWhole = packet.size - upper >= payload;
   const splits = whole > min(lowestMtu, mtu6) && (flags & DONT_FRAGMENT) == 0;
   if (splits ? !isWhole : whole > mtu6) return refuseSize(packet);
   if (packet.l4Offset != OFFSET_NONE && !translateUpper(packet, ip, payload, isFragment || !isWhole)) return false;

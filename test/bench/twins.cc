@@ -4,7 +4,9 @@
 #include <memory>
 
 #include "twin_acl.h"
+#include "twin_firewall.h"
 #include "twin_hello.h"
+#include "twin_nat.h"
 
 namespace sluice::twin {
 namespace {
@@ -66,10 +68,37 @@ napi_value OpenAclTwin(napi_env env, napi_callback_info info) {
   return MakeFunction(env, std::make_unique<AclTwin>(TwinMemory(base), addresses[0], addresses[1]));
 }
 
+napi_value OpenFirewallTwin(napi_env env, napi_callback_info info) {
+  uint8_t* base;
+  uint32_t addresses[1];
+  if (!ReadArguments(env, info, &base, addresses)) {
+    napi_throw_type_error(env, nullptr, "openFirewallTwin(memory, tables)");
+    return nullptr;
+  }
+  return MakeFunction(env, std::make_unique<FirewallTwin>(TwinMemory(base), addresses[0]));
+}
+
+napi_value OpenNatTwin(napi_env env, napi_callback_info info) {
+  uint8_t* base;
+  uint32_t addresses[1];
+  if (!ReadArguments(env, info, &base, addresses)) {
+    napi_throw_type_error(env, nullptr, "openNatTwin(memory, tables)");
+    return nullptr;
+  }
+  auto twin = std::make_unique<NatTwin>(TwinMemory(base), addresses[0]);
+  if (!twin->Fits()) {
+    napi_throw_type_error(env, nullptr, "the twin of nat has entries of other sizes: test/bench/twin_nat_store.h");
+    return nullptr;
+  }
+  return MakeFunction(env, std::move(twin));
+}
+
 napi_value Initialize(napi_env env, napi_value exports) {
   const napi_property_descriptor properties[] = {
       {"openHelloTwin", nullptr, OpenHelloTwin, nullptr, nullptr, nullptr, napi_default, nullptr},
       {"openAclTwin", nullptr, OpenAclTwin, nullptr, nullptr, nullptr, napi_default, nullptr},
+      {"openFirewallTwin", nullptr, OpenFirewallTwin, nullptr, nullptr, nullptr, napi_default, nullptr},
+      {"openNatTwin", nullptr, OpenNatTwin, nullptr, nullptr, nullptr, napi_default, nullptr},
   };
   napi_define_properties(env, exports, std::size(properties), properties);
   return exports;

@@ -43,7 +43,10 @@ uint32_t ChooseLane(Handover& handover, const Napi::Uint8Array& bytes) {
   record.length = record.wire_length = static_cast<uint32_t>(bytes.ByteLength());
   record.link = abi::kLinkEthernet;
   ParseFrame(bytes.Data(), record);
-  return LaneChoice(record, bytes.Data(), handover.detours(), handover.before(handover.spread())).lane();
+  LaneSpread spread = handover.before(handover.spread());
+  const OwnAddresses own = handover.own();
+  spread.own = &own;
+  return LaneChoice(record, bytes.Data(), handover.detours(), spread).lane();
 }
 
 // Null if there is none.

@@ -227,7 +227,9 @@ bool FlowEngine::ReadKey(uint32_t index, Record& record, const uint8_t* bytes, c
     candidate.quotes = true;
     quotes_[count_] = MakeFlowKey(quoted, ip_proto, ip_version, key.zone, key.vlan, &candidate.quoted_side);
     // Errors about different hosts may be of different lanes: each lane has a flow of its own for them.
-    if ((record.flags & abi::kRecordFlagFragment) == 0) key.quoted = HashAddresses(quotes_[count_]);
+    if ((record.flags & abi::kRecordFlagFragment) == 0) {
+      key.quoted = lanes_.spread.NumberOf(quotes_[count_]);
+    }
   }
   sides_[count_] = candidate.side;
   return true;
@@ -480,8 +482,7 @@ bool FlowEngine::Bind(uint32_t flow, const Endpoints& reply, uint8_t ip_version)
   const FlowKey key = MakeFlowKey(reply, ProtoIn(version, first.ip_proto), version, first.zone, first.vlan, &side);
   if (lanes_.detours != nullptr) RemoveDetour(flow);
   const bool bound = table_->Bind(flow, key, side);
-  const FlowKey* second = lanes_.detours != nullptr ? table_->KeyOf(flow, 1) : nullptr;
-  if (second != nullptr && IsElsewhere(*second)) lanes_.detours->Add(*second, lanes_.lane);
+  if (lanes_.detours != nullptr) KeepDetour(flow);
   Touch(flow);
   return bound;
 }
@@ -503,8 +504,7 @@ bool FlowEngine::Expect(uint32_t flow, uint8_t ip_proto, const Endpoints& first,
 void FlowEngine::ShareLanes(const FlowLanes& lanes) {
   lanes_ = lanes;
   for (uint32_t flow = 1; flow <= table_->used() && table_->size() > 0; ++flow) {
-    const FlowKey* second = table_->IsLive(flow) ? table_->KeyOf(flow, 1) : nullptr;
-    if (second != nullptr && IsElsewhere(*second)) lanes_.detours->Add(*second, lanes_.lane);
+    if (table_->IsLive(flow)) KeepDetour(flow);
   }
 }
 
@@ -566,12 +566,23 @@ void FlowEngine::PutIn(const uint8_t* from, uint64_t now_ns) {
     from += column.bytes;
   }
   if (moved.has_second) {
+    if (lanes_.detours != nullptr) RemoveDetour(flow);
     table_->Bind(flow, moved.keys[1], moved.sides[1]);
-    if (lanes_.detours != nullptr && IsElsewhere(moved.keys[1])) lanes_.detours->Add(moved.keys[1], lanes_.lane);
+    if (lanes_.detours != nullptr) KeepDetour(flow);
   }
   if (moved.state.flags & abi::kFlowFlagAssured) timers_->RemoveUnassured(flow);
   timers_->Set(flow, moved.state.deadline_ns);
   Touch(flow);
+}
+
+// Its second key comes here, whatever the spread is now.
+void FlowEngine::KeepDetour(uint32_t flow) {
+  const FlowKey* second = table_->KeyOf(flow, 1);
+  if (second == nullptr) return;
+  const bool is_known = lanes_.detours->Find(*second) == static_cast<int32_t>(lanes_.lane);
+  if (is_known == IsElsewhere(*second)) return;
+  lanes_.detours->Remove(*second, lanes_.lane);
+  if (!is_known) lanes_.detours->Add(*second, lanes_.lane);
 }
 
 // Without a detour the key would be another lane's.
@@ -579,8 +590,11 @@ bool FlowEngine::IsElsewhere(const FlowKey& key) const { return lanes_.spread.La
 
 bool FlowEngine::ReleaseAstray() {
   const uint64_t notes = lanes_.detours->notes();
-  if (notes == notes_seen_) return false;
-  notes_seen_ = notes;
+  if (!fragments_->looks()) {
+    if (notes == notes_seen_) return false;
+    notes_seen_ = notes;
+    fragments_->LookAgain();
+  }
   return fragments_->Leave(*lanes_.detours, lanes_.lane);
 }
 

@@ -163,6 +163,10 @@ class FlowEngine {
   // Fragments that wait here for a first one that another lane has got are released.
   bool ReleaseAstray();
   bool holds_fragments() const { return fragments_->holds(); }
+  // Whether some of them are still to be looked at.
+  bool looks_for_astray() const { return fragments_->looks(); }
+  // After the spread has changed, for a flow that stays: its second key has to come here.
+  void KeepDetour(uint32_t flow);
 
   // The flow goes to another lane: written to `to`, which has room for moved_bytes(), and gone without a word.
   void TakeOut(uint32_t flow, uint8_t* to);

@@ -17,7 +17,7 @@ struct FlowKey {
   uint8_t ip_proto;
   uint8_t ip_version;
   uint8_t reserved[2];
-  uint32_t quoted;  // of an ICMP error: HashAddresses of the packet that it quotes (lane_choice.h); else 0
+  uint32_t quoted;  // of an ICMP error: LaneSpread::NumberOf of the packet that it quotes (spread_rule.h); else 0
 };
 static_assert(sizeof(FlowKey) == 48);
 

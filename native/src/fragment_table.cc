@@ -12,6 +12,7 @@ namespace sluice {
 namespace {
 
 constexpr uint64_t kNsPerMs = 1000000;
+constexpr uint32_t kLookedAt = 32;
 
 constexpr FragmentResult Drop(FragmentReason reason) { return {FragmentVerdict::kDrop, reason, 0, 0, 0}; }
 
@@ -73,9 +74,9 @@ class Table final : public FragmentTable {
 
   bool Leave(const Detours& detours, uint32_t lane) override {
     const uint32_t waiting = waiting_frames_;
-    uint32_t next;
-    for (uint32_t index = packets_.First(FragmentStage::kWaiting); index != kNoIndex; index = next) {
-      next = packets_[index].after_in_stage;
+    for (uint32_t looked = 0; look_ != kNoIndex && looked < kLookedAt; ++looked) {
+      const uint32_t index = look_;
+      LookPast(index);
       FragmentKey key = packets_[index].key;
       key.zone = 0;  // of which lanes know nothing
       const int32_t first = detours.FindFragments(key);
@@ -86,6 +87,9 @@ class Table final : public FragmentTable {
     }
     return waiting_frames_ != waiting;
   }
+
+  void LookAgain() override { look_ = packets_.First(FragmentStage::kWaiting); }
+  bool looks() const override { return look_ != kNoIndex; }
 
   bool holds() const override { return waiting_frames_ > 0; }
 
@@ -176,6 +180,7 @@ class Table final : public FragmentTable {
   }
 
   void Settle(uint32_t index, uint64_t now_ns) {
+    LookPast(index);
     waiting_frames_ -= packets_[index].held.count;
     held_.Move(packets_[index].held, released_);
     packets_.MoveTo(FragmentStage::kSettled, index, now_ns + limits_.timeout_ms * kNsPerMs);
@@ -217,7 +222,13 @@ class Table final : public FragmentTable {
     Forget(index);
   }
 
+  // Before it waits no more.
+  void LookPast(uint32_t index) {
+    if (index == look_) look_ = packets_[index].after_in_stage;
+  }
+
   void Forget(uint32_t index) {
+    LookPast(index);
     waiting_frames_ -= packets_[index].held.count;
     held_.Move(packets_[index].held, abandoned_);
     packets_.Erase(index);
@@ -229,6 +240,7 @@ class Table final : public FragmentTable {
   HeldQueue released_;
   HeldQueue abandoned_;
   uint32_t waiting_frames_ = 0;
+  uint32_t look_ = kNoIndex;  // of those that wait, the next one to look at
   uint64_t evicted_ = 0;
 };
 

@@ -87,8 +87,11 @@ class FragmentTable {
   virtual uint64_t Next() const = 0;
 
   // With several lanes: packets that wait here, and whose first fragment went to another lane, are released and
-  // forgotten. False if there was none.
+  // forgotten. A few are looked at; false if none of them was such a packet. All are, once, after LookAgain.
   virtual bool Leave(const Detours& detours, uint32_t lane) = 0;
+  virtual void LookAgain() = 0;
+  // Whether there are more to look at.
+  virtual bool looks() const = 0;
   // Whether any frame is held.
   virtual bool holds() const = 0;
 

@@ -39,6 +39,16 @@ bool Handover::AddLanes(uint32_t lanes) {
   return true;
 }
 
+void Handover::NoteOwn(const OwnAddresses& addresses) {
+  const std::lock_guard lock(own_lock_);
+  own_ = addresses;
+}
+
+OwnAddresses Handover::own() const {
+  const std::lock_guard lock(own_lock_);
+  return own_;
+}
+
 std::shared_ptr<HostTable> Handover::hosts() {
   std::call_once(hosts_made_, [this] { hosts_ = std::make_shared<HostTable>(); });
   return hosts_;

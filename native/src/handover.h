@@ -96,6 +96,9 @@ class Handover {
 
   // Flows that come to another lane than their addresses say.
   Detours& detours() { return *detours_; }
+  // Those of ports that the rules of now and before name, as a lane has found them; on any thread.
+  void NoteOwn(const OwnAddresses& addresses);
+  OwnAddresses own() const;
   // What any of them knows of hosts; on any thread.
   std::shared_ptr<HostTable> hosts();
   // One for all lanes, of the network namespace of the thread that asks first; null with an error. On any thread.
@@ -127,6 +130,8 @@ class Handover {
   std::unique_ptr<Detours> detours_;
   std::once_flag hosts_made_;
   std::shared_ptr<HostTable> hosts_;
+  mutable std::mutex own_lock_;
+  OwnAddresses own_;
   std::mutex routes_lock_;
   std::shared_ptr<RouteMirror> routes_;
 };

@@ -226,7 +226,7 @@ uint32_t Lane::TakeOutcomes() { return outcome_count_; }
 bool Lane::IsBehind() {
   if (!config_.handover) return !pending_.empty();
   ReleaseAstray();
-  return !pending_.empty() || !config_.handover->is_empty(config_.lane_index);
+  return looks_on_ || !pending_.empty() || !config_.handover->is_empty(config_.lane_index);
 }
 
 int32_t Lane::RecordOf(uint64_t number) const {

@@ -205,7 +205,8 @@ class Lane {
   struct Flight {
     Frame frame;
     uint64_t number;
-    uint8_t entered;  // the port that received it, perhaps another lane's; the record has where it came in last
+    uint8_t entered;          // the port that received it, perhaps another lane's; the record has where it came in last
+    bool was_turned = false;  // by another lane, which passed it on
   };
 
   std::span<const std::unique_ptr<Port>> active() const { return {ports_.data(), active_}; }
@@ -231,6 +232,7 @@ class Lane {
   void HandOver(uint32_t handed, uint32_t fresh);
   bool GiveAway(uint32_t record_index);
   bool GiveFlow(uint32_t flow, uint32_t lane);
+  uint32_t LaneOf(uint32_t flow) const;
   bool Give(uint32_t record_index, uint32_t lane, uint32_t port, uint8_t kind);
   bool receives_all() const { return config_.lane_count > 1; }
   void MoveFlows();
@@ -393,6 +395,7 @@ class Lane {
   uint32_t arrived_ = 0;
   bool left_ = false;        // frames of this turn to other lanes
   bool are_astray_ = false;  // of the pending ones some are another lane's
+  bool looks_on_ = false;    // not all that wait have been looked at
   bool has_turned_ = false;  // a function has chosen a port in this turn
   uint32_t handed_on_ = 0;   // of the batch: that another lane has received, and counted
   Spread spread_{1, 1, 0};   // as it was when the turn began

@@ -23,16 +23,18 @@ class LaneChoice {
   uint32_t Among(const LaneSpread& spread) const;
 
  private:
-  int32_t DetourOfFragment(const Record& record, const uint8_t* bytes, Detours& detours, const LaneSpread& now) const;
+  int32_t DetourOfFragment(const Record& record, const uint8_t* bytes, Detours& detours, const LaneSpread& now);
 
   FlowKey key_;
   bool has_key_;
+  bool is_later_ = false;  // a fragment without ports
   int32_t detour_ = -1;
   uint32_t lane_;
 };
 
-// The lane of a flow whose first tuple has this key.
-uint32_t LaneOfFlow(const FlowKey& key, const LaneSpread& spread);
+// The lane of a flow whose first tuple has this key, and is sent by that end of it. What functions turn from one shared
+// address to another comes to the lane of the port that it goes to.
+uint32_t LaneOfFlow(const FlowKey& key, uint8_t side, const LaneSpread& spread);
 
 // The key of the frame, or of the packet that it quotes; zone and VLAN do not matter. False without a sound IP header.
 bool ReadChoiceKey(const Record& record, const uint8_t* bytes, FlowKey* key);

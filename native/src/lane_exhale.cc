@@ -23,7 +23,7 @@ uint32_t Lane::Exhale() {
       if (mirror) mirror->EndTurn();
     }
   }
-  return (arrived_ > 0 || left_ || spread_.moves() || !pending_.empty() ? layout::kExhaleBusy : 0) |
+  return (arrived_ > 0 || left_ || looks_on_ || spread_.moves() || !pending_.empty() ? layout::kExhaleBusy : 0) |
          (TickIsDue() ? layout::kExhaleTick : 0) | (EventsAreDue() ? layout::kExhaleEvents : 0) |
          (bad_result_.is_held ? layout::kExhaleBadResult : 0);
 }

@@ -61,11 +61,14 @@ void Lane::TakeHanded() {
       std::memcpy(config_.umem->data() + offset, bytes, front->length);
       // Who gave it by an older spread did not know that its flow may have gone on.
       const auto age = static_cast<int8_t>(front->epoch - spread_.epoch);
-      settled_[arrived_] = front->kind == kHandedOn || (front->kind == kHandedOwn && age >= 0);
-      if (front->kind == kHandedOn) ++handed_on_;
+      const bool was_turned = front->kind == kHandedTurned;
+      const bool was_counted = was_turned || front->kind == kHandedOn;
+      settled_[arrived_] = was_counted || (front->kind == kHandedOwn && age >= 0);
+      if (was_counted) ++handed_on_;
       const uint64_t number = receives_all() ? front->number : ++number_;
       Admit(front->port, {offset, front->length, front->wire_length, front->link, false, front->time_ns}, number,
             front->entered);
+      flights_[arrived_ - 1].was_turned = was_turned;
     }
   }
 }
@@ -112,11 +115,14 @@ bool Lane::GiveAway(uint32_t index) {
   const uint32_t owner = choice.lane();
   const uint32_t before = spread_.moves() ? choice.Among(spread_before()) : owner;
   const bool passes = before != config_.lane_index;
-  const uint32_t lane = passes ? before : owner;
+  uint32_t lane = passes ? before : owner;
   if (lane == config_.lane_index) return false;
-  if (!passes && config_.flows) {
-    const uint32_t flow = config_.flows->FlowOf(record, bytes);
-    if (flow != 0 && !GiveFlow(flow, lane)) return Refuse(index), true;
+  const uint32_t flow = !passes && config_.flows ? config_.flows->FlowOf(record, bytes) : 0;
+  if (flow != 0) {
+    // Where its other direction belongs: this may stay.
+    lane = LaneOf(flow);
+    if (lane == config_.lane_index) return false;
+    if (!GiveFlow(flow, lane)) return Refuse(index), true;
   }
   if (!Give(index, lane, record.port, lane == owner ? kHandedOwn : kHandedFrame)) return Refuse(index), true;
   Free(index);
@@ -125,7 +131,7 @@ bool Lane::GiveAway(uint32_t index) {
 
 // False if the other lane has no room. There it comes in at that port.
 bool Lane::Give(uint32_t index, uint32_t lane, uint32_t port, uint8_t kind) {
-  const auto& [frame, number, entered] = flights_[index];
+  const auto& [frame, number, entered, was_turned] = flights_[index];
   const HandedFrame head = {.length = frame.length,
                             .wire_length = frame.wire_length,
                             .port = static_cast<uint8_t>(port),
@@ -147,19 +153,26 @@ bool Lane::GiveFlow(uint32_t flow, uint32_t lane) {
   return config_.handover->Give(config_.lane_index, lane, head, moving_flow_.data());
 }
 
+uint32_t Lane::LaneOf(uint32_t flow) const {
+  const FlowTable& table = config_.flows->table();
+  return LaneOfFlow(*table.KeyOf(flow, 0), table.SideOf(flow, 0), spread_now());
+}
+
 // Some more of those that nobody has asked for.
 void Lane::MoveFlows() {
   const FlowTable* table = config_.flows ? &config_.flows->table() : nullptr;
-  const LaneSpread now = spread_now();
   const uint32_t used = table ? table->used() : 0;
   uint32_t given = 0;
   for (uint32_t looked = 0; moved_ < used && looked < kLookedAt && given < kGivenAway; ++looked) {
     const uint32_t flow = moved_ + 1;
     if (table->IsLive(flow)) {
-      const uint32_t lane = LaneOfFlow(*table->KeyOf(flow, 0), now);
-      if (lane != config_.lane_index) {
-        if (!GiveFlow(flow, lane)) break;
+      const uint32_t lane = LaneOf(flow);
+      if (lane == config_.lane_index) {
+        config_.flows->KeepDetour(flow);
+      } else if (GiveFlow(flow, lane)) {
         ++given;
+      } else {
+        break;
       }
     }
     ++moved_;

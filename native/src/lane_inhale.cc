@@ -31,6 +31,7 @@ int32_t Lane::Inhale() {
   if (config_.handover) FollowSpread();
   if (router_) RefreshRoutes();
   BeginMirrors();
+  looks_on_ = false;
   if (spread_.now > 1) ReleaseAstray();
   TakePending();
   uint32_t pending = arrived_;

@@ -21,10 +21,11 @@ struct HandedFrame {
   uint64_t entered : 8;  // the port at which the chain received it
   uint64_t time_ns;
 };
-inline constexpr uint8_t kHandedFrame = 0;  // for the lane to look at: it may belong to another one by now
-inline constexpr uint8_t kHandedOwn = 1;    // a frame of the lane's own
-inline constexpr uint8_t kHandedFlow = 2;   // MovedFlow, columns
-inline constexpr uint8_t kHandedOn = 3;     // a frame of the lane's own that another one has received, and counted
+inline constexpr uint8_t kHandedFrame = 0;   // for the lane to look at: it may belong to another one by now
+inline constexpr uint8_t kHandedOwn = 1;     // a frame of the lane's own
+inline constexpr uint8_t kHandedFlow = 2;    // MovedFlow, columns
+inline constexpr uint8_t kHandedOn = 3;      // a frame of the lane's own that another one has received, and counted
+inline constexpr uint8_t kHandedTurned = 4;  // the same, turned by a function there: it is not passed on once more
 static_assert(sizeof(HandedFrame) == 32);
 
 class LaneRing {

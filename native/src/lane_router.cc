@@ -84,6 +84,7 @@ void Lane::FindSharedOwn() {
       for (const AddressBytes& each : link->addresses6) shared_own_.push_back({each, 6, 128});
     }
   }
+  config_.handover->NoteOwn(shared_own_);
 }
 
 // ---- what errors quote ----

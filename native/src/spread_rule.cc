@@ -7,6 +7,10 @@
 namespace sluice {
 namespace {
 
+// Of all numbers of lanes up to 16.
+constexpr uint32_t kMultipleOfAll = 720720;
+constexpr uint32_t kMultiples = 5800;  // so many are less than 2^32 by more than a port
+
 uint64_t HashAddress(const uint8_t* address, uint8_t ip_version) {
   return ip_version == 6 ? HashEndpoint6(address, 0) : HashEndpoint4(address, 0);
 }
@@ -41,13 +45,20 @@ bool LaneSpread::IsHost(const uint8_t* address, uint8_t ip_version) const {
   return IsAmong(rule->hosts, address, ip_version) && !IsShared(address, ip_version);
 }
 
-uint32_t LaneSpread::LaneOf(const FlowKey& key) const {
-  if (rule == nullptr) return HashAddresses(key) % lanes;
-  const bool first = IsHost(key.address[0], key.ip_version);
-  const bool second = IsHost(key.address[1], key.ip_version);
-  if (first != second) return HashPair(HashAddress(key.address[first ? 0 : 1], key.ip_version), 0, 0) % lanes;
-  const int end = first ? -1 : SharedEnd(key);
-  return (end < 0 ? HashAddresses(key) : key.port[end] >> rule->port_bits) % lanes;
+// Those of ports differ by their addresses, too, which no number of lanes sees.
+uint32_t LaneSpread::NumberOf(const FlowKey& key) const {
+  uint32_t number = 0;
+  const bool first = rule != nullptr && IsHost(key.address[0], key.ip_version);
+  const bool second = rule != nullptr && IsHost(key.address[1], key.ip_version);
+  const int end = first || second ? -1 : SharedEnd(key);
+  if (first != second) {
+    number = HashPair(HashAddress(key.address[first ? 0 : 1], key.ip_version), 0, 0);
+  } else if (end >= 0) {
+    number = HashAddresses(key) % kMultiples * kMultipleOfAll + (key.port[end] >> rule->port_bits);
+  } else {
+    number = HashAddresses(key);
+  }
+  return number == 0 ? kMultipleOfAll : number;
 }
 
 int LaneSpread::SharedEnd(const FlowKey& key) const {

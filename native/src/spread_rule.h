@@ -32,7 +32,9 @@ struct LaneSpread {
   uint32_t lanes = 1;
   const OwnAddresses* own = nullptr;  // of the ports that the rule names
 
-  uint32_t LaneOf(const FlowKey& key) const;
+  uint32_t LaneOf(const FlowKey& key) const { return NumberOf(key) % lanes; }
+  // Never 0; modulo any number of lanes it is the key's lane.
+  uint32_t NumberOf(const FlowKey& key) const;
   // The end of the key whose port decides, or -1.
   int SharedEnd(const FlowKey& key) const;
   // The lane of a packet that goes to that endpoint; -1 if its address is not shared.

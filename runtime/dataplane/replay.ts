@@ -9,6 +9,7 @@ import type { FunctionPackage } from "../function/catalog.ts";
 import { turn } from "./breathe.ts";
 import type { LogLevel } from "./instance.ts";
 import type { Lane } from "./lane.ts";
+import { FRAMES_BYTES_MAX } from "./memory-map.ts";
 import type { CaptureInfo, FilePort, FilePortOptions, NativeAddon, NativeHandover } from "./native.ts";
 import { openLane } from "./open-lane.ts";
 import { findOverwritten, OutputFolder } from "./replay/output-folder.ts";
@@ -42,8 +43,10 @@ export interface ReplaySetup extends ReplayPlan {
 
 /** Large enough for what segmentation offload leaves in captures. */
 const SLOT_BYTES = 131072;
-/** A turn gives back all slots that it took. */
+/** Of a batch, and of what waits for a neighbour; a turn gives the others back. Held fragments have slots beside them. */
 const SLOTS = 512;
+/** Functions have memory for no more: the oldest give way. */
+const HELD_MAX = FRAMES_BYTES_MAX / SLOT_BYTES - SLOTS;
 const ETHERNET = 1;
 export const LANES_MAX = 16;
 /** Turns between two looks at whether to stop. */
@@ -62,17 +65,24 @@ const STATS_FILE = "stats.json";
 export async function replay(setup: ReplaySetup): Promise<ReplayStats> {
   requirePlaceable(setup);
   requireSpread(setup);
+  const bounded = { ...setup, plan: boundHeld(setup.plan) };
   const output = chooseOutput(setup);
   refuseOverwriting(setup);
   const folder = OutputFolder.create(setup.out);
   try {
-    const stats = await runInto(folder, setup, output);
+    const stats = await runInto(folder, bounded, output);
     folder.publish();
     return stats;
   } catch (error) {
     folder.discard();
     throw error;
   }
+}
+
+function boundHeld(plan: Plan): Plan {
+  const { flows } = plan;
+  const held = Math.min(flows.fragments.held, HELD_MAX);
+  return { ...plan, flows: { ...flows, fragments: { ...flows.fragments, held } } };
 }
 
 /** What every PORT.pcap is: like the inputs if they are alike, otherwise Ethernet, with the finer time. */
@@ -150,7 +160,7 @@ function openNextLane(
     native: setup.native,
     plan: setup.plan,
     packages: setup.packages,
-    slots: SLOTS,
+    slots: SLOTS + setup.plan.flows.fragments.held,
     slotBytes: SLOT_BYTES,
     batchLimit: setup.batch,
     keepOutcomes: true,

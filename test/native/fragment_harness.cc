@@ -3,6 +3,11 @@
 //   table PACKETS FRAGMENTS HELD HELD_PER_PACKET TIMEOUT_MS LINGER_MS SEED   a new table                     → []
 //   frame NUMBER TIME_MS ZONE WIRE_LENGTH HEX    admits it, and again what was released by it   → what became of each
 //   expire TIME_MS ROOM                          takes at most ROOM frames whose time is over   → their numbers
+//   elsewhere LANE HEX                           the packet's first fragment has come to that lane    → [lane]
+//   known LANE HEX                               where it came, if that is still known                → [lane], [-1]
+//   leave                                        of those that wait some are looked at: released are  → their numbers
+//   look                                         all are to be looked at once more                    → []
+//   looks                                        whether there are more to look at                    → [0], [1]
 //   next                                         → [milliseconds], [] if nothing is held
 //   evicted                                      → [count]
 #include <inttypes.h>
@@ -15,6 +20,8 @@
 #include <string>
 #include <vector>
 
+#include "detours.h"
+#include "fragment_header.h"
 #include "fragment_table.h"
 #include "harness_frame.h"
 
@@ -38,6 +45,10 @@ class FragmentHarness {
     if (command == "table") MakeTable(in);
     if (command == "frame") AdmitFrame(in);
     if (command == "expire") Expire(in);
+    if (command == "elsewhere" || command == "known") NoteElsewhere(command, in);
+    if (command == "leave") Leave();
+    if (command == "look") table_->LookAgain();
+    if (command == "looks") printf("%d", table_->looks());
     if (command == "next" && table_->Next() != UINT64_MAX) printf("%" PRIu64, table_->Next() / kNsPerMs);
     if (command == "evicted") printf("%" PRIu64, table_->evicted());
     printf("]\n");
@@ -98,6 +109,29 @@ class FragmentHarness {
     }
   }
 
+  void NoteElsewhere(const std::string& command, std::istringstream& in) {
+    uint32_t lane = 0;
+    std::string hex;
+    in >> lane >> hex;
+    const HarnessFrame frame = ReadHarnessFrame(hex);
+    FragmentHeader header;
+    if (!ReadFragmentHeader(frame.Parse(0), frame.bytes.get(), 0, &header)) return;
+    if (command == "elsewhere") detours_.NoteFragments(header.key, lane);
+    printf("%d", detours_.FindFragments(header.key));
+  }
+
+  void Leave() {
+    table_->Leave(detours_, 0);
+    HeldFragment released[64];
+    const uint32_t count = table_->Released(released);
+    for (uint32_t i = 0; i < count; ++i) {
+      printf("%s%" PRIu64, separator_, released[i].number);
+      separator_ = ",";
+      kept_.erase(released[i].number);
+    }
+  }
+
+  Detours detours_{16};
   std::unique_ptr<FragmentTable> table_ = FragmentTable::Make({}, 0);
   std::map<uint64_t, KeptFrame> kept_;
   const char* separator_ = "";

@@ -418,3 +418,60 @@ describe("fragments of IPv6 only", () => {
     expect(await send(`udp ${ends} frag id 5 more frag id 6 more zeros 8`)).toBe("drop malformed");
   });
 });
+
+describe("fragments whose first one went to another lane", () => {
+  const waiting = (id: number) => encodePacket(`ip 10.0.0.1 > 10.0.0.2 proto udp frag id ${id} offset 24 zeros 16`);
+  const first = (id: number) =>
+    encodePacket(`udp 10.0.0.1:5000 > 10.0.0.2:53 udp-length 1000 frag id ${id} more zeros 16`);
+  const FRAMES = Array.from({ length: 100 }, (_, index) => index + 1);
+
+  const holdAll = async (lanes: (id: number) => number) => {
+    await table.make({ packets: 256, held: 256 });
+    for (const id of FRAMES) {
+      await table.admit(waiting(id));
+      await table.noteElsewhere(waiting(id), lanes(id));
+    }
+    await table.look();
+    const known: number[] = [];
+    for (const id of FRAMES) if (await table.isKnown(waiting(id))) known.push(id);
+    expect(known.length).toBeGreaterThan(80);
+    return known;
+  };
+
+  /** Of each turn until all have been looked at. */
+  const leaveAll = async (between: (turn: number) => Promise<unknown> = async () => {}) => {
+    const turns: number[][] = [];
+    while (await table.looks()) {
+      turns.push(await table.leave());
+      await between(turns.length);
+    }
+    return turns;
+  };
+
+  it("are released a few at a time, all of them once", async () => {
+    const known = await holdAll(() => 1);
+    const turns = await leaveAll();
+    expect(turns.flat()).toEqual(known);
+    expect(Math.max(...turns.map(({ length }) => length))).toBeLessThanOrEqual(32);
+  });
+
+  it("stay where the lane is this one", async () => {
+    const known = await holdAll((id) => id % 2);
+    expect((await leaveAll()).flat()).toEqual(known.filter((id) => id % 2 === 1));
+  });
+
+  it("are released though others end meanwhile, and none that has ended", async () => {
+    const known = await holdAll(() => 1);
+    // The next one to be looked at, and the last one.
+    const turns = await leaveAll(async (turn) => {
+      if (turn > 1) return;
+      const next = (await table.admit(first(33))).map(({ number }) => number);
+      const last = (await table.admit(first(100))).map(({ number }) => number);
+      expect([next, last]).toEqual([
+        [101, 33],
+        [102, 100],
+      ]);
+    });
+    expect(turns.flat()).toEqual(known.filter((id) => id !== 33 && id !== 100));
+  });
+});

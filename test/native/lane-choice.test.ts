@@ -140,6 +140,7 @@ describe("the lane of a frame, where flows are spread by hosts", () => {
   const rules = new LineHarness("lane_choice_harness");
   afterAll(() => rules.close());
   const POOL = "203.0.113.1";
+  const RULE = "rule 6 0a000000/8 cb007101/32";
   const lanesBy = async (frames: readonly Uint8Array[], bits = 6) =>
     (
       (await rules.askAll([
@@ -202,6 +203,81 @@ describe("the lane of a frame, where flows are spread by hosts", () => {
       const [before, alsoBefore, ...after] = await lanesBy([second, third, first, second, third]);
       expect(before).toBe(alsoBefore);
       expect(after).toEqual([host, host, host].map((each) => each % LANES));
+    }
+  });
+
+  it("is the quoted packet's for the flow of an ICMP error, over whatever number of lanes", async () => {
+    for (const lanes of [1, 2, 3, 7, 16]) {
+      for (const port of [0, 63, 64, 128, 4096, 65535]) {
+        const error = encodePacket(
+          `icmp 198.51.100.1 > ${POOL} unreachable code 1 payload (udp ${POOL}:${port} > 192.0.2.7:9)`,
+        ).toHex();
+        const [, frame, flow] = await rules.askAll([RULE, `${lanes} ${error}`, `quoted ${lanes} ${error}`]);
+        expect(flow).toBe(frame);
+      }
+    }
+  });
+
+  it("is that of the port to which it goes for a flow between shared addresses", async () => {
+    for (const [from, to] of [
+      [640, 64],
+      [64, 640],
+    ]) {
+      const frame = encodePacket(`udp ${POOL}:${from} > ${POOL}:${to}`).toHex();
+      const [, turned, flow] = await rules.askAll([RULE, `turned ${LANES} 0 ${frame}`, `flow ${LANES} ${frame}`]);
+      expect({ turned, flow }).toEqual({ turned: (to as number) / 64, flow: (to as number) / 64 });
+    }
+  });
+
+  it("is, while flows move, the one before for whoever goes by port, and for the first fragment alike", async () => {
+    const whole = encodePacket(`udp 192.0.2.7:9 > ${POOL}:320 zeros 300`);
+    const [first] = cutIntoFragments(whole, [4], 7000) as [Uint8Array];
+    const asked = [whole, first].map((frame) => `moves 2 4 ${frame.toHex()}`);
+    expect((await rules.askAll([RULE, ...asked])).slice(1)).toEqual([
+      [1, 1],
+      [1, 1],
+    ]);
+    const fewer = [whole, first].map((frame) => `moves 4 3 ${frame.toHex()}`);
+    expect((await rules.askAll([RULE, ...fewer])).slice(1)).toEqual([
+      [2, 1],
+      [2, 1],
+    ]);
+  });
+
+  it("is none that has ended, whatever is known of the flow and of its fragments", async () => {
+    const [first, second] = cutIntoFragments(encodePacket("udp 192.0.2.8:9 > 198.51.100.9:9 zeros 300"), [4], 8000) as [
+      Uint8Array,
+      Uint8Array,
+    ];
+    const detour = encodePacket("udp 192.0.2.8:9 > 198.51.100.9:9").toHex();
+    const asked = [RULE, `detour 3 ${detour}`];
+    for (const lanes of [4, 2]) asked.push(...[first, second].map((frame) => `turned ${lanes} 0 ${frame.toHex()}`));
+    asked.push(`4 ${first.toHex()}`, `turned 2 0 ${second.toHex()}`, `clear 3 ${detour}`);
+    const answers = await rules.askAll(asked);
+    expect(answers.slice(2, 8)).toEqual([3, 3, -1, -1, 3, -1]);
+  });
+
+  it("is not that of an earlier packet for fragments of the same identification", async () => {
+    const detour = encodePacket("udp 192.0.2.8:10 > 198.51.100.9:9").toHex();
+    const cut = (port: number) =>
+      cutIntoFragments(encodePacket(`udp 192.0.2.8:${port} > 198.51.100.9:9 zeros 300`), [4], 8001).map((each) =>
+        each.toHex(),
+      );
+    const [mine, myLater] = cut(10);
+    const [others, theirLater] = cut(11);
+    const [own] = (await rules.askAll([`${LANES} ${others}`])) as [number];
+    const lane = (own + 1) % LANES;
+    for (const end of [`clear ${lane} ${detour}`, undefined]) {
+      const before = [RULE, `detour ${lane} ${detour}`, `${LANES} ${mine}`, `${LANES} ${myLater}`];
+      const after = [`${LANES} ${others}`, `${LANES} ${theirLater}`];
+      const answers = await rules.askAll([...before, ...(end === undefined ? [] : [end]), ...after]);
+      expect(answers.slice(2, 4)).toEqual([lane, lane]);
+      expect(answers.slice(-2)).toEqual([own, own]);
+      const turned = [`turned ${LANES} ${own} ${mine}`, `turned ${LANES} ${own} ${myLater}`];
+      const again = [`turned ${LANES} ${own} ${others}`, `turned ${LANES} ${own} ${theirLater}`];
+      const passed = await rules.askAll([`detour ${lane} ${detour}`, ...turned, ...again]);
+      expect(passed.slice(1)).toEqual([lane, lane, -1, -1]);
+      await rules.askAll([`clear ${lane} ${detour}`]);
     }
   });
 

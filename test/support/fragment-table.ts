@@ -78,6 +78,21 @@ export class FragmentTable {
     return (await this.#harness.ask(`expire ${atMs} ${room}`)) as number[];
   }
 
+  /** The first fragment of the frame's packet has come to that lane; the table is the first lane's. */
+  async noteElsewhere(frame: Uint8Array, lane: number): Promise<void> {
+    await this.#harness.ask(`elsewhere ${lane} ${frame.toHex()}`);
+  }
+
+  /** Whether that is still known. */
+  async isKnown(frame: Uint8Array): Promise<boolean> {
+    return ((await this.#harness.ask(`known 0 ${frame.toHex()}`)) as number[])[0] !== -1;
+  }
+
+  /** The numbers of frames that are released since another lane has their first one; a few packets are looked at. */
+  leave = () => this.#harness.ask("leave") as Promise<number[]>;
+  /** All that wait are to be looked at once more. */
+  look = () => this.#harness.ask("look");
+  looks = async () => ((await this.#harness.ask("looks")) as number[])[0] === 1;
   /** When the next frame's time is over, in milliseconds; empty if none is held. */
   next = () => this.#harness.ask("next");
   evicted = () => this.#harness.ask("evicted");

@@ -417,6 +417,8 @@ class Lane {
   std::atomic<int32_t> called_ = -1;
   std::atomic<bool> waiting_ = false;
   std::atomic<clockid_t> cpu_clock_;
+  // More than the fragments that one batch can release.
+  static constexpr uint32_t kPendingCapacity = 4096;
   static constexpr size_t kLogBytes = 1 << 16;
   static constexpr size_t kLogHeadBytes = 12;
   std::vector<uint8_t> log_;  // reserved once

@@ -43,7 +43,7 @@ export function planChain(document: ParsedDocument, source: FunctionSource, befo
 
   const declaredPorts = readEntries<PortDeclaration>(document, "ports");
   checkAnswers(document, report);
-  checkSpread(document.value.flows?.spread, readNames(document, "ports"), report);
+  checkSpread(document, report);
   const zones = listZones(declaredPorts, before?.zones);
   const resolved = resolveFunctions(document, source, report, (found) => faults.push(...found));
   // What functions have in common is judged when all of them are known.

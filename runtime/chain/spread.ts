@@ -1,5 +1,5 @@
 // `flows.spread` of a chain document: which lane has what, where that is not said by pairs of addresses.
-import type { ParsedDocument } from "./document.ts";
+import { type ParsedDocument, readMap, readNames } from "./document.ts";
 import type { Report } from "./faults.ts";
 import type { FlowsDeclaration } from "./flows-schema.ts";
 import { suggest } from "./nearest.ts";
@@ -47,8 +47,10 @@ export function findUnspread(
 }
 
 /** The document may have faults of its shape. */
-export function checkSpread(spread: SpreadDeclaration | undefined, ports: readonly string[], report: Report): void {
-  for (const [index, name] of [spread?.sharedOf ?? []].flat().entries()) {
+export function checkSpread(document: ParsedDocument, report: Report): void {
+  const { sharedOf }: { sharedOf?: unknown } = readMap(readMap(document.value, "flows"), "spread");
+  const ports = readNames(document, "ports");
+  for (const [index, name] of (Array.isArray(sharedOf) ? sharedOf : []).map(String).entries()) {
     if (ports.includes(name)) continue;
     report(
       "unknown-port",

@@ -91,7 +91,7 @@ function passData(packet: Packet, tcp: Tcp, flow: Flow, session: Session, stream
     return false;
   }
   gather(packet, stream, start, from);
-  const comesAgain = isAfter(stream.expected, start);
+  const comesAgain = isAfter(kept, start);
   if (isAfter(end, stream.expected)) {
     const before = stream.shift;
     read(scratch + (stream.expected - from), end - stream.expected, flow, session, stream, packet.direction);

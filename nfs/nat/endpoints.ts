@@ -1,6 +1,7 @@
 // Outside endpoints that are given for what a payload names, not for a packet that leaves.
 import { IP_PROTO_UDP } from "../sdk";
 import { isIpv6 } from "./addresses";
+import { isOwnWord } from "./lane-share";
 import { findMapping, LEAST_REFERENCE, mappingOfInside, placeMapping } from "./mappings";
 import { ANY, findPlace, findPort, isTaken, portSetOf, sameParity } from "./ports";
 import { reservedSetOf, SourceRule, findSourceRule } from "./rules";
@@ -14,8 +15,9 @@ const HIGH_PORT: u32 = 65535;
 /** A pair of ports is looked for so often. */
 const PAIR_TRIES: u32 = 64;
 
-/** Whether no mapping and no forward has that outside endpoint. */
+/** Whether no mapping and no forward has that outside endpoint, and what is sent there comes to this lane. */
 export function isFree(address: u32, port: u32, ipProto: u32): bool {
+  if (!isOwnWord(port >> 6)) return false;
   const place: i32 = findPlace(address);
   if (place < 0 || isTaken(portSetOf(place, ipProto), port)) return false;
   const reserved = reservedSetOf(address, ipProto);
@@ -88,7 +90,7 @@ function placePair(address: u32, port: u32, outside: u32): u32 {
   const chosen: i32 = own ? port : freePort(outside, IP_PROTO_UDP, rule, port, true);
   if (chosen < 0) return 0;
   const first = placeMapping(address, port, IP_PROTO_UDP, outside, chosen);
-  const second = placeMapping(address, port + 1, IP_PROTO_UDP, outside, chosen + 1);
-  // A second one that found no room leaves the first alone: RTP without RTCP is better than neither.
-  return second == 0 && first == 0 ? 0 : first;
+  // A second one that finds no room leaves the first alone: RTP without RTCP is better than neither.
+  if (first != 0) placeMapping(address, port + 1, IP_PROTO_UDP, outside, chosen + 1);
+  return first;
 }

@@ -3,7 +3,7 @@ import { IP_PROTO_ICMP } from "../sdk";
 import { hold, isIpv6, release } from "./addresses";
 import { holdHost, releaseHost } from "./hosts";
 import { ANY, findPlace, findPort, givePort, isTaken, placeOf, portSetOf, sameParity, takePort } from "./ports";
-import { ADDRESS_AND_PORT_DEPENDENT, INDEPENDENT, reservedSetOf, SourceRule } from "./rules";
+import { ADDRESS_AND_PORT_DEPENDENT, INDEPENDENT, LAST_LOW_PORT, reservedSetOf, SourceRule } from "./rules";
 import { blockPort, chosenBlock, choosePortInBlocks, dropEmptyBlock, leaveBlock, OVER_LIMIT } from "./blocks";
 import {
   blockAt,
@@ -206,7 +206,6 @@ export function dropMapping(reference: u32): void {
 
 let chosenPort: u32 = 0;
 
-const LAST_LOW_PORT: u32 = 1023;
 /** Ports looked at for one that can be shared. */
 const SHARED_TRIES = 128;
 

@@ -10,6 +10,9 @@ export const INDEPENDENT = 0;
 export const ADDRESS_DEPENDENT = 1;
 export const ADDRESS_AND_PORT_DEPENDENT = 2;
 
+/** What is below 1024 (RFC 4787, REQ-3a). */
+export const LAST_LOW_PORT: u32 = 1023;
+
 export const BEHAVIOURS = ["endpoint-independent", "address-dependent", "address-and-port-dependent"];
 
 /** Rules of one kind at the most. */
@@ -202,7 +205,7 @@ export function findInward(address: u32): OneToOne | null {
 export function isGivable(address: u32, port: u32): bool {
   for (let i = 0; i < poolRules.length; i++) {
     const rule = unchecked(poolRules[i]);
-    const isInRange = (port >= rule.lowPort && port <= rule.highPort) || (rule.keepsLow && port < 1024);
+    const isInRange = (port >= rule.lowPort && port <= rule.highPort) || (rule.keepsLow && port <= LAST_LOW_PORT);
     if (isInRange && rule.hasAddress && rule.pool.includes(address)) return true;
   }
   return false;

@@ -2,9 +2,17 @@
 import { Address, Config } from "../sdk";
 import { follow } from "./own-addresses";
 import { fix6 } from "./fixed";
-import { fitsLane } from "./lane-share";
+import { describeNeed, fitsLane, isForAllLanes } from "./lane-share";
 import { Net } from "./nets";
-import { ADDRESS_AND_PORT_DEPENDENT, addIpv6, BEHAVIOURS, outsidePorts, poolRules, SourceRule } from "./rules";
+import {
+  ADDRESS_AND_PORT_DEPENDENT,
+  addIpv6,
+  BEHAVIOURS,
+  LAST_LOW_PORT,
+  outsidePorts,
+  poolRules,
+  SourceRule,
+} from "./rules";
 import { FIXED, PLACES } from "./store";
 
 const LAST_MASQUERADING_PORT: u32 = 32767;
@@ -95,6 +103,7 @@ export function readPoolRule(config: Config, rule: SourceRule): void {
     config.get("sharePorts").fail("needs mapping and filtering to be address-and-port-dependent");
   }
   if (config.has("blocks")) readBlocks(config.get("blocks"), rule);
+  else checkLanes(config, rule);
   for (let i = 0; i < poolRules.length; i++) {
     if (sharesWithout(poolRules[i], rule)) {
       config.fail("has the address of an earlier rule with other blocks");
@@ -102,6 +111,16 @@ export function readPoolRule(config: Config, rule: SourceRule): void {
     }
   }
   poolRules.push(rule);
+}
+
+/** The hosts of a lane without ports would get none. */
+function checkLanes(config: Config, rule: SourceRule): void {
+  if (rule.keepsLow && !isForAllLanes(1, LAST_LOW_PORT)) {
+    config.get("keepLowPorts").fail("leaves lanes without ports below 1024: " + describeNeed());
+  }
+  if (isForAllLanes(rule.lowPort, rule.highPort)) return;
+  const at = config.has("ports") ? config.get("ports") : config;
+  at.fail("leaves lanes without ports: " + describeNeed());
 }
 
 const BLOCK_SIZES: StaticArray<i32> = [64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384];
@@ -116,7 +135,9 @@ function readBlocks(config: Config, rule: SourceRule): void {
   rule.blocksPerHost = <u32>config.integerOr("perHost", 1, 1, 1024);
   // Blocks begin at multiples of their size.
   const first = (rule.lowPort + rule.blockSize - 1) & ~(rule.blockSize - 1);
-  if (first + rule.blockSize - 1 > rule.highPort) config.fail("of that size do not fit between the ports");
+  const end = (rule.highPort + 1) & ~(rule.blockSize - 1);
+  if (first >= end) config.fail("of that size do not fit between the ports");
+  else if (!isForAllLanes(first, end - 1)) config.fail("leave lanes without any: " + describeNeed());
 }
 
 /** Where ports are given one by one, none of a block may be among them. */

@@ -1,11 +1,12 @@
 // NAT in a replay with several lanes: where the chain spreads flows by hosts, a host has with all lanes what it has with one.
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { encodePacket } from "../../runtime/testing/packet-text.ts";
 import { cutIntoFragments } from "../support/fragment-cuts.ts";
 import { replayLines, type Step } from "../support/replayed-lines.ts";
 import { runSluice } from "../support/run-sluice.ts";
+import { payloadOf, payloadWords, writeMessage } from "../support/sip-messages.ts";
 import { makeFolder } from "../support/temporary-folder.ts";
 
 const OUTSIDE = "203.0.113.1";
@@ -237,6 +238,144 @@ describe.each([1, 2, 3, 16])("NAT on %i lanes, with flows spread by hosts", (lan
   });
 });
 
+describe.each([1, 2, 3, 16])("protocols that name endpoints, on %i lanes", (lanes) => {
+  const server = "192.0.2.60";
+  const strict = ", mapping: address-and-port-dependent, filtering: address-and-port-dependent";
+  const forward = (ipProto: string, port: number) =>
+    `, forwards: [{ address: ${OUTSIDE}, ipProto: ${ipProto}, ports: ${port}, to: 10.0.0.80 }]`;
+  const open = (protocol: string, rule = "", more = "") =>
+    writeChain({ rule: `, order: preserve${rule}`, config: `, helpers: { ${protocol}: true }${more}` });
+  const receivers = (lines: readonly string[]) => lines.map((line) => line.split(" > ")[1]?.split(" ")[0]);
+  const saidIn = (lines: readonly string[], pattern: RegExp) =>
+    lines.map((line) => pattern.exec(payloadOf(line))).filter((found) => found !== null);
+  const text = (line: string) => `payload "${line}\\r\\n"`;
+  const endpointIn = (found: RegExpExecArray) =>
+    `${found.slice(1, 5).join(".")}:${256 * Number(found[5]) + Number(found[6])}`;
+  const verdictsOf = ({ verdicts }: ReturnType<typeof replay>) =>
+    verdicts.map(({ verdict, reason }) => reason ?? verdict);
+
+  it("bring a call's media to the phone that was named in SIP", () => {
+    const chain = open("sip");
+    const invites = HOSTS.map((host) => {
+      const address = `10.0.0.${host}`;
+      const head = [`INVITE sip:bob@${server} SIP/2.0`, `Via: SIP/2.0/UDP ${address}:5060;branch=z9hG4bK2`];
+      const body = ["v=0", `o=alice 1 1 IN IP4 ${address}`, "s=-", `c=IN IP4 ${address}`, "t=0 0"];
+      const message = writeMessage(head, [...body, "m=audio 49170 RTP/AVP 0"]);
+      return lan(`udp ${address}:5060 > ${server}:5060 ${payloadWords(message)}`);
+    });
+    const ports = saidIn(replay(chain, lanes, invites).sent("wan"), /m=audio (\d+) /).map((found) => Number(found[1]));
+    expect(new Set(ports).size).toBe(HOSTS.length);
+    const media = ports.flatMap((port) => [port, port + 1].map((to) => wan(`udp ${server}:4000 > ${OUTSIDE}:${to}`)));
+    const result = replay(chain, lanes, [...invites, ...media]);
+    expect(verdictsOf(result)).toEqual(result.verdicts.map(() => "forward"));
+    expect(receivers(result.sent("lan"))).toEqual(
+      HOSTS.flatMap((host) => [49170, 49171].map((port) => `10.0.0.${host}:${port}`)),
+    );
+  });
+
+  it("bring FTP's data connection to the client that named its endpoint", () => {
+    const chain = open("ftp");
+    const syns = HOSTS.map((host) => lan(`tcp 10.0.0.${host}:5000 > ${server}:21 syn seq 999`));
+    const controls = replay(chain, lanes, syns).sent("wan").map(senderOf);
+    const commands = HOSTS.flatMap((host, index) => [
+      wan(`tcp ${server}:21 > ${controls[index]} syn seq 4999 ack 1000`),
+      lan(`tcp 10.0.0.${host}:5000 > ${server}:21 seq 1000 ack 5000 ${text(`PORT 10,0,0,${host},19,137`)}`),
+    ]);
+    const said = replay(chain, lanes, [...syns, ...commands]).sent("wan");
+    const named = saidIn(said, /PORT (\d+),(\d+),(\d+),(\d+),(\d+),(\d+)/).map(endpointIn);
+    expect(new Set(named).size).toBe(HOSTS.length);
+    const calls = named.map((endpoint) => wan(`tcp ${server}:20 > ${endpoint} syn seq 1`));
+    const result = replay(chain, lanes, [...syns, ...commands, ...calls]);
+    expect(verdictsOf(result)).toEqual(result.verdicts.map(() => "forward"));
+    expect(receivers(result.sent("lan")).slice(HOSTS.length)).toEqual(HOSTS.map((host) => `10.0.0.${host}:5001`));
+  });
+
+  it("bring FTP's data connection to a server behind a forward", () => {
+    const chain = open("ftp", "", forward("tcp", 21));
+    const logins = FOUR.flatMap((client) => [
+      wan(`tcp 198.51.100.${client}:4000 > ${OUTSIDE}:21 syn seq 999`),
+      lan(`tcp 10.0.0.80:21 > 198.51.100.${client}:4000 syn seq 4999 ack 1000`),
+      wan(`tcp 198.51.100.${client}:4000 > ${OUTSIDE}:21 seq 1000 ack 5000 ${text("PASV")}`),
+      lan(
+        `tcp 10.0.0.80:21 > 198.51.100.${client}:4000 seq 5000 ack 1006 ${text(`227 Passive (10,0,0,80,195,${64 * client - 1})`)}`,
+      ),
+    ]);
+    const said = replay(chain, lanes, logins).sent("wan");
+    const named = saidIn(said, /227 .*?(\d+),(\d+),(\d+),(\d+),(\d+),(\d+)/).map(endpointIn);
+    expect(named.length).toBe(FOUR.length);
+    const calls = named.map((endpoint, index) => wan(`tcp 198.51.100.${index + 1}:4001 > ${endpoint} syn seq 1`));
+    const result = replay(chain, lanes, [...logins, ...calls]);
+    expect(verdictsOf(result)).toEqual(result.verdicts.map(() => "forward"));
+    expect(receivers(result.sent("lan")).slice(-FOUR.length)).toEqual(
+      FOUR.map((client) => `10.0.0.80:${256 * 195 + 64 * client - 1}`),
+    );
+  });
+
+  const request = `payload 0001${Buffer.from("file\0octet\0").toString("hex")}`;
+
+  it("bring TFTP's answers in from another port", () => {
+    const chain = open("tftp", strict);
+    const requests = HOSTS.map((host) => lan(`udp 10.0.0.${host}:5000 > ${server}:69 ${request}`));
+    const asking = replay(chain, lanes, requests).sent("wan").map(senderOf);
+    const answers = asking.map((endpoint) => wan(`udp ${server}:3333 > ${endpoint} payload 00030001`));
+    const result = replay(chain, lanes, [...requests, ...answers]);
+    expect(verdictsOf(result)).toEqual(result.verdicts.map(() => "forward"));
+    expect(receivers(result.sent("lan"))).toEqual(HOSTS.map((host) => `10.0.0.${host}:5000`));
+  });
+
+  it("let a TFTP server behind a forward answer as the address that was asked, and be answered", () => {
+    const chain = open("tftp", strict, forward("udp", 69));
+    const transfers = FOUR.flatMap((client) => [
+      wan(`udp 198.51.100.${client}:5000 > ${OUTSIDE}:69 ${request}`),
+      lan(`udp 10.0.0.80:${3000 + 64 * client} > 198.51.100.${client}:5000 payload 00030001`),
+    ]);
+    const answering = replay(chain, lanes, transfers).sent("wan").map(senderOf);
+    for (const endpoint of answering) expect(endpoint).toContain(`${OUTSIDE}:`);
+    const more = answering.map((endpoint, i) => wan(`udp 198.51.100.${i + 1}:5000 > ${endpoint} payload 00040001`));
+    const result = replay(chain, lanes, [...transfers, ...more]);
+    expect(verdictsOf(result)).toEqual(result.verdicts.map(() => "forward"));
+    expect(receivers(result.sent("lan")).slice(FOUR.length)).toEqual(
+      FOUR.map((client) => `10.0.0.80:${3000 + 64 * client}`),
+    );
+  });
+});
+
+describe("ports of a rule", () => {
+  const inTurn = (ports: number) => `{ spread: { hosts: [10.0.0.0/8], shared: [${OUTSIDE}], portsInTurn: ${ports} } }`;
+  const many = { flows: inTurn(4096) };
+  const hundred = { rule: ", ports: 20000-20099" };
+  const low = { rule: ", keepLowPorts: true", flows: inTurn(512) };
+  const blocks = { rule: ", ports: 1024-2047, blocks: { size: 512 }", flows: inTurn(512) };
+
+  it.each([
+    { lanes: 4, options: hundred, at: "ports", need: 256 },
+    { lanes: 16, options: { ...many, rule: ", ports: 1024-32767" }, at: "ports", need: 65536 },
+    { lanes: 3, options: low, at: "keepLowPorts", need: 1536 },
+    { lanes: 3, options: blocks, at: "blocks", need: 1536 },
+  ])("are refused where a lane of $lanes has none of $options.rule", ({ lanes, options, at, need }) => {
+    const { status, stderr } = tryReplay(writeChain(options), lanes);
+    expect(status).toBe(2);
+    expect(stderr).toMatch(new RegExp(`config-invalid.*${at}\\b.*leaves? lanes without .* need ${need} ports`, "s"));
+  });
+
+  it.each([
+    { lanes: 3, options: hundred },
+    { lanes: 16, options: many },
+    { lanes: 2, options: low },
+    { lanes: 2, options: blocks },
+  ])("are enough for $lanes lanes where each has some: $options.rule", ({ lanes, options }) => {
+    expect(tryReplay(writeChain(options), lanes)).toMatchObject({ status: 0 });
+  });
+
+  it("of a port's own address are refused likewise", () => {
+    const { chain, routes } = writeGateway();
+    writeFileSync(chain, readFileSync(chain, "utf8").replace("sharedOf: [wan]", "sharedOf: [wan], portsInTurn: 4096"));
+    const { status, stderr } = tryReplay(chain, 16, "--routes", routes);
+    expect(status).toBe(2);
+    expect(stderr).toMatch(/config-invalid.*leaves lanes without ports.* need 65536 ports/s);
+  });
+});
+
 describe.each([2, 3])("port blocks on %i lanes", (lanes) => {
   const blocks = ", ports: 1024-9215, blocks: { size: 512 }";
 
@@ -273,9 +412,19 @@ describe("a chain that does not spread flows by hosts", () => {
   });
 });
 
-function tryReplay(chain: string, lanes: number) {
+function tryReplay(chain: string, lanes: number, ...options: readonly string[]) {
   const folder = makeFolder();
   const input = join(folder, "in.pcap");
   writeFileSync(input, Buffer.from("d4c3b2a1020004000000000000000000ffff000001000000", "hex"));
-  return runSluice(["replay", chain, "--in", `lan=${input}`, "--out", join(folder, "out"), "--lanes", String(lanes)]);
+  return runSluice([
+    "replay",
+    chain,
+    "--in",
+    `lan=${input}`,
+    "--out",
+    join(folder, "out"),
+    "--lanes",
+    String(lanes),
+    ...options,
+  ]);
 }

@@ -192,7 +192,11 @@ async function startChain(
 
 async function afterQuarantine(quarantine: Quarantine, engine: Engine, upgrades: Upgrades): Promise<void> {
   const { function: name, why, generation, isFallback } = quarantine;
-  if (why !== "traps") await upgrades.noteFallback(generation, describeQuarantine(quarantine));
+  if (why !== "traps") {
+    await upgrades
+      .noteFallback(generation, describeQuarantine(quarantine))
+      .catch((error: Error) => process.stderr.write(`what was loaded beside it is left: ${error.message}\n`));
+  }
   const planned = engine.running.plan.functions.find((each) => each.name === name);
   // A plan of several steps takes itself back.
   if (planned?.onFault !== "previous" || isFallback || upgrades.status.plan !== null) return;

@@ -59,6 +59,7 @@ function run(setup: WorkerSetup): void {
   for (;;) {
     if (thread !== null) native.comeFirst(true);
     awaitLane(setup, control, lane);
+    if (isStopped(lane, control)) break;
     take(lane, setup, control, times);
     // Not before its first turn: whoever becomes an ordinary thread may have to wait for its core.
     if (thread !== null) native.comeFirst(false);
@@ -154,12 +155,13 @@ function isOwn(generation: number, control: Int32Array): boolean {
   return owner === generation || (owner !== 0 && owner !== Atomics.load(control, CONTROL_AWAKE));
 }
 
-/** Sleeps until the lane is to be this generation's and nobody has it any more. */
+/** Sleeps until the lane is to be this generation's, or to end, and nobody has it any more. */
 function awaitLane({ generation }: WorkerSetup, control: Int32Array, lane: Lane): void {
   const native = loadAddon();
   for (;;) {
     const owner = Atomics.load(control, CONTROL_OWNER);
-    if (owner !== generation) {
+    const ends = Atomics.load(control, CONTROL_COMMAND) !== CONTROL_RUN;
+    if (owner !== generation && !ends) {
       Atomics.wait(control, CONTROL_OWNER, owner);
       continue;
     }

@@ -67,6 +67,7 @@ function start(command: string, args: readonly string[], stderr: "inherit" | "ig
       lines.push(JSON.parse(line));
       resolve(lines[0] as Record<string, unknown>);
     });
+    child.once("error", reject);
     child.once("close", (status) => {
       reject(new SluiceError({ code: "test-failed", where: args.join(" "), what: `it ended with ${status}` }));
     });

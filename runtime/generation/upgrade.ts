@@ -321,7 +321,8 @@ export class Upgrades {
     if (others.includes(this.#engine.running.generation)) {
       this.#rollback = await rollBack(this.#engine, underWay);
     }
-    for (const generation of others) await this.#engine.retire(generation);
+    // One that died meanwhile is gone already.
+    for (const generation of others) if (this.#engine.standsBy(generation)) await this.#engine.retire(generation);
   }
 
   #goBackAfter(timeMs: number): void {
@@ -337,7 +338,7 @@ export class Upgrades {
     if (this.#journal.state !== "switched" || (to !== generation && !isCanary)) return;
     clearTimeout(this.#deadline);
     this.#move("aborting", "watchdog", 0, why);
-    if (isCanary) await this.#engine.retire(to as number);
+    if (isCanary && this.#engine.standsBy(to as number)) await this.#engine.retire(to as number);
     this.#finish("aborted", "watchdog", 0, why);
   }
 

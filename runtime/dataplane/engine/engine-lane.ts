@@ -86,11 +86,15 @@ export class EngineLane {
     Atomics.store(this.control, CONTROL_OFFENDER, offender === null ? 0 : offender + 1);
   }
 
-  /** The same after the thread that had it was ended wherever it was. */
-  forceTo(generation: number): void {
-    Atomics.store(this.control, CONTROL_CALLING, 0);
-    Atomics.store(this.control, CONTROL_FORCED, generation);
+  /** The same after the thread of generation `from` was ended, wherever it was: it may have let the lane go before. */
+  forceTo(generation: number, from: number): void {
+    const isLeft = this.running === from;
+    if (isLeft) {
+      Atomics.store(this.control, CONTROL_CALLING, 0);
+      Atomics.store(this.control, CONTROL_FORCED, generation);
+    }
     this.giveTo(generation);
+    if (!isLeft) return;
     new BigInt64Array(this.seat.times)[TIME_RELEASED] = process.hrtime.bigint();
     Atomics.store(this.control, CONTROL_RUNNING, 0);
     loadAddon().shakeLane(this.control, CONTROL_RUNNING);
@@ -102,12 +106,6 @@ export class EngineLane {
     while (this.running === generation && performance.now() < deadline) await sleep(LOOK_EVERY_MS);
   }
 
-  /** When the generation has it, or the time is over. */
-  async heldBy(generation: number, withinMs: number): Promise<void> {
-    const deadline = performance.now() + withinMs;
-    while (this.running !== generation && performance.now() < deadline) await sleep(LOOK_EVERY_MS);
-  }
-
   /** Live ones. */
   countFlows(layout: CounterLayout): number {
     const first = layout.lane + laneCounters.length + engineDropReasons.length;
@@ -117,6 +115,7 @@ export class EngineLane {
   stop(): void {
     this.watchdog.stop();
     Atomics.store(this.control, CONTROL_COMMAND, CONTROL_STOP);
+    Atomics.notify(this.control, CONTROL_OWNER);
     this.wake();
   }
 

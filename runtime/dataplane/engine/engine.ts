@@ -153,7 +153,7 @@ export class Engine {
    * Another instance of a generation that stands by gets copies of the traffic and of the state, and transmits nothing,
    * until it is switched to or retired. Throws what keeps it from that, with everything undone.
    */
-  shadow(generation: number): Promise<ShadowGroup> {
+  async shadow(generation: number): Promise<ShadowGroup> {
     return this.#copies.startShadow(this.#generations.find(generation));
   }
 
@@ -185,8 +185,17 @@ export class Engine {
     this.#lanes.giveTo(next);
     const result = await taken.catch((error: unknown) => this.#succession.settled().then(() => Promise.reject(error)));
     await this.#lanes.spreadFlows(next.setup.plan);
+    await this.#requireStill(next);
     this.#describe();
     return { ...result, before: before.setup.generation };
+  }
+
+  /** It may have failed while flows moved; whoever took over has the lanes when this throws. */
+  async #requireStill(next: GenerationThreads): Promise<void> {
+    if (this.#generations.running === next && !this.#isStopping) return;
+    await this.#succession.settled();
+    const what = this.#isStopping ? "the engine stops" : `generation ${next.setup.generation} gave way to another`;
+    throw new SluiceError({ code: "upgrade-failed", where: this.#state.path, what });
   }
 
   /**
@@ -198,8 +207,7 @@ export class Engine {
     const retiring = generations.find(generation);
     await this.#copies.endShadow(retiring);
     generations.forget(retiring);
-    const lanes = Math.max(...generations.all.map(({ setup }) => countLanes(setup.plan)));
-    await this.#lanes.close(lanes, [...generations.all, retiring]);
+    await generations.closeLanes([retiring]);
     await retiring.terminate();
     generations.closePorts();
     await generations.dropStandby();
@@ -303,9 +311,10 @@ export class Engine {
     const lane = this.#lanes.all[index];
     const isRunning = generation === generations.running;
     if (!isRunning) generations.forget(generation);
-    if (!isRunning && lane?.running !== generation.setup.generation) return;
-    // Its end is the watchdog's.
-    if (lane?.watchdog.isHandling) return;
+    const hasLane = lane?.running === generation.setup.generation;
+    if (!isRunning && !hasLane) this.#endRest(generation);
+    // The end of one that hangs is the watchdog's.
+    if ((!isRunning && !hasLane) || lane?.watchdog.isHandling) return;
     // What the lane itself says of its end is final; a thread that died can be replaced.
     const isDead = !(error instanceof SluiceError) || error.code === "internal";
     const canGoOn = !isRunning || generations.successorOf(generation) !== undefined;
@@ -314,6 +323,12 @@ export class Engine {
       this.#setup.onLog?.("error", "engine", `generation ${generation.setup.generation} died: ${error.message}`);
       this.#succession.noteDeath(generation, index);
     }
+  }
+
+  /** One that stood by without having a lane. */
+  #endRest(generation: GenerationThreads): void {
+    void generation.terminate();
+    if (!this.#isStopping) this.#generations.planStandby(this.#generations.running.setup.quarantined);
   }
 
   #describe(): void {

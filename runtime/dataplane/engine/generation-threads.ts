@@ -79,9 +79,9 @@ export class GenerationThreads {
     return { pauseNs: Math.max(...all.map(({ pauseNs }) => pauseNs)) };
   }
 
-  /** Lanes from `lane` on are no more. */
-  leaveLanes(lane: number): void {
-    this.threads.length = Math.min(this.threads.length, lane);
+  /** Lanes from `lane` on are no more: its threads there are ended. */
+  async leaveLanes(lane: number): Promise<void> {
+    await Promise.all(this.threads.splice(lane).map((thread) => thread.terminate()));
   }
 
   /** Ends the threads wherever they are. */

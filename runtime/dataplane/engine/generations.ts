@@ -115,6 +115,10 @@ export class Generations {
       this.closePorts();
       throw error;
     }
+    if (this.#isStopping) {
+      await built.terminate();
+      throw new SluiceError({ code: "not-running", where: this.#parts.shared.folder, what: "the engine stops" });
+    }
     open.open(fresh, built);
     this.#ports = [...this.#ports, ...built.description.ports];
     this.#layout = built.description.layout;
@@ -132,6 +136,12 @@ export class Generations {
       if (held.has(name)) continue;
       for (const file of nameInLanes(name, lanes.ever)) rmSync(`${shared.folder}/${file}`, { force: true });
     }
+  }
+
+  /** Lanes that no generation's chain has any more, `retiring`'s included. */
+  async closeLanes(retiring: readonly GenerationThreads[] = []): Promise<void> {
+    const count = Math.max(...this.all.map(({ setup }) => countLanes(setup.plan)));
+    await this.#parts.lanes.close(count, [...this.all, ...retiring]);
   }
 
   /** Those that no generation has. */

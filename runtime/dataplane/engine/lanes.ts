@@ -28,6 +28,7 @@ export class Lanes {
   /** Those that any generation has, by index. */
   readonly #lanes: EngineLane[] = [];
   #ever: number;
+  #isStopping = false;
   /** Of the lanes that have ended. */
   readonly #audits = new Map<number, FrameAudit>();
   #spread: { readonly lanes: number; readonly rule: PlannedSpread | null };
@@ -89,13 +90,13 @@ export class Lanes {
     do {
       this.wake();
       await sleep(LOOK_EVERY_MS);
-    } while (!this.handover.settle() && performance.now() < deadline);
+    } while (!this.handover.settle() && performance.now() < deadline && !this.#isStopping);
   }
 
   /** Those from `count` on, whose flows are elsewhere. `generations`: who may have them. */
   async close(count: number, generations: readonly GenerationThreads[]): Promise<void> {
     await Promise.all(this.#lanes.splice(count).map((lane) => closeLane(lane, generations)));
-    for (const generation of generations) generation.leaveLanes(count);
+    await Promise.all(generations.map((generation) => generation.leaveLanes(count)));
   }
 
   /** Sockets of ports that no generation has any more. */
@@ -108,6 +109,7 @@ export class Lanes {
   }
 
   stop(): void {
+    this.#isStopping = true;
     for (const lane of this.#lanes) lane.stop();
   }
 
@@ -136,12 +138,12 @@ export class Lanes {
   }
 }
 
+/** Whoever has it ends it, or one of those that wait for it if nobody ever had it. */
 async function closeLane(lane: EngineLane, generations: readonly GenerationThreads[]): Promise<void> {
   await lane.lookouts.endAll("the lane ends");
-  const holder = generations.find(({ setup }) => setup.generation === lane.running)?.on(lane.index);
+  const threads = generations.filter((generation) => generation.has(lane)).map(({ threads }) => threads[lane.index]);
   lane.stop();
-  await Promise.race([holder?.ended, sleep(STOPPED_WITHIN_MS)]);
-  await holder?.terminate();
+  await Promise.race([...threads.map((thread) => thread?.ended.catch(() => {})), sleep(STOPPED_WITHIN_MS)]);
 }
 
 function addAudits(all: readonly FrameAudit[]): FrameAudit {

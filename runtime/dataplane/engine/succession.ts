@@ -36,8 +36,6 @@ export interface SuccessionParts {
 
 /** The other lanes of a generation that is replaced end their batches by then, or are ended. */
 const RELEASED_WITHIN_MS = 100;
-/** Nobody who has a lane keeps it longer from one that it was given to. */
-const HELD_WITHIN_MS = 5000;
 
 /** One failure after the other: several lanes may fail at once. */
 export class Succession {
@@ -53,15 +51,17 @@ export class Succession {
     return this.#replacing;
   }
 
-  /** Function `offender` does not return on that lane, in whichever generation has it. */
+  /** Function `offender` does not return on that lane, in whichever generation has it now. */
   noteHung(lane: number, offender: number): void {
+    const hung = this.#parts.lanes.on(lane);
+    const holder = hung.running;
     this.#then(async () => {
-      const hung = this.#parts.lanes.on(lane);
       const { running, others } = this.#parts.generations;
-      if (hung.running === running.setup.generation) return this.#replace(running, hung, offender);
-      const before = [...others].find(({ setup }) => setup.generation === hung.running);
+      // Another lane's failure has ended it already.
+      if (hung.running !== holder) return hung.watchdog.resume();
+      if (holder === running.setup.generation) return this.#replace(running, hung, offender);
+      const before = [...others].find(({ setup }) => setup.generation === holder);
       if (before !== undefined) await this.#endPredecessor(before, hung);
-      // Otherwise another lane's failure has ended it already.
       hung.watchdog.resume();
     });
   }
@@ -89,9 +89,9 @@ export class Succession {
     const { generations, lanes } = this.#parts;
     await failed.on(lane.index).terminate();
     if (offender !== null) this.#collectHungCall(failed, lane, offender);
-    const { quarantined: before, plan, packages } = failed.setup;
+    const { quarantined: before, plan } = failed.setup;
     const quarantined = offender === null ? before : [...before, offender];
-    const successor = generations.successorOf(failed) ?? (await generations.build({ plan, packages, quarantined }));
+    const successor = await this.#findSuccessor(failed, quarantined);
     const isCopy = successor.setup.plan === plan;
     if (!isCopy) this.#parts.onOtherChain(successor.setup.generation);
     generations.succeed(successor);
@@ -101,7 +101,31 @@ export class Succession {
     lane.watchdog.resume();
     const numbers = { generation: failed.setup.generation, successor: successor.setup.generation };
     this.#parts.onSuccession({ ...describe(plan, offender), ...numbers, outageMs, isFallback: !isCopy });
+    if (!isCopy) await this.#leaveLanes(successor);
     generations.planStandby(isCopy ? quarantined : []);
+  }
+
+  /** Throws why none can be built where none stands by. */
+  async #findSuccessor(failed: GenerationThreads, quarantined: readonly number[]): Promise<GenerationThreads> {
+    const { generations, lanes } = this.#parts;
+    const { plan, packages } = failed.setup;
+    const successor = generations.successorOf(failed);
+    if (successor === undefined) return generations.build({ plan, packages, quarantined });
+    if (lanes.all.every((lane) => successor.has(lane))) return successor;
+    // It was built before the lanes that the failed one brought: one of its kind that knows them.
+    const { plan: committed, packages: from, quarantined: without } = successor.setup;
+    const copy = await generations.build({ plan: committed, packages: from, quarantined: without });
+    generations.committed = copy;
+    generations.others.delete(successor);
+    await successor.terminate();
+    return copy;
+  }
+
+  /** Flows go back to where the successor's chain has them, and lanes that it has not are closed. */
+  async #leaveLanes(successor: GenerationThreads): Promise<void> {
+    const { generations, lanes } = this.#parts;
+    await lanes.spreadFlows(successor.setup.plan);
+    await generations.closeLanes();
   }
 
   /** Resolves when the successor has the lane. */
@@ -109,12 +133,11 @@ export class Succession {
     const { generation } = successor.setup;
     const taken = successor.on(lane.index).taken();
     taken.catch(() => {});
-    // One that dies before it took the lane leaves it to whoever had it, who goes on.
-    const isHeld = ![failed.setup.generation, 0].includes(lane.running);
-    if (isHeld) lane.giveTo(generation);
-    else lane.forceTo(generation);
+    // One that died before it took the lane leaves it to whoever had it: it may be the successor itself, which goes on.
+    const isHeld = lane.running === generation;
+    lane.forceTo(generation, failed.setup.generation);
     await this.#followTo(failed, successor, lane);
-    await (isHeld ? lane.heldBy(generation, HELD_WITHIN_MS) : taken);
+    if (!isHeld) await taken;
   }
 
   /** It did not return, or died, while the lane was to go to the one that runs. */
@@ -123,7 +146,7 @@ export class Succession {
     generations.forget(stuck);
     await stuck.on(lane.index).terminate();
     await this.#followTo(stuck, generations.running, lane);
-    lane.forceTo(generations.running.setup.generation);
+    lane.forceTo(generations.running.setup.generation, stuck.setup.generation);
   }
 
   /** The other lanes come to the successor between two batches, or, where a function does not return there, either, so. */
@@ -135,7 +158,7 @@ export class Succession {
     await failed.terminate();
     for (const each of others) {
       if (each.running !== generation) continue;
-      each.forceTo(successor.setup.generation);
+      each.forceTo(successor.setup.generation, generation);
       each.watchdog.resume();
     }
   }

@@ -95,10 +95,10 @@ export class TrafficCopies {
     );
   }
 
-  /** Not the first lane's. */
+  /** None of the lanes', where there are enough. */
   get #cpu(): number | null {
     const { cpu } = this.#parts.shared;
-    return cpu === null ? null : cpu - 1;
+    return cpu === null ? null : Math.max(0, cpu - this.#parts.lanes.count);
   }
 }
 

@@ -90,7 +90,7 @@ function placePair(address: u32, port: u32, outside: u32): u32 {
   const chosen: i32 = own ? port : freePort(outside, IP_PROTO_UDP, rule, port, true);
   if (chosen < 0) return 0;
   const first = placeMapping(address, port, IP_PROTO_UDP, outside, chosen);
-  const second = placeMapping(address, port + 1, IP_PROTO_UDP, outside, chosen + 1);
-  // A second one that found no room leaves the first alone: RTP without RTCP is better than neither.
-  return second == 0 && first == 0 ? 0 : first;
+  // A second one that finds no room leaves the first alone: RTP without RTCP is better than neither.
+  if (first != 0) placeMapping(address, port + 1, IP_PROTO_UDP, outside, chosen + 1);
+  return first;
 }

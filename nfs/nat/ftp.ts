@@ -18,7 +18,7 @@ const LINE_FEED: u8 = 10;
 /** False if the packet goes no further. */
 export function passFtp(packet: Packet, flow: Flow, session: Session): bool {
   const tcp = packet.tcp;
-  if (tcp === null || packet.isFragment) return true;
+  if (tcp === null) return true;
   if (session.control == PROTOCOL_FTP) session.control = controls.take();
   if (session.control == PROTOCOL_NONE) {
     untracked.add();

@@ -3,6 +3,7 @@
 // An error that travels in direction d quotes a packet of the other direction as it was behind us: that one is turned
 // back into what it was before us, for it is its sender who is to understand it.
 import { checksum, Icmp, Ipv4, mend, difference32, OFFSET_NONE, Packet } from "../sdk";
+import { turnQuoted } from "./quoted";
 import { badError, strayError } from "./reasons";
 import { rewrite } from "./rewrite";
 import { outsidePorts } from "./rules";
@@ -41,7 +42,7 @@ function rewriteError(packet: Packet, ip: Ipv4, icmp: Icmp, quote: Ipv4, session
         session.newSourcePort,
       )
     : rewriteQuote(quote, l4, bytes, session.source, session.sourcePort, session.destination, session.destinationPort);
-  icmp.checksum = mend(icmp.checksum, change);
+  icmp.checksum = mend(icmp.checksum, change + turnQuoted(session, forth ? 1 : 0, quote.ipProto, l4, bytes));
   const receiver = quote.source;
   const speaker = quote.destination;
   rewriteOuter(packet, ip, sentTo, speaker, receiver);

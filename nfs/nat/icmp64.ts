@@ -44,6 +44,7 @@ import {
   writeIpv6,
 } from "./headers";
 import { decrements, lookAt } from "./limits64";
+import { turnQuoted } from "./quoted";
 import { badError, strayError } from "./reasons";
 import { findRuleOfPool } from "./rules64";
 import { outsidePorts } from "./rules";
@@ -92,6 +93,7 @@ export function translateError4(packet: Packet, ip: Ipv4, session: Session): voi
   setLeavingBack(session, forth);
   readQuote4(quote, length);
   const l4 = quote.address + quote.headerLength;
+  if ((flags & OFFSET_BITS) == 0) turnQuoted(session, forth ? 0 : 1, ipProto, l4, carried);
   translateTransport(l4, ipProto, payload, carried, sumOf4(quote), false, true);
   const outer = <u32>(l4 - packet.l3);
   const speaker = ip.source;
@@ -186,6 +188,9 @@ export function translateError6(packet: Packet, ip: Ipv6, session: Session): voi
   if (quote === null || !isSound || !walkExtensions(quote, length)) return packet.drop(badError);
   if (!isQuoteOf(quote, session, forth)) return packet.drop(strayError);
   setLeavingBack(session, forth);
+  const isLater = fragmentHeader != 0 && (flagsOfFragment(fragmentHeader) & OFFSET_BITS) != 0;
+  const quoted = quote.address + upperOffset;
+  if (!isLater) turnQuoted(session, forth ? 0 : 1, upperProto, quoted, length - upperOffset);
   if (hasFamily(session, forth, true)) passError6(packet, ip, icmp, quote, length, (session.families & CROSSES) != 0);
   else errorToIpv4(packet, ip, icmp, quote, length);
   if (packet.direction >= 0 && session.hairpins != 0) packet.transmit(forth ? session.entryPort : session.exitPort);

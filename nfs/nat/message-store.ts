@@ -6,23 +6,22 @@
 // sessions meanwhile and did not know of connections.
 import { Gauge, Segment } from "../sdk";
 import { base, Session, sessionAt, Slab } from "./store";
-import { MESSAGE_STREAM_BYTES, READS_MESSAGES, Stream } from "./streams";
+import { MESSAGE_STREAM_BYTES, PAIR_HEAD, READS_MESSAGES, Stream } from "./streams";
 
 const segment = new Segment("messages");
 const origin: usize = segment.address;
 
 const CONNECTIONS: u32 = 512;
-/** Entries that are given back are linked through their first word. */
+/** Entries that are given back are linked through their first word, which is their streams' otherwise (streams.ts). */
 const OWNER = 4;
-const HEAD: u32 = 8;
-const CONNECTION_BYTES: u32 = (HEAD + 2 * MESSAGE_STREAM_BYTES + 7) & ~7;
+const CONNECTION_BYTES: u32 = (PAIR_HEAD + 2 * MESSAGE_STREAM_BYTES + 7) & ~7;
 const FIRST: usize = origin + 64;
 
 const connections = new Slab(origin, FIRST, CONNECTION_BYTES, CONNECTIONS, new Gauge("sip_connections"), origin);
 
 @inline
 export function messagesAt(connection: u32, direction: u32): Stream {
-  return changetype<Stream>(origin + connection + HEAD + direction * MESSAGE_STREAM_BYTES);
+  return changetype<Stream>(origin + connection + PAIR_HEAD + direction * MESSAGE_STREAM_BYTES);
 }
 
 @inline

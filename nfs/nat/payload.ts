@@ -20,21 +20,13 @@ const noRoom = new Reason("no-room");
 export const SCRATCH_BYTES: u32 = 66000;
 export const scratch: usize = memory.data(132000, 16);
 
-/** What may leave anywhere, unless what came was larger. */
-const MTU: u32 = 1500;
-
-/** Bytes of payload that the packet may have. */
-export function payloadRoom(packet: Packet): u32 {
-  return max<u32>(MTU, lengthOf(packet)) - headersOf(packet);
-}
-
 /** From the IP header to the payload. */
 @inline
-function headersOf(packet: Packet): u32 {
+export function headersOf(packet: Packet): u32 {
   return <u32>(packet.payload - packet.l3);
 }
 
-function lengthOf(packet: Packet): u32 {
+export function lengthOf(packet: Packet): u32 {
   const at = packet.l3;
   return packet.ipVersion == 4 ? Ipv4.at(at).totalLength : Ipv6.BYTES + Ipv6.at(at).payloadLength;
 }
@@ -64,23 +56,17 @@ export function isSound(packet: Packet): bool {
   return transportChecksum(pseudoSum(packet, bytes), packet.l4, bytes) == 0;
 }
 
-/**
- * Gives the packet the payload at `from`. Of a TCP segment that gets too long for the way the end is left out: its sender
- * sends it again. False if there is no room in its slot: it is dropped then.
- */
+/** Gives the packet the payload at `from`. False if there is no room in its slot: it is dropped then. */
 export function resizePayload(packet: Packet, from: usize, bytes: u32): bool {
   const headers = headersOf(packet);
-  const isTcp = packet.ipProto == IP_PROTO_TCP;
-  const fitting = isTcp ? min<u32>(bytes, payloadRoom(packet)) : bytes;
-  if (fitting < bytes) Tcp.at(packet.l4).fin = false;
-  if (!resizeFrame(packet, packet.l3Offset + headers + fitting)) {
+  if (!resizeFrame(packet, packet.l3Offset + headers + bytes)) {
     packet.drop(noRoom);
     return false;
   }
   const to = packet.payload;
-  for (let i: u32 = 0; i < fitting; i++) store<u8>(to + i, load<u8>(from + i));
-  setLength(packet, headers + fitting);
-  sumTransport(packet, <u32>(to - packet.l4) + fitting);
+  for (let i: u32 = 0; i < bytes; i++) store<u8>(to + i, load<u8>(from + i));
+  setLength(packet, headers + bytes);
+  sumTransport(packet, <u32>(to - packet.l4) + bytes);
   return true;
 }
 

@@ -5,7 +5,7 @@
 // As in store.ts, entries are linked by references, here from this segment's start.
 import { Gauge, Segment } from "../sdk";
 import { Slab } from "./store";
-import { LINE_STREAM_BYTES, Stream } from "./streams";
+import { LINE_STREAM_BYTES, PAIR_HEAD, Stream } from "./streams";
 
 const segment = new Segment("protocols");
 export const origin: usize = segment.address;
@@ -30,12 +30,10 @@ export class Expectation {
   stays: u8;
 }
 
-/** An owner is not kept: the session has the reference. The first word is that of entries which are given back. */
-const CONTROL_HEAD: u32 = 8;
-
+/** An owner is not kept: the session has the reference. */
 @inline
 export function streamAt(control: u32, direction: u32): Stream {
-  return changetype<Stream>(origin + control + CONTROL_HEAD + direction * LINE_STREAM_BYTES);
+  return changetype<Stream>(origin + control + PAIR_HEAD + direction * LINE_STREAM_BYTES);
 }
 
 /** In Session.control: what the session is of; references of control connections are beyond these. */
@@ -51,7 +49,7 @@ const EXPECTATIONS: u32 = 8192;
 const CONTROLS: u32 = 1024;
 export const EXPECTATION_BUCKETS: u32 = 4096;
 const EXPECTATION_BYTES: u32 = (<u32>offsetof<Expectation>() + 7) & ~7;
-const CONTROL_BYTES: u32 = (CONTROL_HEAD + 2 * LINE_STREAM_BYTES + 7) & ~7;
+const CONTROL_BYTES: u32 = (PAIR_HEAD + 2 * LINE_STREAM_BYTES + 7) & ~7;
 
 /** The expectation that the next sweep looks at first. */
 export const sweepAt: usize = origin + 32;

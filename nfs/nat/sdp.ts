@@ -16,6 +16,7 @@ import {
   senderOwn,
   senderSeen,
 } from "./sip-endpoints";
+import { dropUnused } from "./sessions";
 import { mappingAt } from "./store";
 import { beginsWith, cursor, high, low, peek, putBytes, putNumber, read, skip, takeNumber } from "./text";
 
@@ -103,9 +104,12 @@ function expectMedia(at: u32, isRtp: bool): void {
   const mapping = isPair
     ? holdPair(senderOwn, port, senderSeen)
     : holdEndpoint(senderOwn, port, IP_PROTO_UDP, senderSeen);
-  if (mapping == 0 || !expectAt(mapping, 0)) return refused.add();
+  const second = isPair && mapping != 0 ? mappingOfInside(senderOwn, port + 1, IP_PROTO_UDP, senderSeen) : 0;
+  if (mapping == 0 || !expectAt(mapping, 0)) {
+    dropUnused(second);
+    return refused.add();
+  }
   newPort = mappingAt(mapping).outsidePort;
-  const second = isPair ? mappingOfInside(senderOwn, port + 1, IP_PROTO_UDP, senderSeen) : 0;
   if (second != 0 && mappingAt(second).outsideAddress == senderSeen) expectAt(second, 0);
   announced.add();
 }

@@ -62,6 +62,13 @@ export function forgetAcknowledged(stream: Stream): void {
   if (count > 0) forgetEdits(stream, count);
 }
 
+/** Numbers are compared up to 2 GiB apart: edits must not be taken for later ones. */
+const FAR: u32 = 1 << 30;
+
+export function forgetFarBack(stream: Stream): void {
+  if (stream.editCount > 0 && isAfter(stream.expected, editAt(stream, 0).start + FAR)) forgetAcknowledged(stream);
+}
+
 @inline
 function isUnderWay(stream: Stream, edit: Edit): bool {
   return isAfter(edit.start + edit.oldBytes, stream.acknowledged);
@@ -76,8 +83,12 @@ export function isEdited(stream: Stream, from: u32, to: u32): bool {
   return false;
 }
 
-/** Writes what the receiver gets in place of the sender's [from, to), whose bytes are at `source`. Returns how many. */
-export function splice(stream: Stream, from: u32, to: u32, source: usize, target: usize): u32 {
+/**
+ * Writes what the receiver gets in place of the sender's [from, to), whose bytes are at `source`. Returns how many: the
+ * first `room` bytes, if it were more.
+ */
+export function splice(stream: Stream, from: u32, to: u32, source: usize, target: usize, room: u32): u32 {
+  brim = target + room;
   let done = from;
   let out = target;
   for (let i: u32 = 0; i < <u32>stream.editCount; i++) {
@@ -97,9 +108,12 @@ export function splice(stream: Stream, from: u32, to: u32, source: usize, target
   return <u32>(out - target);
 }
 
+let brim: usize = 0;
+
 function copy(from: usize, to: usize, bytes: u32): usize {
-  for (let i: u32 = 0; i < bytes; i++) store<u8>(to + i, load<u8>(from + i));
-  return to + bytes;
+  const count = min<u32>(bytes, <u32>(brim - to));
+  for (let i: u32 = 0; i < count; i++) store<u8>(to + i, load<u8>(from + i));
+  return to + count;
 }
 
 // ---- headers: acknowledgements are of the other side's stream ----
@@ -109,7 +123,8 @@ export function turnAcknowledgement(tcp: Tcp, other: Stream): u32 {
   if (!tcp.ack || other.isKnown == 0) return 0;
   const before = tcp.acknowledgement;
   const after = unmap(other, before);
-  if (isAfter(after, other.acknowledged)) other.acknowledged = after;
+  // What was not sent is not believed. A FIN counts as a byte.
+  if (isAfter(after, other.acknowledged) && !isAfter(after, other.expected + 1)) other.acknowledged = after;
   let change = turnSelective(tcp, other);
   if (after != before) {
     tcp.acknowledgement = after;

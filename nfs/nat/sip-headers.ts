@@ -54,7 +54,7 @@ export function readHeaders(from: usize, to: usize): bool {
       const before = bodyLength;
       bodyLength = numberAt(length, end);
       // Who reads one of them would find other messages than who reads the other.
-      if (before >= 0 && before != bodyLength) return false;
+      if (bodyLength < 0 || (before >= 0 && before != bodyLength)) return false;
     } else if (beginsWith(line, end, "content-type") || beginsWith(line, end, "c:")) {
       hasDescription = find(line, end, "application/sdp") != 0;
     } else readRegistration(line, end);

@@ -22,6 +22,8 @@ const unfinished = new Counter("sip_unfinished");
 const untracked = new Counter("sip_untracked");
 
 const IN_BODY: u32 = 0x80000000;
+/** In Stream.left, in a head: its first line is one that messages begin with. */
+const BEGUN: u32 = 1;
 // Of Stream.skips.
 const REWRITES: u8 = 0;
 const MESSAGE_PASSES: u8 = 1;
@@ -35,10 +37,10 @@ const SPACE: u32 = 32;
 /** False if the packet goes no further. */
 export function passSipStream(packet: Packet, flow: Flow, session: Session): bool {
   const tcp = packet.tcp;
-  if (tcp === null || packet.isFragment) return true;
+  if (tcp === null) return true;
   if (session.connection == 0) {
-    // A call that nobody answers needs no room.
-    if (tcp.syn && !tcp.ack) return true;
+    // A call that nobody answers needs no room, nor does one that is refused.
+    if ((tcp.syn && !tcp.ack) || tcp.rst) return true;
     takeConnection(session);
   }
   if (!hasConnection(session)) {
@@ -79,7 +81,7 @@ function readHead(at: usize, bytes: u32, stream: Stream): u32 {
     store<u8>(kept + stream.keptBytes, <u8>byte);
     stream.keptBytes++;
     const isText = byte >= SPACE || byte == CARRIAGE_RETURN || byte == LINE_FEED || byte == TAB;
-    if (!isText || stream.keptBytes == MESSAGE_BYTES || (byte == LINE_FEED && !isOfMessage(kept, stream.keptBytes))) {
+    if (!isText || stream.keptBytes == MESSAGE_BYTES || (byte == LINE_FEED && !isOfMessage(kept, stream))) {
       lose(stream);
       return i + 1;
     }
@@ -91,9 +93,11 @@ function readHead(at: usize, bytes: u32, stream: Stream): u32 {
   return bytes;
 }
 
-/** Whether the line that has just ended is not a first one, or is one that messages begin with. */
-function isOfMessage(kept: usize, bytes: u32): bool {
-  const end = kept + bytes;
+/** Whether the line that has just ended is not a first one, or is one that messages begin with. Each is looked at once. */
+function isOfMessage(kept: usize, stream: Stream): bool {
+  if (stream.left == BEGUN) return true;
+  const end = kept + stream.keptBytes;
+  stream.left = BEGUN;
   return endOfLine(kept, end) != end || isStartLine(kept, end);
 }
 

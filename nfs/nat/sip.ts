@@ -3,7 +3,8 @@
 import { Counter, equal, Flow, OFFSET_NONE, Packet } from "../sdk";
 import { letGo } from "./addresses";
 import { ownAddress, seenAddress } from "./announce";
-import { isSound, payloadRoom, resizePayload } from "./payload";
+import { isSound, resizePayload } from "./payload";
+import { payloadRoom } from "./room";
 import { beginMessage } from "./sip-endpoints";
 import { bodyLength, readHeaders } from "./sip-headers";
 import { endOfHeaders, message, putMessage } from "./sip-message";
@@ -30,7 +31,7 @@ export function passSip(packet: Packet, flow: Flow, session: Session): bool {
     return true;
   }
   const length = translate(packet, flow, session, body);
-  if (length == 0 || length > payloadRoom(packet)) {
+  if (length == 0 || length > payloadRoom(packet, session)) {
     tooLong.add();
     return true;
   }

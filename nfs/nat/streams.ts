@@ -1,6 +1,8 @@
 // One direction of a TCP connection whose payload is read in order, and what was changed in it:
 //
 //   stream │ what came of a line or message that is not complete │ edits
+//
+// Both directions of a connection stand behind a head of PAIR_HEAD bytes, whose first four say how large segments may be.
 
 /** How far it came. Numbers are the sender's. */
 @unmanaged
@@ -15,13 +17,14 @@ export class Stream {
   /** Of the line or message that is not complete: how much is kept, and how much of it has not been let on. */
   keptBytes: u16;
   heldBytes: u16;
+  /** Where it begins: not known, BEGUN or AGREED. */
   isKnown: u8;
   /** Its rest passes as it comes: 1, and what follows, too: 2. */
   skips: u8;
   editCount: u8;
   /** READS_LINES or READS_MESSAGES. */
   reads: u8;
-  /** Of a message whose headers are complete: IN_BODY, and what is left of its body. */
+  /** Of a message whose headers are complete: IN_BODY, and what is left of its body. Before: whether it has a first line. */
   left: u32;
 }
 
@@ -35,6 +38,10 @@ export class Edit {
   oldBytes: u16;
   newBytes: u16;
 }
+
+/** A SYN said where the stream begins; it was gone on with from there, and no SYN says otherwise any more. */
+export const BEGUN: u8 = 1;
+export const AGREED: u8 = 2;
 
 /** FTP has lines, SIP messages. */
 export const READS_LINES: u8 = 0;
@@ -50,6 +57,31 @@ const EDIT_HEAD: u32 = 12;
 const EDIT_BYTES: u32 = EDIT_HEAD + TEXT_BYTES;
 export const LINE_STREAM_BYTES: u32 = HEAD + LINE_BYTES + LINE_EDITS * EDIT_BYTES;
 export const MESSAGE_STREAM_BYTES: u32 = HEAD + MESSAGE_BYTES + MESSAGE_EDITS * EDIT_BYTES;
+
+export const PAIR_HEAD: u32 = 8;
+
+@inline
+function limitAt(stream: Stream, direction: u32): usize {
+  const bytes = stream.reads == READS_LINES ? LINE_STREAM_BYTES : MESSAGE_STREAM_BYTES;
+  return changetype<usize>(stream) - direction * bytes - PAIR_HEAD + direction * 2;
+}
+
+/** The MSS that its receiver's SYN said; 0 if that is not known. */
+@inline
+export function segmentLimit(stream: Stream, direction: u32): u32 {
+  return load<u16>(limitAt(stream, direction));
+}
+
+@inline
+export function setSegmentLimit(stream: Stream, direction: u32, bytes: u32): void {
+  store<u16>(limitAt(stream, direction), <u16>bytes);
+}
+
+/** Whether the receiver has other bytes or numbers than the sender. */
+@inline
+export function isChanged(stream: Stream): bool {
+  return stream.shift != 0 || stream.editCount != 0;
+}
 
 /** What is kept of a line or message. */
 @inline

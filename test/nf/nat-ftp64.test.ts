@@ -1,6 +1,7 @@
 // FTP through NAT64 (RFC 6384): an IPv6 client says what it says to all, and an IPv4 server hears what it knows.
 import { afterEach, describe, expect, it } from "vitest";
-import { type NatUnderTest, openNat } from "../support/nat-under-test.ts";
+import { type NatUnderTest, openNat, setMtu } from "../support/nat-under-test.ts";
+import { payloadOf, payloadWords } from "../support/sip-messages.ts";
 
 const opened: NatUnderTest[] = [];
 const office = { prefix: "64:ff9b::/96", from: ["2001:db8:1::/48"], pool: ["203.0.113.1"], order: "preserve" };
@@ -119,6 +120,37 @@ describe("a client of IPv6", () => {
     const line = `seq 1000 ack 5000 ${text("EPRT |2|2001:db8:1::5|5001|")}`;
     expect(client(line)).toBe(client(line));
     expect(nat.counter("ftp_announced")).toBe(1);
+  });
+});
+
+describe("numbers and sizes", () => {
+  it("errors quote their sender's number, whichever family they come from", async () => {
+    const nat = await open();
+    const { client, server: answer } = connect(nat);
+    client(`seq 1000 ack 5000 ${text("EPSV 2")}`);
+    client(`seq 1008 ack 5000 ${text("LIST")}`);
+    const quoted = "tcp 203.0.113.1:5000 > 192.0.2.1:21 psh seq 1006 ack 5000";
+    expect(nat.in(`icmp 198.51.100.9 > 203.0.113.1 unreachable code 4 mtu 1400 payload (${quoted})`)[0]).toMatch(
+      /^next icmp6 .* too-big mtu 1420 payload \(.*tcp \[2001:db8:1::5\]:5000 > .* seq 1008 ack 5000\)$/,
+    );
+    const said = "227 (192,0,2,1,200,7)";
+    const told = "229 Entering Extended Passive Mode (|||51207|)";
+    answer(`seq 5000 ack 1012 ${text(said)}`);
+    answer(`seq ${5000 + bytesOf(said)} ack 1012 ${text("150 ok")}`);
+    const back = `tcp [${server}]:21 > [${host}]:5000 psh seq ${5000 + bytesOf(told)} ack 1014`;
+    expect(nat.out(`icmp6 ${host} > ${server} too-big mtu 1300 payload (${back})`)[0]).toMatch(
+      new RegExp(`^next icmp .* payload \\(.*tcp 192.0.2.1:21 > .* seq ${5000 + bytesOf(said)} ack 1014\\)$`),
+    );
+  });
+
+  it("what gets longer is no larger than the way takes where its header is longer, too", async () => {
+    const nat = await open();
+    setMtu(nat, 1300);
+    const { server: answer } = connect(nat);
+    const said = `227 (192,0,2,1,200,7)\r\n${"x".repeat(1217)}`;
+    const told = `229 Entering Extended Passive Mode (|||51207|)\r\n${"x".repeat(1217)}`;
+    expect(said.length).toBe(1300 - 60);
+    expect(payloadOf(answer(`df seq 5000 ack 1000 ${payloadWords(said)}`))).toBe(told.slice(0, said.length));
   });
 });
 

@@ -216,6 +216,7 @@ describeBoth("what is not understood passes as it is", () => {
     ["no version", "REGISTER sip:10.0.0.5\r\nVia: x\r\n\r\n"],
     ["a length that is too large", `${lines.join("\r\n")}\r\nContent-Length: 9\r\n\r\n`],
     ["a length that is too small", `${lines.join("\r\n")}\r\nContent-Length: 0\r\n\r\nmore`],
+    ["a length that is none", `${lines.join("\r\n")}\r\nContent-Length: ten\r\n\r\n`],
     ["nothing of it", "x".repeat(40)],
     ["an end in the middle of a line", `${lines.join("\r\n")}`],
   ])("%s", async (_, text) => {

@@ -124,9 +124,9 @@ export function setAddress(nat: NatUnderTest, address: string | null): void {
   nat.fn.lane.native.fixRoutes({ links: [link], routes: [], neighbours: [] });
 }
 
-/** The MTU of `lan` from the next batch on. */
-export function setMtu(nat: NatUnderTest, mtu: number): void {
-  const link = { port: 0, mac: new Uint8Array(6), mtu, addresses: [] };
+/** The MTU of `lan`, or of `wan` (1), from the next batch on. */
+export function setMtu(nat: NatUnderTest, mtu: number, port: 0 | 1 = 0): void {
+  const link = { port, mac: new Uint8Array(6), mtu, addresses: [] };
   nat.fn.lane.native.fixRoutes({ links: [link], routes: [], neighbours: [] });
 }
 

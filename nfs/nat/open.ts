@@ -36,12 +36,13 @@ import {
   strayError,
 } from "./reasons";
 import {
+  ADDRESS_AND_PORT_DEPENDENT,
   findForward,
+  findGiver,
   findInward,
   findOutward,
   findSourceRule,
   isClaimed,
-  isGivable,
   outsidePorts,
   SourceRule,
 } from "./rules";
@@ -234,23 +235,32 @@ function findTarget(packet: Packet, flow: Flow, caller: u32, callerPort: u32): b
   }
   if (!isClaimed(called)) return true;
   const isInside = unchecked(outsidePorts[packet.port]) == 0;
-  if (isInside && hasPorts6(packet) && isOfOtherLane(port) && isGivable(called, port))
-    return callOtherLane(packet, flow);
+  const giver = isInside && hasPorts6(packet) && isOfOtherLane(port) ? findGiver(called, port) : null;
+  if (giver !== null) return callOtherLane(packet, flow, giver);
   const found = hasPorts6(packet) ? mappingOfOutside(called, port, ipProto) : 0;
   if (found == 0) return refuseUnclaimed(packet, flow, called);
   return callMapping(packet, flow, found, caller, callerPort);
 }
 
 /** The packet leaves as if for a host outside, and comes in from there where the mapping is: each lane has its half. */
-function callOtherLane(packet: Packet, flow: Flow): bool {
+function callOtherLane(packet: Packet, flow: Flow, giver: SourceRule): bool {
   // An echo has one identifier; two mappings would need two.
   if (isIcmp(packet)) {
     refuse(packet, hairpinOff);
     outbox.close(flow);
     return false;
   }
-  exitPort = <u32>outsidePorts.indexOf(1);
+  if (newSource == source && !leaveAsCalled(packet, giver)) return false;
+  exitPort = giver.ownPort >= 0 ? <u32>giver.ownPort : <u32>outsidePorts.indexOf(1);
   turns = true;
+  return true;
+}
+
+/** No rule translates the caller; by an outside address the other lane knows it as a host inside, and sends its answers here. */
+function leaveAsCalled(packet: Packet, giver: SourceRule): bool {
+  if (!leaveByPool(packet, giver)) return false;
+  // Nobody else may call it.
+  mappingAt(mapping).filtering = <u8>ADDRESS_AND_PORT_DEPENDENT;
   return true;
 }
 

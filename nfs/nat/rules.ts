@@ -201,14 +201,14 @@ export function findInward(address: u32): OneToOne | null {
   return null;
 }
 
-/** Whether a rule may give that port of the address to a mapping. */
-export function isGivable(address: u32, port: u32): bool {
+/** A rule that may give that port of the address to a mapping. */
+export function findGiver(address: u32, port: u32): SourceRule | null {
   for (let i = 0; i < poolRules.length; i++) {
     const rule = unchecked(poolRules[i]);
     const isInRange = (port >= rule.lowPort && port <= rule.highPort) || (rule.keepsLow && port <= LAST_LOW_PORT);
-    if (isInRange && rule.hasAddress && rule.pool.includes(address)) return true;
+    if (isInRange && rule.hasAddress && rule.pool.includes(address)) return rule;
   }
-  return false;
+  return null;
 }
 
 /** Whether the address is one that the rules give to inside hosts. */

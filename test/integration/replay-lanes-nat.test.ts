@@ -15,6 +15,7 @@ const HOSTS = [1, 2, 3, 4, 5, 6, 7, 8];
 const spread = `{ hosts: [10.0.0.0/8], shared: [${OUTSIDE}, 203.0.113.2] }`;
 
 interface ChainOptions {
+  readonly from?: string;
   readonly rule?: string;
   readonly pool?: string;
   readonly flows?: string;
@@ -22,12 +23,13 @@ interface ChainOptions {
 }
 
 function writeChain({
+  from = "10.0.0.0/8",
   rule = "",
   pool = OUTSIDE,
   flows = `{ spread: ${spread} }`,
   config = "",
 }: ChainOptions = {}): string {
-  const source = `{ from: [10.0.0.0/8], pool: [${pool}]${rule} }`;
+  const source = `{ from: [${from}], pool: [${pool}]${rule} }`;
   const text = `chain: office
 ports: { lan: { device: any }, wan: { device: any } }
 functions:
@@ -187,6 +189,27 @@ describe.each([1, 2, 3, 16])("NAT on %i lanes, with flows spread by hosts", (lan
     expect(transmitted).toEqual({ lan: steps.length, wan: HOSTS.length });
   });
 
+  it("lets a host inside whom no rule translates call the others, and be answered", () => {
+    const chain = writeChain({ from: "10.0.0.0/24", rule: anybody });
+    const endpoints = endpointsOf(chain, lanes);
+    const pairs = FOUR.flatMap((from) => HOSTS.map((to, index) => ({ from, to, endpoint: endpoints[index] })));
+    const calls = pairs.map(({ from, endpoint }) => lan(`udp 10.1.0.${from}:6000 > ${endpoint} payload "call"`));
+    const callers = replay(chain, lanes, [...HOSTS.map(hello), ...calls])
+      .sent("lan")
+      .map(senderOf);
+    const answers = pairs.map(({ to }, index) => lan(`udp 10.0.0.${to}:5000 > ${callers[index]} payload "answer"`));
+    const { verdicts, sent } = replay(chain, lanes, [...HOSTS.map(hello), ...calls, ...answers]);
+    expect(verdicts.map(({ verdict, to, reason }) => reason ?? `${verdict} ${to}`)).toEqual([
+      ...HOSTS.map(() => "forward wan"),
+      ...[...calls, ...answers].map(() => "forward lan"),
+    ]);
+    const said = sent("lan").map((line) => line.replace(/ ttl.*?(?= payload)/, ""));
+    pairs.forEach(({ from, to, endpoint }, index) => {
+      expect(said[index]).toContain(`${callers[index]} > 10.0.0.${to}:5000 payload "call"`);
+      expect(said[index + pairs.length]).toContain(`${endpoint} > 10.1.0.${from}:6000 payload "answer"`);
+    });
+  });
+
   it("passes on to the machine what hosts send to its own outside address, as they sent it", () => {
     const { chain, routes } = writeGateway();
     const steps = HOSTS.map((host) =>
@@ -221,6 +244,34 @@ describe.each([1, 2, 3, 16])("NAT on %i lanes, with flows spread by hosts", (lan
     const { sent } = run([...calls, ...callers]);
     const called = sent("lan").map((line) => line.split(" > ")[1]?.split(" ")[0]);
     expect(called).toEqual(HOSTS.flatMap((host) => FOUR.map(() => `10.0.0.${host}:5000`)));
+  });
+
+  it("brings hosts together at the port whose address is called, past what stands at another one", () => {
+    const { chain, routes } = writeGateway();
+    const edit = (path: string, changes: readonly [string, string][]) =>
+      writeFileSync(
+        path,
+        changes.reduce((text, [from, to]) => text.replace(from, to), readFileSync(path, "utf8")),
+      );
+    edit(chain, [
+      ["wan: { device: some", "spare: { device: third, forwarding: routed }, wan: { device: some"],
+      ["nat: {", "gate: { use: acl@1, config: { rules: [], default: deny } }, nat: {"],
+      ["outside: [wan]", "outside: [spare, wan]"],
+      ["masquerade: true", "masquerade: wan"],
+      ["paths:", "paths:\n  - { from: spare, through: [gate, nat], to: route }"],
+    ]);
+    edit(routes, [["ports:", 'ports:\n  spare: { mac: "02:00:00:00:03:00", addresses: [198.51.100.1/24] }']]);
+    const run = (steps: readonly Step[]) => replayLines(chain, steps, "--lanes", String(lanes), "--routes", routes);
+    const from = (host: number) => `ether ${STATION} > ${LAN_MAC} udp 10.0.0.${host}:5000`;
+    const hellos = HOSTS.map((host) => lan(`${from(host)} > 192.0.2.${host}:53`));
+    const endpoints = run(hellos).sent("wan").map(senderOf);
+    const calls = HOSTS.flatMap((host, a) =>
+      endpoints.filter((_, b) => a !== b).map((endpoint) => lan(`${from(host)} > ${endpoint}`)),
+    );
+    const { verdicts } = run([...hellos, ...calls]);
+    expect(verdicts.slice(HOSTS.length).map(({ verdict, to, reason }) => reason ?? `${verdict} ${to}`)).toEqual(
+      calls.map(() => "forward lan"),
+    );
   });
 
   it("carries connections that are forwarded to a host, and its own", () => {

@@ -11,6 +11,8 @@ namespace {
 
 // A thousand of the largest frames, or twenty thousand of the smallest: more than a device's ring holds.
 constexpr uint32_t kRingBytes = 2 << 20;
+// A lane that is never done does not keep flows from their way for ever: looks of whoever waits.
+constexpr uint32_t kWaitsMax = 200;
 
 }  // namespace
 
@@ -84,9 +86,19 @@ bool Handover::Settle() {
   for (uint32_t lane = 0; lane < spread.before; ++lane) {
     if (seats_[lane].moved.load(std::memory_order_acquire) != spread.epoch) return false;
   }
+  // What comes next goes past the lanes of before: where one is late with what it has, that would be overtaken.
+  if (!are_empty() && ++waits_ < kWaitsMax) return false;
+  waits_ = 0;
   spread_.store({spread.now, spread.now, static_cast<uint8_t>(spread.epoch + 1), spread.rule, spread.rule},
                 std::memory_order_release);
   return false;
+}
+
+bool Handover::are_empty() const {
+  for (uint32_t lane = 0; lane < spread_lanes_; ++lane) {
+    if (!is_empty(lane)) return false;
+  }
+  return true;
 }
 
 bool Handover::is_quiet() const {

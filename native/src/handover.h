@@ -106,6 +106,7 @@ class Handover {
 
  private:
   Handover() = default;
+  bool are_empty() const;
   bool is_quiet() const;
   uint8_t NumberOf(std::unique_ptr<SpreadRule> rule, uint8_t current);
 
@@ -124,6 +125,7 @@ class Handover {
   uint8_t last_rule_ = 0;
   uint64_t agreed_number_ = 0;
   uint32_t agreed_lane_ = 0;
+  uint32_t waits_ = 0;
   uint32_t spread_lanes_ = 1;  // that have flows before or after the last change: of who asks for it
   std::array<Seat, kLanesMax> seats_;
   std::array<std::unique_ptr<LaneRing>, kLanesMax * kLanesMax> rings_;

@@ -105,7 +105,7 @@ export class Succession {
     generations.planStandby(isCopy ? quarantined : []);
   }
 
-  /** Throws why none can be built where none stands by. */
+  /** Throws why none can be built, where none stands by that has all lanes. */
   async #findSuccessor(failed: GenerationThreads, quarantined: readonly number[]): Promise<GenerationThreads> {
     const { generations, lanes } = this.#parts;
     const { plan, packages } = failed.setup;

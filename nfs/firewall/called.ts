@@ -43,7 +43,7 @@ function restore4(packet: Packet, ip: Ipv4, flow: Flow): void {
   const addresses = difference32(ip.destination, called);
   ip.destination = called;
   ip.checksum = mend(ip.checksum, addresses);
-  if (!packet.isFragment) restorePort(packet, flow, addresses);
+  restorePort(packet, flow, addresses);
 }
 
 /** A host that is called by an IPv4 address has none of IPv6 in these columns: its caller is not to be answered here. */
@@ -55,7 +55,7 @@ function restore6(packet: Packet, ip: Ipv6, flow: Flow): void {
   const addresses = difference128(ip.destinationHigh, ip.destinationLow, high, low);
   ip.destinationHigh = high;
   ip.destinationLow = low;
-  if (!packet.isFragment) restorePort(packet, flow, addresses);
+  restorePort(packet, flow, addresses);
 }
 
 @inline
@@ -68,6 +68,7 @@ function isOf(highs: Column<u64> | null, lows: Column<u64> | null, flow: Flow, h
   return valueOf(highs, flow) == high && valueOf(lows, flow) == low;
 }
 
+/** Of fragments the first one has ports; its checksum is that of the whole. */
 function restorePort(packet: Packet, flow: Flow, addresses: u32): void {
   const ports = outsidePort;
   const port: u32 = ports === null ? 0 : ports.get(flow);

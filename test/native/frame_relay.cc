@@ -3,8 +3,8 @@
 //
 // A request on stdin and its answer on stdout have one form: u32 bytes that follow; then per frame u8 end (which of the
 // devices, from 0), u8 0, u16 length, the frame. Numbers are little-endian. Frames whose last bytes are kMarker are
-// sent after all others, and once more when all of them have arrived somewhere: then what was to come has come. They
-// are not part of the answer; if they do not arrive in time, the program ends.
+// sent after all others, and twice more, each time when all of them have arrived somewhere: then what was to come has
+// come. They are not part of the answer; if they do not arrive in time, the program ends.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/if_ether.h>
@@ -26,6 +26,9 @@ constexpr char kMarker[] = "sluicemk";
 constexpr size_t kMarkerBytes = sizeof(kMarker) - 1;
 constexpr int kPatienceMs = 10000;
 constexpr size_t kHeaderBytes = 4;
+// A marker may overtake what is in an engine's batch with it, and fragments that waited for their first one come in the
+// batch after that.
+constexpr int kRounds = 3;
 
 struct Frame {
   uint8_t end;
@@ -92,7 +95,7 @@ class Relay {
       else
         Send(frame);
     }
-    for (int round = 0; round < 2; ++round) {
+    for (int round = 0; round < kRounds; ++round) {
       for (const Frame& frame : frames) {
         if (IsMarker(frame.bytes)) Send(frame);
       }

@@ -30,6 +30,7 @@ describe.skipIf(obstacle !== null)(`a chain of firewall and nat, and nftables${s
       await loading;
       const { packets, passed, translated, dropped, answers, explained } = judgement;
       console.log({ policies: COUNT, packets, passed, translated, dropped, answers, ...Object.fromEntries(explained) });
+      if (judgement.unexplained.length > 0) judgement.unexplained.push(`engine lost: ${await bed.losses()}`);
       expect(judgement.unexplained.join("\n")).toBe("");
       // Policies that let all or nothing pass would show nothing; of a few that may be.
       if (COUNT >= 50)

@@ -6,7 +6,7 @@ import { type ChangeRequest, requestUpgrade } from "../../../runtime/generation/
 import { createNetwork, type Namespace, type Network } from "../../../runtime/testing/network.ts";
 import { afxdpObstacle } from "../afxdp.ts";
 import { FrameRelay } from "../frame-relay.ts";
-import { RunningEngine } from "../running-engine.ts";
+import { RunningEngine, readTop } from "../running-engine.ts";
 import { makeFolder } from "../temporary-folder.ts";
 import type { Policy } from "./policy.ts";
 import { chainDocument } from "./policy-chain.ts";
@@ -76,6 +76,12 @@ export class PolicyBed {
   /** What was loaded, and the same policy in the kernel. */
   async apply(policy: Policy): Promise<void> {
     await Promise.all([this.#applyToKernel(policy), this.#switchOver()]);
+  }
+
+  /** What the engine has dropped so far, by function and reason, and what its ports lost. */
+  async losses(): Promise<string> {
+    const { drops, ports } = await readTop(this.#engine);
+    return JSON.stringify({ drops, ports: ports.map(({ port, dropped }) => ({ port, dropped })) });
   }
 
   async close(): Promise<void> {

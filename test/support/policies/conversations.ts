@@ -1,6 +1,7 @@
 // What hosts on both sides of a policy say to each other, one packet after the other. Each conversation is a generator:
 // it yields a packet and is told how that arrived on the other side, or that it did not. So who answers does that to the
 // addresses and ports that it has seen.
+import ipaddr from "ipaddr.js";
 import type { Dice } from "../rule-sets.ts";
 import { hosts, type Policy, pick, servicePorts } from "./policy.ts";
 
@@ -70,7 +71,10 @@ function one(from: Side, line: string, oddity?: string): Sent {
 /** Words that may be said of an established connection, from either side; `win` is what each may send. */
 const oddities = [
   ["a segment far beyond the window", (seq: number, ack: number) => `ack ${ack} seq ${seq + 5_000_000} payload "x"`],
-  ["a segment far before the window", (seq: number, ack: number) => `ack ${ack} seq ${seq - 5_000_000} payload "x"`],
+  [
+    "a segment far before the window",
+    (seq: number, ack: number) => `ack ${ack} seq ${(seq - 5_000_000) >>> 0} payload "x"`,
+  ],
   ["an acknowledgement of what was not sent", (seq: number, ack: number) => `ack ${ack + 5_000_000} seq ${seq}`],
   ["a reset", (seq: number) => `rst seq ${seq}`],
   ["a reset beyond the window", (seq: number) => `rst seq ${seq + 5_000_000}`],
@@ -142,9 +146,14 @@ function* pings(dice: Dice, from: Side, tuple: Tuple): Conversation {
   if (request === null) return;
   yield one(other(from), echo(reversed(request.tuple), "echo-reply", 1));
   yield one(from, echo(tuple, "echo", 2));
-  const stranger = { ...reversed(request.tuple), source: isVersion6(tuple.source) ? "2001:db8:c::99" : "8.8.4.4" };
+  const stranger = { ...reversed(request.tuple), source: strangerAt(other(from), isVersion6(tuple.source)) };
   if (dice(3) === 0) yield one(other(from), echo(stranger, "echo-reply", 2));
   else yield one(other(from), error(routerOf(request.tuple), request));
+}
+
+function strangerAt(side: Side, version6: boolean): string {
+  if (side === "lan") return version6 ? "2001:db8:a::99" : "10.0.0.99";
+  return version6 ? "2001:db8:c::99" : "8.8.4.4";
 }
 
 function routerOf({ source }: Tuple): string {
@@ -243,10 +252,7 @@ export function planConversations(policy: Policy, dice: Dice, count: number, por
     const from = dice(5) < 3 ? "lan" : "wan";
     const clientPort = port + (dice(6) === 0 ? dice(index + 1) : index);
     const tuple = drawTuple(policy, dice, from, proto, clientPort);
-    const key = [
-      proto,
-      ...[`${tuple.source} ${clientPort}`, `${tuple.destination} ${tuple.destinationPort}`].toSorted(),
-    ];
+    const key = [proto, ...[`${tuple.source} ${clientPort}`, insideOf(policy, tuple)].toSorted()];
     if (taken.has(key.join(" "))) continue;
     taken.add(key.join(" "));
     const seed = dice(2 ** 31);
@@ -254,6 +260,33 @@ export function planConversations(policy: Policy, dice: Dice, count: number, por
   }
   return plans;
 }
+
+/**
+ * Whom a tuple calls in the end. One client does not call a host by its own and by an outside address at once: nat drops
+ * the second call as `mismatch`, which no rule sees.
+ */
+function insideOf(policy: Policy, { proto, destination, destinationPort }: Tuple): string {
+  const { forwards = [], oneToOne = [] } = policy.translation ?? {};
+  const forward = forwards.find(
+    ({ ipProto, address, ports: [first, last] }) =>
+      ipProto === proto && address === destination && destinationPort >= first && destinationPort <= last,
+  );
+  if (forward !== undefined) return `${forward.to} ${forward.toPort}`;
+  const called = ipaddr.parse(destination);
+  const pair = oneToOne.find(({ outside }) => isWithin(called, outside));
+  if (pair === undefined) return `${destination} ${destinationPort}`;
+  const inside = ipaddr.parseCIDR(pair.inside)[0].toByteArray();
+  const host = (called.toByteArray().at(-1) as number) & ONE_TO_ONE_HOSTS;
+  return `${ipaddr.fromByteArray(inside.with(-1, (inside.at(-1) as number) | host))} ${destinationPort}`;
+}
+
+function isWithin(address: ipaddr.IPv4 | ipaddr.IPv6, prefix: string): boolean {
+  const [net, bits] = ipaddr.parseCIDR(prefix);
+  return net.kind() === address.kind() && address.match(net, bits);
+}
+
+/** The last four bits are the host's in all nets of 1:1 translations. */
+const ONE_TO_ONE_HOSTS = 15;
 
 export type Fresh = (seed: number) => Dice;
 

@@ -27,6 +27,7 @@ export class Judgement {
     const differing = new Set<Plan>();
     const tuples = new TupleLedger();
     for await (const round of converse(bed.relay, plans)) {
+      for (const frame of round.late) this.unexplained.push(`seed ${policy.seed}: late: ${frame}`);
       for (const comparison of round.comparisons) this.#judge(comparison, policy, differing);
       this.#judgeAnswers(round, policy, differing);
       for (const fault of tuples.enter(round)) this.unexplained.push(`seed ${policy.seed}: ${fault}`);
@@ -61,7 +62,7 @@ export class Judgement {
     const ports = [...differing].map(({ tuple }) => tuple.sourcePort);
     const others = [...differing].map(({ tuple }) => `198.18.${tuple.sourcePort >> 8}.${tuple.sourcePort & 255}`);
     const isOfDiffering = (line: string) =>
-      (rejectsUntranslated(policy) && line.includes("203.0.113.")) ||
+      (rejectsUntranslated(policy) && (line.includes("203.0.113.") || line.includes("2001:db8:f::"))) ||
       ports.some((port) => new RegExp(`(?::|id )${port}\\b`).test(line)) ||
       others.some((address) => line.includes(address));
     const [engine, kernel] = paths.map((path) => answers[path].filter((line) => !isOfDiffering(line))) as [

@@ -40,17 +40,17 @@ export const namedDifferences: readonly NamedDifference[] = [
   },
   {
     name: "invalid-untranslated",
-    why: "the kernel does not translate what is invalid: where a rule lets it pass, it leaves with inside addresses",
-    explains: ({ fates: { engine, kernel } }, policy) =>
+    why: "the kernel does not translate what is invalid: where a rule lets it pass, it leaves with inside addresses; nat drops errors about no session",
+    explains: ({ plan, fates: { engine, kernel } }, policy) =>
       policy.translation !== null &&
       acceptsInvalid(policy) &&
-      engine.arrived !== null &&
+      (engine.arrived !== null || plan.name === "stray") &&
       (kernel.arrived === null || addressesOf(kernel.arrived) === addressesOf(kernel.sent)),
   },
   {
     name: "after-invalid",
     why: "conntrack forgets an invalid packet that a rule lets pass; the engine knows from it who spoke first",
-    explains: ({ plan, step }, policy) => plan.name === "middle" && step === 1 && acceptsInvalid(policy),
+    explains: ({ plan, step }, policy) => plan.name === "middle" && step >= 1 && acceptsInvalid(policy),
   },
   {
     name: "protocol-without-ports",

@@ -40,6 +40,8 @@ export interface Round {
   readonly comparisons: readonly Comparison[];
   /** Resets and ICMP errors that the paths themselves said, sorted. */
   readonly answers: Readonly<Record<PathName, readonly string[]>>;
+  /** Frames that came after the markers of the round in which they were sent. */
+  readonly late: readonly string[];
 }
 
 interface Running {
@@ -65,7 +67,7 @@ export async function* converse(relay: FrameRelay, plans: readonly Plan[]): Asyn
       const said = paths.map((path) => {
         const next = each.scripts[path].next(news.get(`${path} ${each.index}`) ?? null);
         if (next.done === true) return false;
-        const id = each.index * IDS_PER_CONVERSATION + step + 1;
+        const id = numberIn(each.index, step);
         const { from, lines } = next.value;
         const frames = lines.map((line) => ({ end: endOf(path, from), bytes: encodePacket(dress(line, from, id)) }));
         sent.set(`${path} ${each.index}`, { frames, line: lines.join(" | "), said: next.value });
@@ -77,8 +79,12 @@ export async function* converse(relay: FrameRelay, plans: readonly Plan[]): Asyn
     const frames = [...sent.values()].flatMap((each) => each.frames);
     const came = sortOut(await relay.exchange([...frames, ...markers]));
     news = new Map();
+    const numbers = new Set([...sent.keys()].map((key) => numberIn(Number(key.split(" ")[1]), step)));
+    const late = [...came.passed]
+      .filter(([key]) => !numbers.has(Number(key.split(" ")[2])))
+      .map(([key, lines]) => `${key}: ${plain(lines)}`);
     const comparisons = running.map((each) => {
-      const id = each.index * IDS_PER_CONVERSATION + step + 1;
+      const id = numberIn(each.index, step);
       const fates = paths.map((path) => {
         const { line, said } = sent.get(`${path} ${each.index}`) as { line: string; said: Sent };
         const { from } = said;
@@ -92,10 +98,11 @@ export async function* converse(relay: FrameRelay, plans: readonly Plan[]): Asyn
       const { oddity } = (sent.get(`engine ${each.index}`) as { said: Sent }).said;
       return { plan: each.plan, step, oddity, fates: Object.fromEntries(fates) as Record<PathName, Fate> };
     });
-    yield { comparisons, answers: came.answers };
+    yield { comparisons, answers: came.answers, late };
   }
 }
 
+const numberIn = (index: number, step: number) => index * IDS_PER_CONVERSATION + step + 1;
 const opposite = (side: Side): Side => (side === "lan" ? "wan" : "lan");
 const endOf = (path: PathName, side: Side) => relayEnds.indexOf(`${path} ${side}`);
 
@@ -171,11 +178,12 @@ function plain(lines: readonly string[]): string {
     .join(" | ");
 }
 
-/** Which address and port of a pool a host gets is left to who translates. */
+/** Which address and port (of echoes, identifier) of a pool a host gets is left to who translates. */
 function pooled(text: string): string {
   return text
     .replace(/ 203\.0\.113\.(\d{1,2})(:\d+)? >/g, " [pool] >")
-    .replace(/ \[?2001:db8:f::(?:[12]|4[0-3])(?:\]:\d+)? >/g, " [pool] >");
+    .replace(/ \[?2001:db8:f::(?:[12]|4[0-3])(?:\]:\d+)? >/g, " [pool] >")
+    .replace(/(?<=^icmp6? \[pool\] > \S+ echo(?:-reply)? id )\d+/, "[pool]");
 }
 
 function arrivedAs(lines: readonly string[]): Arrived {

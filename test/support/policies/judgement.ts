@@ -1,7 +1,7 @@
 // Compares what became of a policy's conversations on both paths, and keeps what no named difference explains.
 import { seedDice } from "../rule-sets.ts";
 import type { PolicyBed } from "./bed.ts";
-import { type Plan, planConversations } from "./conversations.ts";
+import { isOutsideAddress, type Plan, planConversations } from "./conversations.ts";
 import { namedDifferences } from "./named-differences.ts";
 import type { Policy } from "./policy.ts";
 import { type Comparison, converse, type PathName, paths, type Round } from "./two-paths.ts";
@@ -40,6 +40,8 @@ export class Judgement {
     if (differing.has(plan)) return;
     this.packets++;
     if (engine.arrived === kernel.arrived) {
+      if (rejectsUntranslated(policy) && engine.arrived === null && callsOutsideAddress(engine.sent))
+        differing.add(plan);
       if (engine.arrived === null) this.dropped++;
       else this.passed++;
       if (engine.arrived !== null && !engine.arrived.startsWith(endpointsOf(engine.sent))) this.translated++;
@@ -62,7 +64,6 @@ export class Judgement {
     const ports = [...differing].map(({ tuple }) => tuple.sourcePort);
     const others = [...differing].map(({ tuple }) => `198.18.${tuple.sourcePort >> 8}.${tuple.sourcePort & 255}`);
     const isOfDiffering = (line: string) =>
-      (rejectsUntranslated(policy) && (line.includes("203.0.113.") || line.includes("2001:db8:f::"))) ||
       ports.some((port) => new RegExp(`(?::|id )${port}\\b`).test(line)) ||
       others.some((address) => line.includes(address));
     const [engine, kernel] = paths.map((path) => answers[path].filter((line) => !isOfDiffering(line))) as [
@@ -80,11 +81,16 @@ export class Judgement {
   }
 }
 
-/** Of what is invalid the kernel would judge the outside address: see invalid-untranslated. */
+/** Of what is invalid the kernel judges the outside address, and answers from there or not: see invalid-untranslated. */
 function rejectsUntranslated({ translation, rules }: Policy): boolean {
   return (
     translation !== null && rules.some(({ action, states = [] }) => action === "reject" && states.includes("invalid"))
   );
+}
+
+function callsOutsideAddress(line: string): boolean {
+  const destination = line.split(" ")[3] ?? "";
+  return isOutsideAddress(destination.replace("[", ""));
 }
 
 const endpointsOf = (line: string) => line.split(" ").slice(0, 4).join(" ");

@@ -31,6 +31,8 @@ const ajv = new Ajv2020({
   strictRequired: false,
   strictTypes: false,
   addUsedSchema: false,
+  // Takes longer than all that is validated in the life of a command.
+  code: { optimize: false },
   formats,
 });
 

@@ -1,7 +1,6 @@
 // The API as commands use it: over the control process's socket on this box, or over the network (--server).
 import { existsSync, readFileSync } from "node:fs";
-import { type IncomingMessage, request as requestHttp } from "node:http";
-import { request as requestHttps } from "node:https";
+import type { IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { json, text } from "node:stream/consumers";
 import type { Command } from "commander";
@@ -72,7 +71,7 @@ export class ApiClient {
     throw fromProblem((await json(response)) as Problem);
   }
 
-  #send(
+  async #send(
     path: string,
     { method = "GET", query = {}, headers = {}, body, signal }: ApiRequest,
   ): Promise<IncomingMessage> {
@@ -93,7 +92,9 @@ export class ApiClient {
         ...headers,
       },
     };
-    const send = this.#server?.protocol === "https:" ? requestHttps : requestHttp;
+    // It takes longer to load than most commands take that ask no API.
+    const isSecure = this.#server?.protocol === "https:";
+    const { request: send } = isSecure ? await import("node:https") : await import("node:http");
     return new Promise((resolve, reject) => {
       const sent = send(options, resolve);
       sent.on("error", (error) => reject(signal?.aborted ? error : notRunning(error.message)));

@@ -19,7 +19,7 @@ import { withProgress } from "./progress.ts";
 import { findRemote } from "./remote.ts";
 import { describeShadow } from "./shadow-text.ts";
 import { registerUpgradePlan } from "./upgrade-plan.ts";
-import { askRemote, type Step } from "./upgrade-remote.ts";
+import type { Step } from "./upgrade-remote.ts";
 
 interface StepOptions extends ServerOptions, FormatOptions {
   readonly chain?: string;
@@ -119,7 +119,7 @@ function addShadow(command: Command): Command {
 
 async function ask(options: StepOptions, step: Step): Promise<UpgradeStatus> {
   const remote = await findRemote(options.chain, options, "sluice upgrade");
-  if (remote !== null) return askRemote(remote, step);
+  if (remote !== null) return (await import("./upgrade-remote.ts")).askRemote(remote, step);
   const { path } = findEngine(options.chain, "sluice upgrade");
   return requestUpgrade(path, { ...step, actor: userInfo().username } as UpgradeRequest);
 }

@@ -21,10 +21,9 @@ export interface BuiltIn {
 export async function buildAll(): Promise<BuiltIn[]> {
   const results: BuiltIn[] = [];
   const failures: SluiceError[] = [];
-  const common = [await readCompilerVersion(), compilerFlags.join(" "), hashFolder(join(sources, "sdk"))];
   for (const name of listFunctions()) {
     try {
-      results.push(await buildOne(name, common));
+      results.push(await buildOne(name));
     } catch (error) {
       if (!(error instanceof SluiceError)) throw error;
       failures.push(error);
@@ -41,10 +40,12 @@ export function listFunctions(): string[] {
     .toSorted();
 }
 
-async function buildOne(name: string, common: readonly string[]): Promise<BuiltIn> {
+/** Throws what buildFunction does. */
+export async function buildOne(name: string): Promise<BuiltIn> {
   const folder = join(outputs, name);
   const stamp = join(folder, "sources.sha256");
-  const hash = digest([...common, hashFolder(join(sources, name))]);
+  const compiler = [readCompilerVersion(), compilerFlags.join(" ")];
+  const hash = digest([...compiler, hashFolder(join(sources, "sdk")), hashFolder(join(sources, name))]);
   const current =
     existsSync(join(folder, "function.wasm")) && existsSync(stamp) && readFileSync(stamp, "utf8") === hash;
   if (current) return { name, folder, built: false, warnings: [] };

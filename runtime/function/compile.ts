@@ -1,5 +1,6 @@
 // AssemblyScript in, a WebAssembly module with its source map out.
 import { existsSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { dirname, join, relative, resolve } from "node:path";
 import { MEMORY_BASE } from "../../nfs/sdk/abi.ts";
 import { type Fault, SluiceError } from "../errors.ts";
@@ -22,8 +23,9 @@ type DiagnosticMessage = import("assemblyscript/asc").DiagnosticMessage;
 /** The compiler takes a second to load: only when something is to be compiled. */
 const loadCompiler = async () => (await import("assemblyscript/asc")).default;
 
-export async function readCompilerVersion(): Promise<string> {
-  return (await loadCompiler()).version;
+export function readCompilerVersion(): string {
+  const { version } = createRequire(import.meta.url)("assemblyscript/package.json") as { version: string };
+  return version;
 }
 
 export interface CompiledModule {

@@ -1,11 +1,10 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import { BATCH_CAPACITY, MEMORY_BASE, VERDICT_NEXT, WASM_PAGE_BYTES } from "../../nfs/sdk/abi.ts";
 import { parseDscp, parseEtherType, parseIpProto, parsePortRange } from "../../runtime/chain/protocols.ts";
-import { compileFunction, projectRoot } from "../../runtime/function/compile.ts";
+import type { FunctionPackage } from "../../runtime/function/catalog.ts";
 import { BareFunction, type BareResult } from "../support/bare-function.ts";
+import { loadBuiltIn } from "../support/built-in.ts";
 import { findRule } from "../support/linear-acl.ts";
 import {
   type Dice,
@@ -18,15 +17,13 @@ import {
   seedDice,
 } from "../support/rule-sets.ts";
 
-const folder = join(projectRoot, "nfs/acl");
-const { memoryPages } = JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8")) as { memoryPages: number };
-let wasm: Uint8Array;
+let acl: FunctionPackage;
 beforeAll(async () => {
-  wasm = (await compileFunction(folder)).wasm;
+  acl = await loadBuiltIn("acl");
 });
 
-function openAcl(rules: readonly Rule[], pages = memoryPages): BareFunction {
-  return new BareFunction(wasm, pages, { permitAddressResolution: false, rules });
+function openAcl(rules: readonly Rule[], pages = acl.manifest.memoryPages): BareFunction {
+  return new BareFunction(acl.wasm, pages, { permitAddressResolution: false, rules });
 }
 
 /** What the acl says of the header, and what trying one rule after the other says. */

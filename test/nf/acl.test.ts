@@ -1,16 +1,12 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { FunctionPackage } from "../../runtime/function/catalog.ts";
-import { compileFunction, projectRoot } from "../../runtime/function/compile.ts";
 import { type FunctionUnderTest, openPackage } from "../../runtime/testing/index.ts";
+import { loadBuiltIn } from "../support/built-in.ts";
 import type { Rule } from "../support/rule-sets.ts";
 
-const folder = join(projectRoot, "nfs/acl");
 let compiled: FunctionPackage;
 beforeAll(async () => {
-  const manifest = JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8"));
-  compiled = { manifest, wasm: (await compileFunction(folder)).wasm, origin: folder };
+  compiled = await loadBuiltIn("acl");
 });
 
 interface AclConfig {

@@ -4,7 +4,7 @@ import { parseDocument } from "../../runtime/chain/document.ts";
 import { planChain } from "../../runtime/chain/planner.ts";
 import { Catalog } from "../../runtime/function/catalog.ts";
 import { ChainUnderTest } from "../support/chain-under-test.ts";
-import { compileFirewall, type FirewallConfig } from "../support/firewall-under-test.ts";
+import { type FirewallConfig, loadFirewall } from "../support/firewall-under-test.ts";
 
 let chain: ChainUnderTest | undefined;
 afterEach(() => {
@@ -23,12 +23,12 @@ function describeChain(config: FirewallConfig) {
 }
 
 async function openWith(config: FirewallConfig): Promise<ChainUnderTest> {
-  chain = new ChainUnderTest(describeChain(config), [await compileFirewall()], {});
+  chain = new ChainUnderTest(describeChain(config), [await loadFirewall()], {});
   return chain;
 }
 
 async function changeTo(running: ChainUnderTest, config: FirewallConfig): Promise<void> {
-  const packages = [await compileFirewall()];
+  const packages = [await loadFirewall()];
   running.plan = planChain(describeChain(config), new Catalog(packages), running.plan).plan;
   running.lane.change(running.plan, packages);
 }

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
-import { closeFirewalls, compileFirewall, judge, openFirewall } from "../support/firewall-under-test.ts";
+import { closeFirewalls, judge, loadFirewall, openFirewall } from "../support/firewall-under-test.ts";
 import {
   type FirewallRule,
   LinearFirewall,
@@ -10,7 +10,7 @@ import {
 } from "../support/linear-firewall.ts";
 import { seedDice } from "../support/rule-sets.ts";
 
-beforeAll(async () => void (await compileFirewall()));
+beforeAll(async () => void (await loadFirewall()));
 afterEach(closeFirewalls);
 
 // ---- a small world, in which rules, sets and zones overlap ----

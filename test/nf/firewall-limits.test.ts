@@ -1,8 +1,8 @@
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { FunctionUnderTest } from "../../runtime/testing/index.ts";
-import { closeFirewalls, compileFirewall, openFirewall } from "../support/firewall-under-test.ts";
+import { closeFirewalls, loadFirewall, openFirewall } from "../support/firewall-under-test.ts";
 
-beforeAll(async () => void (await compileFirewall()));
+beforeAll(async () => void (await loadFirewall()));
 afterEach(closeFirewalls);
 
 const START = 1_800_000_000;

@@ -1,7 +1,7 @@
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
-import { closeFirewalls, compileFirewall, judge, openFirewall } from "../support/firewall-under-test.ts";
+import { closeFirewalls, judge, loadFirewall, openFirewall } from "../support/firewall-under-test.ts";
 
-beforeAll(async () => void (await compileFirewall()));
+beforeAll(async () => void (await loadFirewall()));
 afterEach(closeFirewalls);
 
 const web = { action: "accept", ipProtos: ["tcp"], destinationPorts: [80] };

@@ -1,7 +1,7 @@
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
-import { closeFirewalls, compileFirewall, judge, openFirewall, refusal } from "../support/firewall-under-test.ts";
+import { closeFirewalls, judge, loadFirewall, openFirewall, refusal } from "../support/firewall-under-test.ts";
 
-beforeAll(async () => void (await compileFirewall()));
+beforeAll(async () => void (await loadFirewall()));
 afterEach(closeFirewalls);
 
 const zones = {
@@ -322,7 +322,7 @@ describe("the largest segment", () => {
 
 describe("the configuration of a firewall", () => {
   it("has examples that are accepted", async () => {
-    const { examples } = (await compileFirewall()).manifest.config as { examples: Record<string, unknown>[] };
+    const { examples } = (await loadFirewall()).manifest.config as { examples: Record<string, unknown>[] };
     expect(examples.map(refusal)).toEqual(examples.map(() => "accepted"));
   });
 

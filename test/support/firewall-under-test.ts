@@ -1,26 +1,23 @@
-// nfs/firewall, compiled once, on memory ports.
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
+// nfs/firewall on memory ports.
+
 import type { FunctionPackage } from "../../runtime/function/catalog.ts";
-import { compileFunction, projectRoot } from "../../runtime/function/compile.ts";
 import { type FunctionTestOptions, type FunctionUnderTest, openPackage } from "../../runtime/testing/index.ts";
+import { loadBuiltIn } from "./built-in.ts";
 
-const folder = join(projectRoot, "nfs/firewall");
 const open: FunctionUnderTest[] = [];
-let compiled: FunctionPackage | undefined;
+let firewallPackage: FunctionPackage | undefined;
 
-export async function compileFirewall(): Promise<FunctionPackage> {
-  const manifest = JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8"));
-  compiled ??= { manifest, wasm: (await compileFunction(folder)).wasm, origin: folder };
-  return compiled;
+export async function loadFirewall(): Promise<FunctionPackage> {
+  firewallPackage = await loadBuiltIn("firewall");
+  return firewallPackage;
 }
 
 export type FirewallConfig = Readonly<Record<string, unknown>>;
 
-/** After compileFirewall. Ports are "in", where packets enter unless said otherwise, and "out". */
+/** After loadFirewall. Ports are "in", where packets enter unless said otherwise, and "out". */
 export function openFirewall(config: FirewallConfig, options: FunctionTestOptions = {}): FunctionUnderTest {
-  if (compiled === undefined) throw new Error("compileFirewall comes first");
-  const firewall = openPackage(compiled, { ...options, config: { rules: [], ...config } });
+  if (firewallPackage === undefined) throw new Error("loadFirewall comes first");
+  const firewall = openPackage(firewallPackage, { ...options, config: { rules: [], ...config } });
   open.push(firewall);
   return firewall;
 }

@@ -1,24 +1,10 @@
 // nfs/nat between an inside port and an outside port, in packet lines without MAC addresses.
 
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { beforeEach, describe } from "vitest";
 import type { FlowsDeclaration } from "../../runtime/chain/flows-schema.ts";
-import { compileFunction } from "../../runtime/function/compile.ts";
-import { validateManifest } from "../../runtime/function/manifest.ts";
 import { type FunctionUnderTest, openPackage } from "../../runtime/testing/function-under-test.ts";
+import { loadBuiltIn } from "./built-in.ts";
 import { configIn6, lineIn4, lineIn6 } from "./in-ipv6.ts";
-import { projectRoot } from "./run-sluice.ts";
-
-const folder = join(projectRoot, "nfs/nat");
-let built: Promise<Uint8Array> | undefined;
-
-/** Compiled once for all tests of a file. */
-async function buildNat() {
-  built ??= compileFunction(folder).then(({ wasm }) => wasm);
-  const file = join(folder, "manifest.json");
-  return { manifest: validateManifest(readFileSync(file, "utf8"), file), wasm: await built, origin: folder };
-}
 
 export interface NatOptions {
   readonly flows?: FlowsDeclaration;
@@ -58,7 +44,7 @@ export async function openNat(config: object, options: NatOptions = {}): Promise
       ? {}
       : { onLog: (_level: string, _name: string, line: string) => onLog(inFamily(line, lineIn4)) }),
   };
-  return new NatUnderTest(openPackage(await buildNat(), all), family);
+  return new NatUnderTest(openPackage(await loadBuiltIn("nat"), all), family);
 }
 
 const inFamily = <T>(value: T, change: (value: T) => T): T => (family === 6 ? change(value) : value);

@@ -1,4 +1,5 @@
 // RFC 4787: behavioural requirements for unicast UDP.
+import { join } from "node:path";
 import { afterEach, expect } from "vitest";
 import {
   addressOf,
@@ -9,7 +10,9 @@ import {
   portOf,
   setAddress,
 } from "../support/nat-under-test.ts";
+import { replayLines } from "../support/replayed-lines.ts";
 import { describeRequirements } from "../support/requirements.ts";
+import { makeFolder } from "../support/temporary-folder.ts";
 
 const opened: NatUnderTest[] = [];
 
@@ -26,6 +29,23 @@ afterEach(() => {
 
 const a = (to: string, words = "") => `udp 10.0.0.1:5000 > ${to}${words}`;
 const [r1, r1b, r2] = ["192.0.2.1:53", "192.0.2.1:54", "192.0.2.2:53"] as const;
+
+const MACS = { lan: "02:00:00:00:01:00", wan: "02:00:00:00:02:00" } as const;
+const routed = {
+  "routed.yaml": `
+chain: routed
+ports: { lan: { device: lan0, forwarding: routed }, wan: { device: wan0, forwarding: routed } }
+functions: { nat: { use: nat@1, config: { outside: [wan], sources: [{ from: [10.0.0.0/8], masquerade: true }] } } }
+paths: [{ from: lan, through: [nat], to: route }, { from: wan, through: [nat], to: route }]
+`,
+  "routes.yaml": `
+ports:
+  lan: { mac: "${MACS.lan}", addresses: [10.0.0.254/24] }
+  wan: { mac: "${MACS.wan}", mtu: 1400, addresses: [203.0.113.1/24] }
+routes: [{ to: 0.0.0.0/0, via: 203.0.113.2 }]
+neighbours: { 10.0.0.1: "02:00:00:00:00:02", 203.0.113.2: "02:00:00:00:00:03" }
+`,
+};
 
 describeRequirements(
   "RFC 4787",
@@ -196,7 +216,32 @@ describeRequirements(
     {
       id: "REQ-13",
       says: "Packets that are too large for the next link are fragmented, or answered with an ICMP error",
-      but: "a function does not know the next link's MTU; this is for ports that route",
+      of: 4,
+      but: "on ports that route: a bridge does not know the next link",
+      holds: async () => {
+        const folder = makeFolder(routed);
+        const routes = join(folder, "routes.yaml");
+        const frame = (line: string) => ({
+          port: "lan" as const,
+          line: `ether 02:00:00:00:00:02 > ${MACS.lan} ${line}`,
+        });
+        const tooLong = [
+          "udp 10.0.0.1:5000 > 192.0.2.1:53 df zeros 1472",
+          "udp 10.0.0.1:5000 > 192.0.2.1:53 zeros 1472",
+        ];
+        const { verdicts, sent } = replayLines(join(folder, "routed.yaml"), tooLong.map(frame), "--routes", routes);
+        expect(verdicts.map(({ verdict, reason }) => reason ?? verdict)).toEqual(["packet-too-big", "forward"]);
+        const [told = "", ...others] = sent("lan");
+        expect([told, others]).toEqual([
+          expect.stringMatching(/^icmp 10\.0\.0\.254 > 10\.0\.0\.1 unreachable code 4 mtu 1400 /),
+          [],
+        ]);
+        // Whoever sent it finds its own addresses and ports in the answer: 10.0.0.1, 192.0.2.1, 5000, 53.
+        expect(told).toMatch(/payload 4500\w{20}0a000001c0000201 ?13880035/);
+        const [first = "", last = ""] = sent("wan");
+        expect(first).toMatch(/^udp 203\.0\.113\.1:\d+ > 192\.0\.2\.1:53 .*offset 0 more/);
+        expect(last).toMatch(/^ip 203\.0\.113\.1 > 192\.0\.2\.1 proto udp .*offset 1376/);
+      },
     },
     {
       id: "REQ-14",

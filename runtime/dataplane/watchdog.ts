@@ -14,7 +14,8 @@ export class Watchdog {
   #running = 0;
   #offender = -1;
   #cpuMs = 0;
-  #isHandling = false;
+  /** The generation whose function does not return; 0: none. */
+  #hung = 0;
 
   /** `limitMs`: processor time. `onHung` is told the function's index once; `resume` looks again. */
   constructor(lane: NativeLane, control: Int32Array, limitMs: number, onHung: (offender: number) => void) {
@@ -25,14 +26,14 @@ export class Watchdog {
     this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS);
   }
 
-  /** A hung function was found, and `resume` has not been called yet. */
-  get isHandling(): boolean {
-    return this.#isHandling;
+  /** A function of this generation does not return, and `resume` has not been called since that was found. */
+  isHandling(generation: number): boolean {
+    return this.#hung === generation;
   }
 
   resume(): void {
     this.#turns = -1;
-    this.#isHandling = false;
+    this.#hung = 0;
   }
 
   stop(): void {
@@ -52,7 +53,7 @@ export class Watchdog {
   }
 
   #look(): void {
-    if (this.#isHandling) return;
+    if (this.#hung !== 0) return;
     const running = Atomics.load(this.#control, CONTROL_RUNNING);
     const pulse = this.#pulse();
     if (pulse === null) return;
@@ -64,7 +65,7 @@ export class Watchdog {
       this.#offender = offender;
       this.#cpuMs = cpuMs;
     } else if (cpuMs - this.#cpuMs >= this.#limitMs) {
-      this.#isHandling = true;
+      this.#hung = running;
       this.#onHung(offender);
     }
   }

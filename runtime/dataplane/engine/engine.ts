@@ -314,7 +314,7 @@ export class Engine {
     const hasLane = lane?.running === generation.setup.generation;
     if (!isRunning && !hasLane) this.#endRest(generation);
     // The end of one that hangs is the watchdog's.
-    if ((!isRunning && !hasLane) || lane?.watchdog.isHandling) return;
+    if ((!isRunning && !hasLane) || lane?.watchdog.isHandling(generation.setup.generation)) return;
     // What the lane itself says of its end is final; a thread that died can be replaced.
     const isDead = !(error instanceof SluiceError) || error.code === "internal";
     const canGoOn = !isRunning || generations.successorOf(generation) !== undefined;

@@ -1,6 +1,5 @@
 // AssemblyScript in, a WebAssembly module with its source map out.
 import { existsSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { dirname, join, relative, resolve } from "node:path";
 import { MEMORY_BASE } from "../../nfs/sdk/abi.ts";
 import { type Fault, SluiceError } from "../errors.ts";
@@ -24,8 +23,8 @@ type DiagnosticMessage = import("assemblyscript/asc").DiagnosticMessage;
 const loadCompiler = async () => (await import("assemblyscript/asc")).default;
 
 export function readCompilerVersion(): string {
-  const { version } = createRequire(import.meta.url)("assemblyscript/package.json") as { version: string };
-  return version;
+  const description = readFileSync(join(projectRoot, "node_modules/assemblyscript/package.json"), "utf8");
+  return (JSON.parse(description) as { version: string }).version;
 }
 
 export interface CompiledModule {

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import type { ExecuteOptions, ShowOptions } from "./plan-commands.ts";
 
 /** With all that reads documents: other commands of `sluice upgrade` start without. */
-const loadActions = () => import("./plan-commands.ts");
+const loadCommands = () => import("./plan-commands.ts");
 
 const HELP = `
 A plan is groups of steps; each step is a change of the chain, with conditions that have to hold after it. A step that
@@ -20,7 +20,7 @@ export function registerUpgradePlan(upgrade: Command): void {
     .option("--json", "print JSON")
     .addHelpText("after", HELP)
     .action(async (file: string | undefined, options: ShowOptions) =>
-      (await loadActions()).showPlanFile(file, options),
+      (await loadCommands()).showPlanFile(file, options),
     );
   upgrade
     .command("execute")
@@ -29,5 +29,5 @@ export function registerUpgradePlan(upgrade: Command): void {
     .option("--detach", "do not wait for its end; see it with `sluice upgrade status` and `history`")
     .option("--json", "print JSON, one transition per line, the end at last")
     .addHelpText("after", HELP)
-    .action(async (file: string, options: ExecuteOptions) => (await loadActions()).executePlan(file, options));
+    .action(async (file: string, options: ExecuteOptions) => (await loadCommands()).executePlan(file, options));
 }

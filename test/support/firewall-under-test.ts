@@ -1,5 +1,4 @@
 // nfs/firewall on memory ports.
-
 import type { FunctionPackage } from "../../runtime/function/catalog.ts";
 import { type FunctionTestOptions, type FunctionUnderTest, openPackage } from "../../runtime/testing/index.ts";
 import { loadBuiltIn } from "./built-in.ts";
